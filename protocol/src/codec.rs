@@ -67,10 +67,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_within<T: DeserializeOwned>(
-    bytes: &[u8],
-    limit_bytes: u64,
-) -> Result<T, CodecError> {
+pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], limit_bytes: u64) -> Result<T, CodecError> {
     match bytes.split_first() {
         None => Err(CodecError::Empty),
         Some((&VERSION, rest)) => options(limit_bytes)

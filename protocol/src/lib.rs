@@ -3,7 +3,14 @@
 //! This crate is pure: no clock, no socket, no dice. Time, chance and the environment are
 //! arguments, and whatever is walked has an order. The same inputs give the same outputs on every
 //! peer and in the simulator.
+//!
+//! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`]),
+//! what the mesh agrees on ([`record`], [`refusal`], [`ledger`]).
 
 pub mod codec;
+pub mod document;
+pub mod ledger;
 pub mod name;
+pub mod record;
+pub mod refusal;
 pub mod time;

@@ -162,7 +162,11 @@ impl<'de> Deserialize<'de> for PeerId {
             Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
         } else {
             let bits = u64::deserialize(deserializer)?;
-            if bits >> 40 == 0 { Ok(Self(bits)) } else { Err(D::Error::custom("a peer id has 40 bits")) }
+            if bits >> 40 == 0 {
+                Ok(Self(bits))
+            } else {
+                Err(D::Error::custom("a peer id has 40 bits"))
+            }
         }
     }
 }
@@ -192,7 +196,8 @@ impl IncidentId {
     /// # Errors
     /// [`NameError::IncidentId`] with the text.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let digits = text.strip_prefix("INC-").or_else(|| text.strip_prefix("inc-")).unwrap_or(text);
+        let digits =
+            text.strip_prefix("INC-").or_else(|| text.strip_prefix("inc-")).unwrap_or(text);
         match digits.parse() {
             Ok(index) => Ok(Self(index)),
             Err(_not_a_number) => {

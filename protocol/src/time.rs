@@ -36,7 +36,8 @@ impl Timestamp {
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let moment: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+        let moment: jiff::Timestamp =
+            text.parse().map_err(|error: jiff::Error| error.to_string())?;
         match u64::try_from(moment.as_millisecond()) {
             Ok(millis) => Ok(Self(millis)),
             Err(_negative) => Err(format!("{text} lies before 1970")),
@@ -46,7 +47,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = i64::try_from(self.0).ok().and_then(|m| jiff::Timestamp::from_millisecond(m).ok());
+        let moment =
+            i64::try_from(self.0).ok().and_then(|m| jiff::Timestamp::from_millisecond(m).ok());
         match moment {
             Some(moment) => f.pad(&format!("{moment:.3}")),
             None => f.pad("the end of time"),
@@ -129,7 +131,8 @@ pub fn parse_span(text: &str) -> Result<Duration, SpanError> {
 pub fn format_span(span: Duration) -> String {
     let mut millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
-    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)]
+    for (unit, size) in
+        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)]
     {
         if millis >= size {
             text.push_str(&format!("{}{unit}", millis / size));

@@ -1,0 +1,262 @@
+//! Every refusal has a name, carries its facts and can be read by an operator.
+
+use crate::{
+    document::DocumentKey,
+    name::{IncidentId, Name, PeerId},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// Why the ledger did not take a record, or why nothing is done about an incident for now.
+///
+/// Enums that travel are only ever appended to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The mesh was founded already.
+    #[error("this mesh was founded already")]
+    AlreadyFounded,
+    /// Nothing can be written before the founding.
+    #[error("the mesh is not founded yet")]
+    NotFounded,
+    /// The decision was made in another term than the one it was appended in.
+    #[error("decided in term {decided} but appended in term {appended}: a newer leader decides")]
+    StaleTerm {
+        /// The term of the decision.
+        decided: u64,
+        /// The term of the log entry.
+        appended: u64,
+    },
+    /// The proposer may not propose such a record.
+    #[error("{by} may not write this: {why}")]
+    NotAllowed {
+        /// Who tried.
+        by: PeerId,
+        /// The rule.
+        why: String,
+    },
+    /// No such peer in the roster.
+    #[error("there is no peer {peer} in this mesh")]
+    UnknownPeer {
+        /// As it was named.
+        peer: String,
+    },
+    /// The id is taken.
+    #[error("the peer id {id} is taken; join again")]
+    IdTaken {
+        /// Which id.
+        id: PeerId,
+    },
+    /// The name is taken.
+    #[error(
+        "the name \"{name}\" is taken by another peer: choose another --name, or remove the old one with `hearten peer remove {name}`"
+    )]
+    NameTaken {
+        /// Which name.
+        name: Name,
+    },
+    /// The token was never made here, or was used up and forgotten.
+    #[error("this mesh does not know the token: make a new one with `hearten token create`")]
+    TokenUnknown,
+    /// The token has expired.
+    #[error("the token expired at {expired}: make a new one with `hearten token create`")]
+    TokenExpired {
+        /// When.
+        expired: Timestamp,
+    },
+    /// The token was used as often as it may be.
+    #[error("the token has been used already: make a new one with `hearten token create`")]
+    TokenUsed,
+    /// The token is for another name.
+    #[error("the token only lets in a peer named \"{bound_to}\"")]
+    TokenBound {
+        /// The name it is bound to.
+        bound_to: Name,
+    },
+    /// Somebody else applied documents in between.
+    #[error(
+        "the documents changed meanwhile: this was made for revision {base}, the mesh is at {current}; look at `hearten document history` and apply again"
+    )]
+    RevisionConflict {
+        /// The revision that the operator saw.
+        base: u64,
+        /// The revision now.
+        current: u64,
+    },
+    /// Not enough valid signatures of operators.
+    #[error("not signed by an operator of this mesh: {valid} of {needed} valid signatures")]
+    NotSigned {
+        /// Valid signatures of different operators.
+        valid: u32,
+        /// How many are needed.
+        needed: u32,
+    },
+    /// The documents are not valid.
+    #[error("{problem}")]
+    InvalidDocuments {
+        /// What is wrong and where.
+        problem: String,
+    },
+    /// No such incident.
+    #[error("there is no incident {incident}")]
+    UnknownIncident {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// There is an open incident for the same thing.
+    #[error("{incident} is open for the same thing")]
+    AlreadyOpen {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// The incident is over.
+    #[error("{incident} is closed")]
+    IncidentOver {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// The incident is in another state than the record needs.
+    #[error("{incident} is not in a state for this: {why}")]
+    WrongState {
+        /// Which.
+        incident: IncidentId,
+        /// What does not fit.
+        why: String,
+    },
+    /// Not the next attempt's number.
+    #[error("attempt {attempt} of {incident} is not the next one ({expected})")]
+    AttemptOutOfOrder {
+        /// Which incident.
+        incident: IncidentId,
+        /// The number given.
+        attempt: u32,
+        /// The next number.
+        expected: u32,
+    },
+    /// An earlier attempt may still act.
+    #[error("attempt {attempt} of {incident} may still act until {until}")]
+    AttemptUnderWay {
+        /// Which incident.
+        incident: IncidentId,
+        /// The attempt that may still act.
+        attempt: u32,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The runbook answered this target a short while ago.
+    #[error("cool-down: runbook \"{runbook}\" acted on this target; it may act again at {until}")]
+    CoolDown {
+        /// Which runbook.
+        runbook: Name,
+        /// When it may act again.
+        until: Timestamp,
+    },
+    /// As many repairs are under way in the mesh as may be.
+    #[error("blast radius: {in_flight} repairs are under way, at most {limit} may be")]
+    BlastRadius {
+        /// The limit.
+        limit: u32,
+        /// Repairs under way.
+        in_flight: u32,
+    },
+    /// As large a share of the peers is under repair as may be.
+    #[error(
+        "blast radius: {in_flight} of {of} peers that this runbook is for are under repair, at most {limit} may be ({share_percent} %)"
+    )]
+    Share {
+        /// The limit as a number of peers.
+        limit: u32,
+        /// The limit as the operator wrote it.
+        share_percent: u32,
+        /// Peers under repair.
+        in_flight: u32,
+        /// Peers that the runbook is for.
+        of: u32,
+    },
+    /// The mesh is frozen.
+    #[error("frozen since {since}: {reason}; `hearten thaw` lets repairs go on")]
+    Frozen {
+        /// Since when.
+        since: Timestamp,
+        /// The operator's words.
+        reason: String,
+    },
+    /// Nothing else acts on this target for a while.
+    #[error("settling: nothing acts on this target until {until}")]
+    Settling {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Evidence is being taken; its deadline has not passed.
+    #[error("evidence is being taken; the first rung waits for it until {until} at most")]
+    AwaitingEvidence {
+        /// Its deadline.
+        until: Timestamp,
+    },
+    /// No runbook answers the signal.
+    #[error("no runbook answers this signal")]
+    NoRunbook,
+    /// Nobody can carry out the rung.
+    #[error("nobody can act: {why}")]
+    NoWorker {
+        /// Why not.
+        why: String,
+    },
+    /// The outcome of an attempt is not known and a person has to decide.
+    #[error(
+        "attempt {attempt} has an unknown outcome and the runbook says to ask a person: look at the host, then `hearten incident close {incident} --reason …`"
+    )]
+    UnknownOutcome {
+        /// Which incident.
+        incident: IncidentId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The silence is not attested by the leader and enough witnesses.
+    #[error("not attested: {agreeing} of {needed} needed witnesses saw the peer silent")]
+    NotAttested {
+        /// Witnesses that agree, the leader among them.
+        agreeing: u32,
+        /// How many are needed.
+        needed: u32,
+    },
+    /// The worker may not start it any more.
+    #[error("too late: it had to be started by {start_by}")]
+    TooLate {
+        /// The deadline.
+        start_by: Timestamp,
+    },
+    /// The rung is for another worker, runbook or rung than the documents say.
+    #[error("the assignment does not fit the documents: {why}")]
+    Misassigned {
+        /// What does not fit.
+        why: String,
+    },
+    /// The document is not there.
+    #[error("there is no document {key}")]
+    UnknownDocument {
+        /// Which one.
+        key: DocumentKey,
+    },
+    /// The local policy of the host forbids it.
+    #[error("this host's own policy forbids it: {why}")]
+    LocalPolicy {
+        /// The rule.
+        why: String,
+    },
+    /// The text is too long to be kept.
+    #[error("{what} is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// What is too long.
+        what: String,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The notice was due no more.
+    #[error("notice {notice} of {incident} is not due")]
+    NoticeNotDue {
+        /// Which incident.
+        incident: IncidentId,
+        /// Which notice.
+        notice: u32,
+    },
+}
