@@ -2,9 +2,11 @@
 //!
 //! These are the documents as the rest of the crate uses them: valid in themselves, with every
 //! default filled in. [`parse`] makes them from text, [`validate`] holds them against each other,
-//! and [`bundle`] is what an operator signs.
+//! [`diff`] tells what a change comes to, and [`bundle`] is
+//! what an operator signs.
 
 pub mod bundle;
+pub mod diff;
 pub mod parse;
 pub mod validate;
 
