@@ -2,12 +2,13 @@
 //!
 //! These are the documents as the rest of the crate uses them: valid in themselves, with every
 //! default filled in. [`parse`] makes them from text, [`validate`] holds them against each other,
-//! [`diff`] tells what a change comes to, and [`bundle`] is
+//! [`problem`] is what both complain with, [`diff`] tells what a change comes to, and [`bundle`] is
 //! what an operator signs.
 
 pub mod bundle;
 pub mod diff;
 pub mod parse;
+pub mod problem;
 pub mod validate;
 
 use crate::name::{Labels, Name};

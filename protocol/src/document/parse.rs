@@ -1,1 +1,230 @@
 //! From TOML to documents.
+//!
+//! The text is parsed into a tree that remembers where everything stands, and the tree is walked by
+//! hand. That is longer than a derived decoder, and it buys what an operator needs: every problem
+//! at once, each with file, line, key and the word that was probably meant.
+//!
+//! Every peer reads the same bundle again when it is committed, so reading is total and
+//! deterministic: no text makes it panic, and the same text gives the same answer everywhere.
+
+mod address;
+mod check;
+mod command;
+mod reader;
+mod runbook;
+mod settings;
+
+use super::{
+    Document,
+    bundle::{BUNDLE_BYTES_MAX, Source},
+    problem::{Lines, Problem, Problems, Report, did_you_mean, quoted, shown},
+};
+use reader::{Table, type_of};
+use std::{collections::BTreeMap, sync::Arc};
+use toml::de::{DeTable, DeValue};
+
+/// A document, and where it stands in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The document, valid in itself.
+    pub document: Document,
+    /// The file.
+    pub file: Arc<str>,
+    /// The line of its header, counted from 1.
+    pub line: usize,
+    /// The column of its header in characters, counted from 1.
+    pub column: usize,
+    parts: BTreeMap<Part, (usize, usize)>,
+}
+
+impl Parsed {
+    /// Line and column of a part; where the document begins when the part is not written.
+    pub(super) fn place_of(&self, part: Part) -> (usize, usize) {
+        self.parts.get(&part).copied().unwrap_or((self.line, self.column))
+    }
+}
+
+/// A part of a runbook that refers to another document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// The signal that it answers.
+    On,
+    /// The rung at this place, counted from 0.
+    Rung(usize),
+}
+
+/// A document at its byte of the text.
+struct Draft {
+    offset: usize,
+    document: Document,
+    parts: BTreeMap<Part, usize>,
+}
+
+/// Reads the documents of one file, in the order of the text.
+///
+/// # Errors
+/// Everything that is wrong with it; of broken TOML only the first fault, because what follows a
+/// fault is guesswork.
+pub fn parse(source: &Source) -> Result<Vec<Parsed>, Problems> {
+    let file = shown(&source.file);
+    if source.text.len() > BUNDLE_BYTES_MAX {
+        let message = format!(
+            "the file has {} bytes; documents are at most {BUNDLE_BYTES_MAX} bytes together",
+            source.text.len()
+        );
+        let problem = Problem { file, line: 1, column: 1, key: None, message, hint: None };
+        return Err(Problems::one(problem));
+    }
+    let lines = Lines::of(&source.text);
+    let root = match DeTable::parse(&source.text) {
+        Ok(root) => root,
+        Err(error) => return Err(syntax(&error, &source.text, file, &lines)),
+    };
+    let mut report = Report::default();
+    let mut drafts = Vec::new();
+    for (key, value) in root.get_ref() {
+        read_kind(key.get_ref(), key.span().start, value, &mut drafts, &mut report);
+    }
+    if let Some(problems) = report.finish(&file, &lines) {
+        return Err(problems);
+    }
+    // The tree holds its keys in the order of the alphabet; operators read in that of the text.
+    drafts.sort_by_key(|draft| draft.offset);
+    let file: Arc<str> = file.into();
+    let place = |draft: Draft| {
+        let (line, column) = lines.place(draft.offset);
+        let parts = draft.parts.into_iter().map(|(part, at)| (part, lines.place(at))).collect();
+        Parsed { document: draft.document, file: Arc::clone(&file), line, column, parts }
+    };
+    Ok(drafts.into_iter().map(place).collect())
+}
+
+fn syntax(error: &toml::de::Error, text: &str, file: String, lines: &Lines) -> Problems {
+    let span = error.span().unwrap_or(0..0);
+    let (line, column) = lines.place(span.start.min(text.len()));
+    let mut message = format!("not valid TOML: {}", error.message().replace('\n', " "));
+    if error.message() == "duplicate key" {
+        message = format!("{message} {}", quoted(text.get(span).unwrap_or_default()));
+    }
+    Problems::one(Problem { file, line, column, key: None, message, hint: None })
+}
+
+/// What may stand at the top of a file.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Check,
+    Runbook,
+    Notifier,
+    Limits,
+    Mesh,
+    Remove,
+}
+
+impl Kind {
+    const ALL: [(&'static str, Self); 6] = [
+        ("check", Self::Check),
+        ("runbook", Self::Runbook),
+        ("notifier", Self::Notifier),
+        ("limits", Self::Limits),
+        ("mesh", Self::Mesh),
+        ("remove", Self::Remove),
+    ];
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(name, _)| *name == word).map(|(_, kind)| kind)
+    }
+
+    const fn header(self) -> &'static str {
+        match self {
+            Self::Check => "[[check]]",
+            Self::Runbook => "[[runbook]]",
+            Self::Notifier => "[[notifier]]",
+            Self::Limits => "[limits]",
+            Self::Mesh => "[mesh]",
+            Self::Remove => "[[remove]]",
+        }
+    }
+}
+
+/// Reads what stands below one word of the top level: all checks, or the limits.
+fn read_kind<'a>(
+    word: &str,
+    offset: usize,
+    value: &'a toml::Spanned<DeValue<'a>>,
+    drafts: &mut Vec<Draft>,
+    report: &mut Report,
+) {
+    let Some(kind) = Kind::parse(word) else {
+        let (message, hint) = unknown(word, value.get_ref());
+        return report.add(offset, Some(word), message, Some(hint));
+    };
+    let single = matches!(kind, Kind::Limits | Kind::Mesh);
+    let at = value.span().start;
+    match value.get_ref() {
+        DeValue::Table(entries) if single => {
+            read_one(kind, Table { entries, offset: at }, drafts, report);
+        }
+        DeValue::Array(items) if !single => {
+            for item in items.iter() {
+                let offset = item.span().start;
+                match item.get_ref().as_table() {
+                    Some(entries) => read_one(kind, Table { entries, offset }, drafts, report),
+                    None => {
+                        let message =
+                            format!("{word} must be a table, not {}", type_of(item.get_ref()));
+                        let hint = format!("write {}", kind.header());
+                        report.add(offset, Some(word), message, Some(hint));
+                    }
+                }
+            }
+        }
+        DeValue::Array(_) => {
+            let message = format!("{word} is given once, not as a list");
+            report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
+        }
+        DeValue::Table(_) => {
+            let message = format!("a {word} is an element of a list, not a single table");
+            report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
+        }
+        found @ (DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)) => {
+            let message = format!("{word} must be a table, not {}", type_of(found));
+            report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
+        }
+    }
+}
+
+fn read_one(kind: Kind, table: Table<'_>, drafts: &mut Vec<Draft>, report: &mut Report) {
+    let mut parts = BTreeMap::new();
+    let document = match kind {
+        Kind::Check => check::check(table, report).map(Document::Check),
+        Kind::Runbook => runbook::runbook(table, report).map(|(runbook, found)| {
+            parts = found;
+            Document::Runbook(runbook)
+        }),
+        Kind::Notifier => settings::notifier(table, report).map(Document::Notifier),
+        Kind::Limits => Some(Document::Limits(settings::limits(table, report))),
+        Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
+        Kind::Remove => settings::remove(table, report).map(Document::Remove),
+    };
+    drafts.extend(document.map(|document| Draft { offset: table.offset, document, parts }));
+}
+
+/// What to say about a word of the top level that is no kind of document.
+fn unknown(word: &str, value: &DeValue<'_>) -> (String, String) {
+    if matches!(word, "rung" | "evidence") {
+        let message = format!("{} stands outside of any runbook", quoted(word));
+        return (message, format!("write [[runbook.{word}]] below its [[runbook]]"));
+    }
+    if !value.is_table() && !value.is_array() {
+        let message = format!("key {} stands outside of any document", quoted(word));
+        return (message, "write it below a header such as [[check]]".to_owned());
+    }
+    let known = Kind::ALL.map(|(name, _)| name);
+    let headers = Kind::ALL.map(|(_, kind)| kind.header()).join(", ");
+    let hint = did_you_mean(word, known).unwrap_or_else(|| format!("known are {headers}"));
+    (format!("unknown kind of document {}", quoted(word)), hint)
+}
