@@ -68,6 +68,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], limit_bytes: u64) -> Result<T, CodecError> {
+    // bincode's own limit does not count every byte that it reads from a slice.
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit_bytes.saturating_add(1) {
+        return Err(CodecError::Malformed { reason: format!("more than {limit_bytes} bytes") });
+    }
     match bytes.split_first() {
         None => Err(CodecError::Empty),
         Some((&VERSION, rest)) => options(limit_bytes)

@@ -1,11 +1,33 @@
 //! The replicated state: what the mesh agrees on.
+//!
+//! [`Ledger::apply`] is total and deterministic: it reads no clock, never panics on content, and
+//! answers what it cannot use with a [`Refusal`] that names the rule. Every limit on what may be
+//! done is checked here, so that no leader, old, new or wrong, can exceed it.
+//!
+//! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`orders`]
+//! (what operators ordered), [`incident`] (what is known of one), [`incidents`] (how records
+//! change it) and [`limits`] (how much may be done at once).
+
+pub mod documents;
+pub mod incident;
+pub mod incidents;
+pub mod limits;
+pub mod orders;
+pub mod roster;
 
 use crate::{
-    name::IncidentId,
-    record::{Entry, Position},
+    document::MeshSettings,
+    name::{IncidentId, Name, PeerId},
+    order::Action,
+    record::{Entry, Founding, Position, Record, TokenGrant, TokenId, Trust},
     refusal::Refusal,
+    time::Timestamp,
 };
+use documents::Library;
+use incident::{Incident, Notice, Subject};
+use roster::Roster;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an applied record brought about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,10 +43,57 @@ pub enum Effect {
 /// What became of a record: what it brought about, or why it changed nothing.
 pub type Outcome = Result<Effect, Refusal>;
 
+/// What the founding fixed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mesh {
+    /// The mesh's name.
+    pub name: Name,
+    /// SHA-256 of its root's public key.
+    pub root_fingerprint: [u8; 32],
+    /// The operators' keys.
+    pub trust: Trust,
+}
+
+/// A token and how often it was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// What was granted.
+    pub grant: TokenGrant,
+    /// How many peers it has let in.
+    pub used: u32,
+}
+
+/// An operator stopped all repairs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Since when.
+    pub since: Timestamp,
+    /// The operator's words.
+    pub reason: String,
+}
+
 /// The replicated state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     position: Position,
+    last_at: Timestamp,
+    mesh: Option<Mesh>,
+    roster: Roster,
+    tokens: BTreeMap<TokenId, Token>,
+    library: Library,
+    incidents: BTreeMap<IncidentId, Incident>,
+    /// The incidents that are not over, so that closed ones cost nothing at every tick.
+    open: BTreeSet<IncidentId>,
+    /// When a runbook last acted on a target; for the cool-down.
+    acted: BTreeMap<(Name, PeerId), Timestamp>,
+    /// Messages to people that are due.
+    notices_due: BTreeSet<(IncidentId, u32)>,
+    /// The latest incident about each thing.
+    latest: BTreeMap<(PeerId, Subject), IncidentId>,
+    /// Until when nothing acts on a target, because its last rung settles.
+    settling: BTreeMap<PeerId, Timestamp>,
+    frozen: Option<Freeze>,
+    spent_orders: BTreeMap<u64, Timestamp>,
 }
 
 impl Ledger {
@@ -33,14 +102,281 @@ impl Ledger {
         self.position
     }
 
-    /// Applies one entry; total and deterministic: what cannot be used is refused with a reason.
-    pub fn apply(&mut self, position: Position, _entry: &Entry) -> Outcome {
-        self.position = position;
-        Ok(Effect::Done)
+    /// The latest moment that any record was stamped with; the ledger's own time.
+    pub const fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    /// The mesh, once it is founded.
+    pub const fn mesh(&self) -> Option<&Mesh> {
+        self.mesh.as_ref()
+    }
+
+    /// Who is a member, and who was.
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The documents and their revisions.
+    pub const fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The tokens with which peers may join.
+    pub const fn tokens(&self) -> &BTreeMap<TokenId, Token> {
+        &self.tokens
+    }
+
+    /// Every incident, oldest first.
+    pub const fn incidents(&self) -> &BTreeMap<IncidentId, Incident> {
+        &self.incidents
+    }
+
+    /// The incidents that are not over, oldest first.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.open.iter().filter_map(|id| self.incidents.get(id))
+    }
+
+    /// The messages to people that are due, oldest incident first.
+    pub fn notices_due(&self) -> impl Iterator<Item = (IncidentId, &Notice)> {
+        self.notices_due.iter().filter_map(|(id, number)| {
+            let incident = self.incidents.get(id)?;
+            Some((*id, incident.notices.iter().find(|notice| notice.number == *number)?))
+        })
+    }
+
+    /// The mesh-wide stop, when it is on.
+    pub const fn frozen(&self) -> Option<&Freeze> {
+        self.frozen.as_ref()
+    }
+
+    /// How the mesh is run.
+    pub fn settings(&self) -> MeshSettings {
+        self.library.settings()
     }
 
     /// Passes over a log entry that holds no record (Raft's own blanks and membership changes).
     pub const fn skip(&mut self, position: Position) {
         self.position = position;
+    }
+
+    /// Applies one entry; what cannot be used is refused with a reason and changes nothing.
+    pub fn apply(&mut self, position: Position, entry: &Entry) -> Outcome {
+        self.position = position;
+        // The log's time never goes back, whatever the proposers' clocks do.
+        let at = entry.at.max(self.last_at);
+        self.last_at = at;
+        if self.mesh.is_none() && !matches!(entry.record, Record::Founded(_)) {
+            return Err(Refusal::NotFounded);
+        }
+        if is_decision(&entry.record) && entry.term != position.term {
+            return Err(Refusal::StaleTerm { decided: entry.term, appended: position.term });
+        }
+        let context = Context { position, at, by: entry.by };
+        let outcome = self.apply_record(&context, entry);
+        if let Some(id) = incident_in(&entry.record) {
+            self.index_notices(id);
+        }
+        outcome
+    }
+
+    fn index_notices(&mut self, id: IncidentId) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        for notice in &incident.notices {
+            if notice.done.is_none() {
+                self.notices_due.insert((id, notice.number));
+            } else {
+                self.notices_due.remove(&(id, notice.number));
+            }
+        }
+    }
+
+    fn apply_record(&mut self, context: &Context, entry: &Entry) -> Outcome {
+        match &entry.record {
+            Record::Founded(founding) => self.found(context.at, founding),
+            Record::Ordered { order } => self.order(context, order),
+            Record::PeerJoined { token, peer } => self.join(context, *token, peer),
+            Record::PeerStarted { peer } => self.roster.start(context, peer),
+            Record::PeerStopped { peer } => self.roster.stop(context, *peer),
+            Record::PeerLeft { peer } => self.roster.leave(context, *peer),
+            Record::DocumentsApplied { bundle } => self.apply_documents(context, bundle),
+            Record::Opened { peer, because } => self.open(context, *peer, because),
+            Record::EvidenceTaken { incident, evidence } => {
+                self.take_evidence(context, *incident, evidence)
+            }
+            Record::Assigned { incident, attempt, rung, worker, start_by, until } => {
+                let assignment = incidents::Assignment {
+                    attempt: *attempt,
+                    rung: *rung,
+                    worker: *worker,
+                    start_by: *start_by,
+                    until: *until,
+                };
+                self.assign(context, *incident, &assignment)
+            }
+            Record::Reported { incident, attempt, report } => {
+                self.report(context, *incident, *attempt, report)
+            }
+            Record::Lost { incident, attempt, reason } => {
+                self.lose(context, *incident, *attempt, reason)
+            }
+            Record::Held { incident, refusal } => self.hold(context, *incident, refusal),
+            Record::Called { incident, rung } => self.call(context, *incident, *rung),
+            Record::Resolved { incident, because } => self.resolve(context, *incident, because),
+            Record::Escalated { incident, reason } => self.escalate(context, *incident, reason),
+            Record::Notified { incident, notice, delivered, detail } => {
+                self.notified(context, *incident, *notice, *delivered, detail)
+            }
+        }
+    }
+
+    fn found(&mut self, at: Timestamp, founding: &Founding) -> Outcome {
+        if self.mesh.is_some() {
+            return Err(Refusal::AlreadyFounded);
+        }
+        self.roster.admit(at, &founding.peer)?;
+        self.mesh = Some(Mesh {
+            name: founding.mesh.clone(),
+            root_fingerprint: founding.root_fingerprint,
+            trust: founding.trust.clone(),
+        });
+        Ok(Effect::Done)
+    }
+
+    /// The token with which this peer may join now, or why not; asked before the certificate is
+    /// made and again when the joining is committed.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that names the rule.
+    pub fn admissible(
+        &self,
+        token: TokenId,
+        name: &Name,
+        at: Timestamp,
+    ) -> Result<&Token, Refusal> {
+        let token = self.tokens.get(&token).ok_or(Refusal::TokenUnknown)?;
+        if token.used >= token.grant.uses {
+            return Err(Refusal::TokenUsed);
+        }
+        if at > token.grant.expires {
+            return Err(Refusal::TokenExpired { expired: token.grant.expires });
+        }
+        if let Some(bound_to) = token.grant.name.as_ref().filter(|bound_to| *bound_to != name) {
+            return Err(Refusal::TokenBound { bound_to: bound_to.clone() });
+        }
+        Ok(token)
+    }
+
+    fn join(
+        &mut self,
+        context: &Context,
+        token: TokenId,
+        peer: &crate::record::PeerCard,
+    ) -> Outcome {
+        self.admissible(token, &peer.name, context.at)?;
+        self.roster.admit(context.at, peer)?;
+        if let Some(token) = self.tokens.get_mut(&token) {
+            token.used += 1;
+        }
+        Ok(Effect::Done)
+    }
+}
+
+/// Where and when an entry is applied, and whose it is.
+pub(crate) struct Context {
+    pub(crate) position: Position,
+    pub(crate) at: Timestamp,
+    pub(crate) by: PeerId,
+}
+
+/// The incident that a record changes, if it changes one that is there.
+const fn incident_in(record: &Record) -> Option<IncidentId> {
+    match record {
+        Record::EvidenceTaken { incident, .. }
+        | Record::Assigned { incident, .. }
+        | Record::Reported { incident, .. }
+        | Record::Lost { incident, .. }
+        | Record::Held { incident, .. }
+        | Record::Called { incident, .. }
+        | Record::Resolved { incident, .. }
+        | Record::Escalated { incident, .. }
+        | Record::Notified { incident, .. } => Some(*incident),
+        Record::Ordered { order } => match &order.order.action {
+            Action::Close { incident, .. } => Some(*incident),
+            Action::CreateToken(_)
+            | Action::RemovePeer { .. }
+            | Action::Freeze { .. }
+            | Action::Thaw => None,
+        },
+        Record::Founded(_)
+        | Record::PeerJoined { .. }
+        | Record::PeerStarted { .. }
+        | Record::PeerStopped { .. }
+        | Record::PeerLeft { .. }
+        | Record::DocumentsApplied { .. }
+        | Record::Opened { .. } => None,
+    }
+}
+
+/// Whether a record is a decision of the leader's, which holds only in the term it was made in.
+///
+/// The others are facts that their authors state and documents and orders that operators signed:
+/// they are as true in the next term.
+pub const fn is_decision(record: &Record) -> bool {
+    match record {
+        Record::PeerJoined { .. }
+        | Record::Opened { .. }
+        | Record::Assigned { .. }
+        | Record::Lost { .. }
+        | Record::Held { .. }
+        | Record::Called { .. }
+        | Record::Resolved { .. }
+        | Record::Escalated { .. }
+        | Record::Notified { .. } => true,
+        Record::Founded(_)
+        | Record::Ordered { .. }
+        | Record::PeerStarted { .. }
+        | Record::PeerStopped { .. }
+        | Record::PeerLeft { .. }
+        | Record::DocumentsApplied { .. }
+        | Record::EvidenceTaken { .. }
+        | Record::Reported { .. } => false,
+    }
+}
+
+/// Whether the leader may take this record from another peer and append it.
+///
+/// The peer is the one that the connection's certificate names. Facts must be about their author;
+/// documents and orders carry their operator's signature; decisions are the leader's alone.
+///
+/// # Errors
+/// [`Refusal::NotAllowed`] with the rule.
+pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
+    let refused = |why: &str| Err(Refusal::NotAllowed { by: from, why: why.to_owned() });
+    if entry.by != from {
+        return refused("a peer writes in its own name only");
+    }
+    match &entry.record {
+        Record::PeerStarted { peer } if peer.id != from => refused("another peer's start"),
+        Record::PeerStopped { peer } | Record::PeerLeft { peer } if *peer != from => {
+            refused("another peer's stop")
+        }
+        Record::PeerStarted { .. }
+        | Record::PeerStopped { .. }
+        | Record::PeerLeft { .. }
+        | Record::Ordered { .. }
+        | Record::DocumentsApplied { .. }
+        | Record::EvidenceTaken { .. }
+        | Record::Reported { .. } => Ok(()),
+        Record::Founded(_) => refused("a mesh is founded once"),
+        Record::PeerJoined { .. }
+        | Record::Opened { .. }
+        | Record::Assigned { .. }
+        | Record::Lost { .. }
+        | Record::Held { .. }
+        | Record::Called { .. }
+        | Record::Resolved { .. }
+        | Record::Escalated { .. }
+        | Record::Notified { .. } => refused("only the leader decides"),
     }
 }

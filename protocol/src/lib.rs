@@ -4,13 +4,16 @@
 //! arguments, and whatever is walked has an order. The same inputs give the same outputs on every
 //! peer and in the simulator.
 //!
-//! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`]),
-//! what the mesh agrees on ([`record`], [`refusal`], [`ledger`]).
+//! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
+//! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]).
 
 pub mod codec;
 pub mod document;
 pub mod ledger;
 pub mod name;
+pub mod order;
 pub mod record;
 pub mod refusal;
+pub mod rendezvous;
+pub mod report;
 pub mod time;

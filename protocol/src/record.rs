@@ -1,9 +1,10 @@
 //! What is written into the log: facts, each with the moment and the peer that proposed it.
 
-use crate::document::bundle::SignedBundle;
 use crate::{
-    document::{Silence, Verdict},
+    document::{Silence, Verdict, bundle::SignedBundle},
     name::{IncidentId, Labels, Name, PeerId, RaftId},
+    order::SignedOrder,
+    refusal::Refusal,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,11 @@ pub struct Entry {
 pub enum Record {
     /// The mesh exists.
     Founded(Founding),
-    /// A token was made with which a peer may join.
-    TokenCreated(TokenGrant),
+    /// An operator's order, signed.
+    Ordered {
+        /// What is ordered, and the signature.
+        order: SignedOrder,
+    },
     /// A peer joined by a token.
     PeerJoined {
         /// Which token let it in.
@@ -57,12 +61,10 @@ pub enum Record {
         /// Which peer.
         peer: PeerId,
     },
-    /// A peer is no member any more, for good.
+    /// A peer takes itself out for good.
     PeerLeft {
         /// Which peer.
         peer: PeerId,
-        /// Why, in an operator's words or ours.
-        reason: String,
     },
     /// Documents of an operator become the next revision.
     DocumentsApplied {
@@ -73,8 +75,6 @@ pub enum Record {
     Opened {
         /// The affected peer.
         peer: PeerId,
-        /// The runbook that answers, if there is one.
-        runbook: Option<Name>,
         /// What was seen, by whom.
         because: Because,
     },
@@ -123,7 +123,7 @@ pub enum Record {
         /// For which incident.
         incident: IncidentId,
         /// The rule that holds it back.
-        refusal: crate::refusal::Refusal,
+        refusal: Refusal,
     },
     /// It is well again.
     Resolved {
@@ -139,12 +139,12 @@ pub enum Record {
         /// Why.
         reason: String,
     },
-    /// An operator closed it.
-    Closed {
-        /// Which incident.
+    /// A rung that tells a person was reached: its notice is due from now on.
+    Called {
+        /// For which incident.
         incident: IncidentId,
-        /// The operator's words.
-        reason: String,
+        /// Place of the rung in its runbook, from 0.
+        rung: u32,
     },
     /// A notice was handed over to its channel (or given up after many tries).
     Notified {
@@ -157,13 +157,6 @@ pub enum Record {
         /// What the channel said.
         detail: String,
     },
-    /// Stops all repairs in the mesh.
-    Frozen {
-        /// The operator's words.
-        reason: String,
-    },
-    /// Lets repairs go on.
-    Thawed,
 }
 
 /// A token's id.

@@ -243,6 +243,21 @@ pub enum Refusal {
         /// The rule.
         why: String,
     },
+    /// The order is for another mesh, or no operator signed it.
+    #[error("the order is not signed by an operator of this mesh")]
+    OrderNotSigned,
+    /// The order came too late.
+    #[error("the order expired at {expired}: check this host's clock and give it again")]
+    OrderExpired {
+        /// When.
+        expired: Timestamp,
+    },
+    /// The order was carried out already.
+    #[error("the order was carried out already")]
+    OrderSpent,
+    /// The affected peer does not run, so nothing can be done on it.
+    #[error("the affected peer is not running")]
+    PeerNotRunning,
     /// The text is too long to be kept.
     #[error("{what} is larger than {limit_bytes} bytes")]
     TooLarge {

@@ -4,7 +4,7 @@
 //! mesh and the revision, so that a bundle can neither be replayed later nor in another mesh.
 
 use crate::record::Trust;
-use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -70,12 +70,7 @@ impl Bundle {
 
     /// Signs the bundle with one operator's key.
     pub fn sign(self, key: &SigningKey) -> SignedBundle {
-        use ed25519_dalek::Signer;
-        let signature = key.sign(&self.signed_bytes());
-        let signature = OperatorSignature {
-            key: key.verifying_key().to_bytes(),
-            signature: signature.to_bytes().to_vec(),
-        };
+        let signature = sign_bytes(key, &self.signed_bytes());
         SignedBundle { bundle: self, signatures: vec![signature] }
     }
 }
@@ -88,7 +83,7 @@ impl SignedBundle {
             .signatures
             .iter()
             .filter(|signature| trust.operators.contains(&signature.key))
-            .filter(|signature| verifies(signature, &bytes))
+            .filter(|signature| signature_holds(signature, &bytes))
             .map(|signature| signature.key)
             .collect();
         u32::try_from(signers.len()).unwrap_or(u32::MAX)
@@ -100,7 +95,16 @@ impl SignedBundle {
     }
 }
 
-fn verifies(signature: &OperatorSignature, bytes: &[u8]) -> bool {
+/// Signs bytes with an operator's key.
+pub(crate) fn sign_bytes(key: &SigningKey, bytes: &[u8]) -> OperatorSignature {
+    OperatorSignature {
+        key: key.verifying_key().to_bytes(),
+        signature: key.sign(bytes).to_bytes().to_vec(),
+    }
+}
+
+/// Whether the signature is valid for these bytes; whose key it is, is for the caller to judge.
+pub(crate) fn signature_holds(signature: &OperatorSignature, bytes: &[u8]) -> bool {
     let Ok(key) = VerifyingKey::from_bytes(&signature.key) else { return false };
     let Ok(signature) = Signature::from_slice(&signature.signature) else { return false };
     // Strict: a signature must not be valid for a second key or in a second form.

@@ -1,0 +1,527 @@
+//! The seam between deciding and acting: inputs in, outputs out, no I/O between.
+//!
+//! The daemon and the simulator drive the very same [`Agent`]. It keeps a replica of the ledger,
+//! looks at what gossip says, and works its duties out afresh after every input, so that a lost
+//! message costs one tick and nothing more:
+//!
+//! * as a peer: announce itself, run its [`checks`], verify repairs;
+//! * as a [`worker`]: execute what the log assigns to it, at most once;
+//! * as the [`leader`]: open incidents, give out rungs, call people, attest [`silence`], appoint
+//!   [`voters`].
+
+pub mod checks;
+pub mod clock;
+pub mod leader;
+pub mod output;
+pub mod silence;
+pub mod variables;
+pub mod view;
+pub mod voters;
+pub mod worker;
+
+pub use output::{Forwarding, Message, Output, Proposal, WorkOrder};
+
+use crate::{
+    document::{Check, Document, Verdict, parse::parse},
+    ledger::{self, Ledger, incident::State, roster::Standing as Running},
+    name::{IncidentId, Name, PeerId, RaftId},
+    record::{AttemptReport, Because, Entry, EvidenceSummary, PeerCard, Position, Record, Seen, Trust},
+    refusal::Refusal,
+    report::{Report, SignedReport},
+    time::{Now, Timestamp},
+};
+use checks::OwnChecks;
+use clock::LogClock;
+use leader::Leader;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use view::View;
+use worker::Worker;
+
+/// How long until something that was forwarded is forwarded again.
+const FORWARD_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest that the agent sleeps when nothing happens.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// What the Raft group looks like from here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The current term.
+    pub term: u64,
+    /// Who leads in it.
+    pub leader: Option<PeerId>,
+    /// Whether this peer leads, has applied everything that came before its term, and has a quorum.
+    pub leads: bool,
+    /// The voters and the ids of their stores.
+    pub voters: BTreeMap<PeerId, RaftId>,
+    /// The learners and the ids of their stores.
+    pub learners: BTreeMap<PeerId, RaftId>,
+}
+
+/// What a host forbids by itself, whatever the documents say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalPolicy {
+    /// Runbooks that are not executed here.
+    pub denied_runbooks: BTreeSet<Name>,
+    /// Nothing is executed here but checks.
+    pub observe_only: bool,
+}
+
+/// What an agent is told.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The Raft group looks different.
+    Standing(Standing),
+    /// The next entry of the committed log; nothing in it where Raft wrote for itself.
+    Committed {
+        /// Where it stands.
+        position: Position,
+        /// The entry.
+        entry: Option<Entry>,
+    },
+    /// The ledger at a later place; what lay between is in it.
+    Restored(Box<Ledger>),
+    /// A check was run here.
+    CheckRan {
+        /// Which check.
+        check: Name,
+        /// What the run said.
+        verdict: Verdict,
+        /// The first lines of its output.
+        summary: String,
+    },
+    /// A peer's report came in, by gossip or directly.
+    Heard(SignedReport),
+    /// Gossip's failure detector changed its mind about a peer. A hint, never more.
+    Liveness {
+        /// Which peer.
+        peer: PeerId,
+        /// Whether it seems to be alive.
+        alive: bool,
+    },
+    /// This peer's own direct probe ended.
+    Probed {
+        /// Who was probed.
+        peer: PeerId,
+        /// What it saw.
+        seen: Seen,
+    },
+    /// A witness answered; nothing where it could not be reached.
+    Testified {
+        /// The witness.
+        witness: PeerId,
+        /// Whom it probed.
+        peer: PeerId,
+        /// What it saw.
+        seen: Option<Seen>,
+    },
+    /// What became of a decision that this peer proposed as the leader.
+    Proposed {
+        /// Which decision.
+        proposal: Proposal,
+        /// Where the log has it and what it made of it, or why it is not in the log.
+        result: Result<(Position, ledger::Outcome), String>,
+    },
+    /// What became of a fact that this peer forwarded.
+    Forwarded {
+        /// Which fact.
+        forwarding: Forwarding,
+        /// What the log made of it, or why it is not known to be in the log.
+        result: Result<ledger::Outcome, String>,
+    },
+    /// The start of an attempt is on disk: it may be executed now.
+    StartRecorded {
+        /// For which incident.
+        incident: IncidentId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// An execution ended.
+    Finished {
+        /// For which incident.
+        incident: IncidentId,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        report: AttemptReport,
+    },
+    /// Evidence was taken here.
+    EvidenceTaken {
+        /// For which incident.
+        incident: IncidentId,
+        /// What was kept.
+        evidence: EvidenceSummary,
+    },
+    /// A notice was handed to its channel.
+    NoticeSent {
+        /// About which incident.
+        incident: IncidentId,
+        /// Which notice.
+        notice: u32,
+        /// What the channel said; `Err` when it did not take it.
+        result: Result<String, String>,
+    },
+    /// A change of the Raft group's members ended.
+    MembersChanged(Result<(), String>),
+    /// The facts of this host.
+    Facts(BTreeMap<String, String>),
+    /// The daemon is about to stop on purpose; with `true` the peer leaves for good.
+    Stopping {
+        /// Whether it leaves the mesh.
+        for_good: bool,
+    },
+}
+
+/// What an agent is made from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Who this peer is.
+    pub card: PeerCard,
+    /// Whose documents it executes, pinned when it joined.
+    pub trust: Trust,
+    /// What this host forbids.
+    pub policy: LocalPolicy,
+    /// The ledger as far as this peer knows it.
+    pub ledger: Ledger,
+    /// Attempts whose start is on disk.
+    pub started: BTreeSet<(IncidentId, u32)>,
+}
+
+/// Decides for one peer.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub(crate) card: PeerCard,
+    pub(crate) trust: Trust,
+    pub(crate) policy: LocalPolicy,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: LogClock,
+    pub(crate) standing: Standing,
+    pub(crate) view: View,
+    pub(crate) checks: OwnChecks,
+    pub(crate) worker: Worker,
+    pub(crate) leader: Leader,
+    facts: BTreeMap<String, String>,
+    sequence: u64,
+    /// Facts on their way to the leader, and when they are sent again.
+    forwarded: BTreeMap<Forwarding, Duration>,
+    stopping: Option<bool>,
+    /// The revision that the checks were taken from.
+    checks_of: Option<u64>,
+    /// The documents of each revision that enough operators signed, as this peer verified it.
+    authorised: BTreeMap<u64, Vec<Document>>,
+}
+
+impl Agent {
+    /// An agent that knows what `origin` says.
+    pub fn new(origin: Origin) -> Self {
+        let Origin { card, trust, policy, ledger, started } = origin;
+        let mut agent = Self {
+            card,
+            trust,
+            policy,
+            ledger: Ledger::default(),
+            clock: LogClock::default(),
+            standing: Standing::default(),
+            view: View::default(),
+            checks: OwnChecks::default(),
+            worker: Worker::new(started),
+            leader: Leader::default(),
+            facts: BTreeMap::new(),
+            sequence: 0,
+            forwarded: BTreeMap::new(),
+            stopping: None,
+            checks_of: None,
+            authorised: BTreeMap::new(),
+        };
+        agent.restore(ledger);
+        agent
+    }
+
+    /// The ledger as this peer knows it.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What gossip and reports say of the peers.
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// What the Raft group looks like from here.
+    pub const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Who this peer is.
+    pub const fn card(&self) -> &PeerCard {
+        &self.card
+    }
+
+    /// The log's time, as this peer reckons it.
+    pub fn log_now(&self, now: Now) -> Timestamp {
+        self.clock.now(now)
+    }
+
+    /// How long the driver may sleep when nothing happens.
+    pub fn sleep(&self, now: Now) -> Duration {
+        let next = [self.checks.next_due(), self.leader.next_due(), self.forwarded.values().min().copied()]
+            .into_iter()
+            .flatten()
+            .min();
+        next.map_or(TICK, |due| due.saturating_sub(now.mono).min(TICK))
+    }
+
+    /// Takes one input and says what to do.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        match input {
+            Input::Tick => {}
+            Input::Standing(standing) => self.stand(standing),
+            Input::Committed { position, entry } => self.commit(now, position, entry.as_ref()),
+            Input::Restored(ledger) => {
+                if ledger.position().index > self.ledger.position().index {
+                    self.restore(*ledger);
+                    self.clock.observe(now, self.ledger.last_at());
+                }
+            }
+            Input::CheckRan { check, verdict, summary } => {
+                let at = self.clock.now(now);
+                if self.checks.ran(&check, verdict, &summary, now.mono, at) {
+                    self.tell(&mut out);
+                }
+            }
+            Input::Heard(report) => self.view.hear(&self.ledger, report),
+            Input::Liveness { peer, alive } => {
+                let at = self.clock.now(now);
+                self.view.set_liveness(peer, alive, at);
+            }
+            Input::Probed { peer, seen } => {
+                let at = self.clock.now(now);
+                self.leader.silence.testify(peer, self.card.id, Some(seen), at);
+            }
+            Input::Testified { witness, peer, seen } => {
+                let at = self.clock.now(now);
+                self.leader.silence.testify(peer, witness, seen, at);
+            }
+            Input::Proposed { proposal, result } => self.leader.proposed(now, &proposal, &result),
+            Input::Forwarded { forwarding, result } => self.forwarded_back(now, &forwarding, &result),
+            Input::StartRecorded { incident, attempt } => {
+                self.start_recorded(now, incident, attempt, &mut out);
+            }
+            Input::Finished { incident, attempt, report } => {
+                self.finished(now, incident, attempt, report);
+            }
+            Input::EvidenceTaken { incident, evidence } => {
+                self.worker.evidence_taken(incident, evidence);
+            }
+            Input::NoticeSent { incident, notice, result } => {
+                self.leader.notices.sent(now, (incident, notice), result);
+            }
+            Input::MembersChanged(result) => self.leader.members_changed(now, result.is_ok()),
+            Input::Facts(facts) => {
+                if facts != self.facts {
+                    self.facts = facts;
+                    self.tell(&mut out);
+                }
+            }
+            Input::Stopping { for_good } => self.stopping = Some(for_good),
+        }
+        self.duties(now, &mut out);
+        out
+    }
+
+    /// What is due now, whatever the input was.
+    fn duties(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.announce(now, out);
+        if self.stopping.is_some() {
+            return;
+        }
+        self.run_checks(now, out);
+        self.verify_repairs(now);
+        self.work(now, out);
+        if self.standing.leads {
+            self.lead(now, out);
+        } else {
+            self.leader.rest();
+        }
+    }
+
+    fn stand(&mut self, standing: Standing) {
+        if standing.term != self.standing.term || !standing.leads {
+            self.leader.rest();
+        }
+        self.standing = standing;
+    }
+
+    fn commit(&mut self, now: Now, position: Position, entry: Option<&Entry>) {
+        if position.index <= self.ledger.position().index {
+            return;
+        }
+        let Some(entry) = entry else {
+            self.ledger.skip(position);
+            return;
+        };
+        let applied = self.ledger.apply(position, entry);
+        self.clock.observe(now, self.ledger.last_at());
+        if applied.is_ok() && matches!(entry.record, Record::DocumentsApplied { .. }) {
+            self.authorise_new_revisions();
+        }
+    }
+
+    fn restore(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
+        self.checks_of = None;
+        self.authorise_new_revisions();
+    }
+
+    /// Verifies each revision against the operators' keys that this host pinned, not against what
+    /// the ledger says of them: the log orders, operators authorise.
+    fn authorise_new_revisions(&mut self) {
+        let known = self.authorised.keys().next_back().copied().unwrap_or(0);
+        for revision in self.ledger.library().revisions() {
+            if revision.number <= known || !revision.bundle.is_authorised(&self.trust) {
+                continue;
+            }
+            let documents = revision.bundle.bundle.sources.iter().filter_map(|s| parse(s).ok());
+            let documents = documents.flatten().map(|parsed| parsed.document).collect();
+            self.authorised.insert(revision.number, documents);
+        }
+    }
+
+    /// Whether enough operators signed exactly this document in the revision it comes from, as far
+    /// as this host can tell.
+    pub(crate) fn is_authorised(&self, document: &Document, revision: u64) -> bool {
+        self.authorised.range(..=revision).any(|(_, documents)| documents.contains(document))
+    }
+
+    /// Says that this peer runs, or that it stops, until the log has it.
+    fn announce(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some(member) = self.ledger.roster().member(self.card.id) else { return };
+        let (forwarding, record) = match self.stopping {
+            Some(true) => (Forwarding::Leave, Record::PeerLeft { peer: self.card.id }),
+            Some(false) if member.standing == Running::Stopped => return,
+            Some(false) => (Forwarding::Stop, Record::PeerStopped { peer: self.card.id }),
+            None if member.standing == Running::Running && member.card == self.card => {
+                self.forwarded.remove(&Forwarding::Start);
+                return;
+            }
+            None => (Forwarding::Start, Record::PeerStarted { peer: self.card.clone() }),
+        };
+        self.forward(now, forwarding, record, out);
+    }
+
+    /// Sends a fact to the leader, now and again until the log has it.
+    pub(crate) fn forward(
+        &mut self,
+        now: Now,
+        forwarding: Forwarding,
+        record: Record,
+        out: &mut Vec<Output>,
+    ) {
+        if self.forwarded.get(&forwarding).is_some_and(|due| *due > now.mono) {
+            return;
+        }
+        self.forwarded.insert(forwarding.clone(), now.mono + FORWARD_AGAIN);
+        let entry = self.entry(now, record);
+        out.push(Output::Forward { forwarding, entry });
+    }
+
+    fn forwarded_back(
+        &mut self,
+        now: Now,
+        forwarding: &Forwarding,
+        result: &Result<ledger::Outcome, String>,
+    ) {
+        match result {
+            // The log has it; the replica will show it.
+            Ok(Ok(_)) => {}
+            Ok(Err(_refusal)) => match forwarding {
+                Forwarding::Report(incident, attempt) => {
+                    self.worker.drop_report(*incident, *attempt);
+                }
+                Forwarding::Evidence(incident) => self.worker.drop_evidence(*incident),
+                Forwarding::Start | Forwarding::Stop | Forwarding::Leave => {}
+            },
+            Err(_not_reached) => {
+                let again = now.mono + FORWARD_AGAIN / 4;
+                if let Some(due) = self.forwarded.get_mut(forwarding) {
+                    *due = again.min(*due);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn forget_forwarding(&mut self, forwarding: &Forwarding) {
+        self.forwarded.remove(forwarding);
+    }
+
+    /// An entry in this peer's name, stamped with the log's time.
+    pub(crate) fn entry(&self, now: Now, record: Record) -> Entry {
+        Entry { at: self.clock.now(now), by: self.card.id, term: self.standing.term, record }
+    }
+
+    fn run_checks(&mut self, now: Now, out: &mut Vec<Output>) {
+        let revision = self.ledger.library().revision();
+        if self.checks_of != Some(revision) {
+            self.checks_of = Some(revision);
+            let mine = self.own_checks();
+            self.checks.set(mine.into_iter(), now.mono, self.card.id.bits());
+        }
+        for check in self.checks.due(now.mono) {
+            let variables = variables::for_check(self, &check);
+            out.push(Output::RunCheck { check, variables });
+        }
+    }
+
+    /// The checks that this peer runs: meant for its labels, and signed.
+    fn own_checks(&self) -> Vec<Check> {
+        let library = self.ledger.library();
+        library
+            .checks()
+            .filter(|check| check.selector.fits(&self.card.labels))
+            .filter(|check| {
+                let document = Document::Check((*check).clone());
+                let origin = library.origin(&document.key()).unwrap_or(0);
+                self.is_authorised(&document, origin)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Runs a check again when the log says that a rung for this peer has ended.
+    fn verify_repairs(&mut self, now: Now) {
+        let me = self.card.id;
+        for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
+            let Because::Check { check, .. } = &incident.because else { continue };
+            let (State::Verifying, Some(attempt)) = (incident.state, incident.last_attempt()) else {
+                continue;
+            };
+            let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
+            self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
+        }
+    }
+
+    /// Makes this peer's report and passes it on: to gossip, and to the leader directly.
+    fn tell(&mut self, out: &mut Vec<Output>) {
+        self.sequence += 1;
+        let report = Report {
+            peer: self.card.id,
+            generation: self.card.generation,
+            sequence: self.sequence,
+            checks: self.checks.states(),
+            facts: self.facts.clone(),
+        };
+        self.view.hear_own(report.clone());
+        out.push(Output::Publish(report));
+    }
+
+    /// Why this attempt must not be started here, if it must not.
+    pub(crate) fn objection(&self, incident: IncidentId, now: Now) -> Option<Refusal> {
+        worker::objection(self, incident, now)
+    }
+}

@@ -1,0 +1,205 @@
+//! The leader's duties: worked out afresh from view, ledger and now after every input.
+//!
+//! Nothing is remembered between two looks but what is on its way to the log, so a new leader
+//! takes over where the old one was cut off. Each incident takes one [step](steps) at a time; the
+//! ledger refuses whatever does not fit what was committed meanwhile.
+
+mod notices;
+mod steps;
+
+use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
+use crate::{
+    document::{Check, Verdict},
+    ledger::{self, roster::Standing as Running},
+    name::PeerId,
+    record::{Because, Position, Record},
+    report::CheckState,
+    time::Now,
+};
+use notices::Sendings;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long a decision may be on its way before it is made again.
+const PROPOSE_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long after a decision that was refused or lost the next is made about the same thing.
+const AFTER_REFUSAL: Duration = Duration::from_millis(200);
+
+/// How long before a failed change of the Raft group's members is tried again.
+const MEMBERS_AGAIN: Duration = Duration::from_millis(500);
+
+/// A decision on its way to the log.
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    /// When it may be made again at the latest.
+    until: Duration,
+    /// Where the log has it: the replica has to get there first.
+    at: Option<u64>,
+}
+
+/// What the leader has under way. A peer that does not lead has nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Leader {
+    pub(super) silence: Silences,
+    pub(super) notices: Sendings,
+    under_way: BTreeMap<Proposal, UnderWay>,
+    members_due: Duration,
+    changing_members: bool,
+}
+
+impl Leader {
+    /// Forgets everything: this peer does not lead, or not in the same term.
+    pub(super) fn rest(&mut self) {
+        self.silence.forget();
+        self.notices.forget();
+        self.under_way.clear();
+        self.changing_members = false;
+    }
+
+    /// When something is due next.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let proposals = self.under_way.values().map(|way| way.until).min();
+        [self.silence.next_due(), self.notices.next_due(), proposals].into_iter().flatten().min()
+    }
+
+    pub(super) fn proposed(
+        &mut self,
+        now: Now,
+        proposal: &Proposal,
+        result: &Result<(Position, ledger::Outcome), String>,
+    ) {
+        let Some(way) = self.under_way.get_mut(proposal) else { return };
+        match result {
+            Ok((position, Ok(_))) => way.at = Some(position.index),
+            Ok((_, Err(_))) | Err(_) => way.until = now.mono + AFTER_REFUSAL,
+        }
+    }
+
+    pub(super) fn members_changed(&mut self, now: Now, done: bool) {
+        self.changing_members = false;
+        self.members_due = now.mono + if done { Duration::ZERO } else { MEMBERS_AGAIN };
+    }
+}
+
+impl Agent {
+    /// Everything that the leader owes the mesh now.
+    pub(super) fn lead(&mut self, now: Now, out: &mut Vec<Output>) {
+        let applied = self.ledger.position().index;
+        self.leader
+            .under_way
+            .retain(|_, way| way.until > now.mono && way.at.is_none_or(|at| at > applied));
+        self.open_failing_checks(now, out);
+        self.attest_silence(now, out);
+        self.step_incidents(now, out);
+        self.send_notices(now, out);
+        self.appoint_voters(now, out);
+    }
+
+    /// Proposes a decision unless the same one is on its way.
+    fn propose(&mut self, now: Now, proposal: Proposal, record: Record, out: &mut Vec<Output>) {
+        if self.leader.under_way.contains_key(&proposal) {
+            return;
+        }
+        let way = UnderWay { until: now.mono + PROPOSE_AGAIN, at: None };
+        self.leader.under_way.insert(proposal.clone(), way);
+        let entry = self.entry(now, record);
+        out.push(Output::Propose { proposal, entry });
+    }
+
+    /// Level-triggered: a check that fails without an open incident opens one, whenever and by
+    /// whomever it is seen.
+    fn open_failing_checks(&mut self, now: Now, out: &mut Vec<Output>) {
+        let failing: Vec<(PeerId, Because)> = self
+            .ledger
+            .roster()
+            .running()
+            .filter(|(peer, _)| *peer == self.card.id || self.view.is_alive(*peer) != Some(false))
+            .filter_map(|(peer, member)| Some((peer, member, self.view.report(peer)?)))
+            .filter(|(_, member, report)| report.generation == member.card.generation)
+            .flat_map(|(peer, _, report)| report.checks.iter().map(move |told| (peer, told)))
+            .filter(|(_, (_, state))| state.verdict == Verdict::Fail)
+            .map(|(peer, (check, state))| (peer, failure(check, state)))
+            .filter(|(peer, because)| self.is_check_of(*peer, because))
+            .filter(|(peer, because)| self.ledger.is_news(*peer, because).is_ok())
+            .collect();
+        for (peer, because) in failing {
+            let Because::Check { check, .. } = &because else { continue };
+            let proposal = Proposal::Open(peer, check.clone());
+            self.propose(now, proposal, Record::Opened { peer, because }, out);
+        }
+    }
+
+    fn is_check_of(&self, peer: PeerId, because: &Because) -> bool {
+        let Because::Check { check, .. } = because else { return false };
+        let check: Option<&Check> = self.ledger.library().check(check);
+        let member = self.ledger.roster().member(peer);
+        check.zip(member).is_some_and(|(check, member)| check.selector.fits(&member.card.labels))
+    }
+
+    fn attest_silence(&mut self, now: Now, out: &mut Vec<Output>) {
+        for (peer, finding) in self.look_for_silence(now, out) {
+            match finding {
+                Finding::Attested(because) => {
+                    let record = Record::Opened { peer, because };
+                    self.propose(now, Proposal::OpenSilence(peer), record, out);
+                }
+                Finding::Answered => {
+                    let returned = self.ledger.silence_of(peer).map(|silence| silence.id);
+                    if let Some(incident) = returned
+                        && self.view.is_alive(peer) == Some(true)
+                    {
+                        let because = "the peer answers again".to_owned();
+                        let record = Record::Resolved { incident, because };
+                        self.propose(now, Proposal::Step(incident), record, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn appoint_voters(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.leader.changing_members || now.mono < self.leader.members_due {
+            return;
+        }
+        let settings = self.ledger.settings();
+        let at = self.clock.now(now);
+        let candidates: Vec<voters::Candidate> = self
+            .ledger
+            .roster()
+            .members()
+            .map(|(peer, member)| {
+                let me = peer == self.card.id;
+                let alive = me || self.view.is_alive(peer) == Some(true);
+                let silent_since = self.view.since(peer).filter(|_| !alive);
+                let unheard = silent_since.map(|since| at.since(since));
+                voters::Candidate {
+                    peer,
+                    raft_id: member.card.raft_id,
+                    zone: member.zone().to_owned(),
+                    healthy: alive && member.standing == Running::Running,
+                    gone: unheard.is_some_and(|unheard| unheard > settings.voter_gone_after),
+                }
+            })
+            .collect();
+        let change = voters::next_change(
+            self.card.id,
+            &self.standing.voters,
+            &self.standing.learners,
+            &candidates,
+            settings.voters_max,
+        );
+        if let Some(change) = change {
+            self.leader.changing_members = true;
+            out.push(Output::ChangeMembers(change));
+        }
+    }
+}
+
+fn failure(check: &crate::name::Name, state: &CheckState) -> Because {
+    Because::Check {
+        check: check.clone(),
+        verdict: state.verdict,
+        since: state.since,
+        summary: state.summary.clone(),
+    }
+}

@@ -1,0 +1,137 @@
+//! Telling people: at least once, tried again until the channel takes it, by whoever leads.
+//!
+//! A notice is due until its sending is committed. A leader that dies between sending and
+//! committing makes the next one send it again; the receiver knows it by its key.
+
+use super::{Agent, Output, Proposal};
+use crate::{
+    agent::output::Message,
+    ledger::incident::{Incident, News, Notice},
+    name::IncidentId,
+    record::{Because, Record},
+    time::Now,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long the first retry waits; the wait doubles up to [`AGAIN_MAX`].
+const AGAIN: Duration = Duration::from_secs(2);
+/// The longest wait between two tries.
+const AGAIN_MAX: Duration = Duration::from_secs(300);
+/// After so many tries a notice is given up: with the waits above, after about a day.
+const TRIES_MAX: u32 = 290;
+/// How long a channel has to answer before the notice is sent again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A notice on its way.
+#[derive(Debug, Clone, Default)]
+struct Sending {
+    tries: u32,
+    again_at: Duration,
+    /// What the channel said, until the log has it.
+    result: Option<(bool, String)>,
+}
+
+/// The notices on their way.
+#[derive(Debug, Clone, Default)]
+pub struct Sendings(BTreeMap<(IncidentId, u32), Sending>);
+
+impl Sendings {
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.0.values().map(|sending| sending.again_at).min()
+    }
+
+    /// Takes what the channel said.
+    pub(in crate::agent) fn sent(
+        &mut self,
+        now: Now,
+        key: (IncidentId, u32),
+        result: Result<String, String>,
+    ) {
+        let Some(sending) = self.0.get_mut(&key) else { return };
+        match result {
+            Ok(detail) => sending.result = Some((true, detail)),
+            Err(detail) if sending.tries >= TRIES_MAX => sending.result = Some((false, detail)),
+            Err(_) => {
+                let doublings = sending.tries.saturating_sub(1).min(16);
+                let wait = AGAIN.saturating_mul(1 << doublings);
+                sending.again_at = now.mono + wait.min(AGAIN_MAX);
+            }
+        }
+    }
+}
+
+impl Agent {
+    pub(super) fn send_notices(&mut self, now: Now, out: &mut Vec<Output>) {
+        let due: Vec<(IncidentId, Notice)> = self
+            .ledger
+            .notices_due()
+            .map(|(incident, notice)| (incident, notice.clone()))
+            .collect();
+        let wanted = |key: &(IncidentId, u32)| {
+            due.iter().any(|(incident, notice)| *key == (*incident, notice.number))
+        };
+        self.leader.notices.0.retain(|key, _| wanted(key));
+        for (id, notice) in &due {
+            self.send_notice(now, *id, notice, out);
+        }
+    }
+
+    fn send_notice(&mut self, now: Now, id: IncidentId, notice: &Notice, out: &mut Vec<Output>) {
+        let key = (id, notice.number);
+        let sending = self.leader.notices.0.entry(key).or_default();
+        if let Some((delivered, detail)) = sending.result.clone() {
+            let record =
+                Record::Notified { incident: id, notice: notice.number, delivered, detail };
+            self.propose(now, Proposal::Notice(id, notice.number), record, out);
+            return;
+        }
+        if sending.tries > 0 && sending.again_at > now.mono {
+            return;
+        }
+        let Some(incident) = self.ledger.incidents().get(&id) else { return };
+        let Some(notifier) = self.ledger.library().notifier(&notice.notifier) else {
+            let detail = format!("there is no notifier \"{}\" any more", notice.notifier);
+            sending.result = Some((false, detail));
+            return;
+        };
+        sending.tries += 1;
+        sending.again_at = now.mono + ANSWER_WITHIN;
+        let channel = notifier.channel.clone();
+        if let Some(message) = self.message(incident, notice) {
+            out.push(Output::Notify { channel, message });
+        }
+    }
+
+    fn message(&self, incident: &Incident, notice: &Notice) -> Option<Message> {
+        let peer = self.ledger.roster().name(incident.peer);
+        let what = match &incident.because {
+            Because::Check { check, summary, .. } => {
+                format!("check \"{check}\" fails on {peer}: {summary}")
+            }
+            Because::Silent { kind, .. } => format!("{peer} is {}", kind.as_str()),
+        };
+        let text = match notice.news {
+            News::Called => format!(
+                "{}: {what}. {} of {} rungs were climbed; a person has to look.",
+                incident.id,
+                incident.attempts.iter().map(|attempt| attempt.rung).collect::<std::collections::BTreeSet<_>>().len(),
+                incident.plan.as_ref().map_or(0, |plan| plan.rungs.len()),
+            ),
+            News::Resolved => format!("{}: {peer} is well again.", incident.id),
+        };
+        Some(Message {
+            incident: incident.id,
+            notice: notice.number,
+            news: notice.news,
+            notifier: notice.notifier.clone(),
+            mesh: self.ledger.mesh()?.name.clone(),
+            peer,
+            runbook: incident.plan.as_ref().map(|plan| plan.name.clone()),
+            text,
+        })
+    }
+}

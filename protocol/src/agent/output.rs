@@ -1,0 +1,146 @@
+//! What an agent wants done; the driver does it and brings the result back as an input.
+
+use crate::{
+    agent::voters::MemberChange,
+    document::{Channel, Check, Command, EvidenceStep},
+    ledger::incident::News,
+    name::{IncidentId, Name, PeerId},
+    record::Entry,
+    report::Report,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// The variables that a script is given: `HEARTEN_…`.
+pub type Variables = BTreeMap<String, String>;
+
+/// Which decision of the leader's; at most one of each is on its way at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proposal {
+    /// To open an incident about a peer's check.
+    Open(PeerId, Name),
+    /// To open an incident about a peer's silence.
+    OpenSilence(PeerId),
+    /// The next step of an incident.
+    Step(IncidentId),
+    /// That a notice is out.
+    Notice(IncidentId, u32),
+}
+
+/// Which fact is on its way to the leader.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forwarding {
+    /// This peer runs.
+    Start,
+    /// This peer stops.
+    Stop,
+    /// This peer leaves for good.
+    Leave,
+    /// How an attempt ended.
+    Report(IncidentId, u32),
+    /// Evidence was taken.
+    Evidence(IncidentId),
+}
+
+/// One execution, as the worker carries it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkOrder {
+    /// For which incident.
+    pub incident: IncidentId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// The operator's command.
+    pub command: Command,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What it is told.
+    pub variables: Variables,
+}
+
+/// What people are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// About which incident.
+    pub incident: IncidentId,
+    /// The notice's number; with the incident it tells a repetition from news.
+    pub notice: u32,
+    /// A call, or the news that it is over.
+    pub news: News,
+    /// By which notifier.
+    pub notifier: Name,
+    /// The mesh's name.
+    pub mesh: Name,
+    /// The affected peer's name.
+    pub peer: String,
+    /// The runbook, if one answered.
+    pub runbook: Option<Name>,
+    /// One sentence that says what is the matter.
+    pub text: String,
+}
+
+/// What an agent wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Run a check of this host; answered by `CheckRan`.
+    RunCheck {
+        /// Which.
+        check: Check,
+        /// What it is told.
+        variables: Variables,
+    },
+    /// Sign this peer's report, gossip it, and send it to the leader directly.
+    Publish(Report),
+    /// Probe a peer directly; answered by `Probed`.
+    Probe {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Ask a peer to probe another directly; answered by `Testified`.
+    AskWitness {
+        /// Whom to ask.
+        witness: PeerId,
+        /// Whom it shall probe.
+        peer: PeerId,
+    },
+    /// Propose a decision as the leader; answered by `Proposed`.
+    Propose {
+        /// Which decision.
+        proposal: Proposal,
+        /// The entry.
+        entry: Entry,
+    },
+    /// Bring a fact to the leader, wherever it is; answered by `Forwarded`.
+    Forward {
+        /// Which fact.
+        forwarding: Forwarding,
+        /// The entry.
+        entry: Entry,
+    },
+    /// Write durably that this attempt is started; answered by `StartRecorded`, or by `Finished`
+    /// with a refusal when it cannot be written.
+    RecordStart {
+        /// For which incident.
+        incident: IncidentId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Execute a rung; answered by `Finished`.
+    Execute(WorkOrder),
+    /// Collect evidence; answered by `EvidenceTaken`.
+    TakeEvidence {
+        /// For which incident.
+        incident: IncidentId,
+        /// What to collect.
+        steps: Vec<EvidenceStep>,
+        /// What the steps are told.
+        variables: Variables,
+    },
+    /// Tell people; answered by `NoticeSent`.
+    Notify {
+        /// How.
+        channel: Channel,
+        /// What.
+        message: Message,
+    },
+    /// Change the Raft group; answered by `MembersChanged`.
+    ChangeMembers(MemberChange),
+}

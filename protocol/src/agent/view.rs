@@ -1,0 +1,82 @@
+//! What gossip and reports say of the peers: observations, never orders.
+
+use crate::{
+    document::Verdict,
+    ledger::Ledger,
+    name::{Name, PeerId},
+    report::{CheckState, Report, SignedReport},
+    time::Timestamp,
+};
+use std::collections::BTreeMap;
+
+/// What is known of one peer.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    report: Option<Report>,
+    alive: Option<bool>,
+    since: Timestamp,
+}
+
+/// What is known of the peers.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    peers: BTreeMap<PeerId, Seen>,
+    /// Reports that were dropped: of no member, or not signed by the peer they speak of.
+    pub dropped: u64,
+}
+
+impl View {
+    /// Takes a report if it is later than what is known and signed by the peer it speaks of.
+    pub fn hear(&mut self, ledger: &Ledger, signed: SignedReport) {
+        let peer = signed.report.peer;
+        let known = self.peers.get(&peer).and_then(|seen| seen.report.as_ref());
+        if known.is_some_and(|known| !signed.report.is_newer_than(known)) {
+            return;
+        }
+        let member = ledger.roster().member(peer);
+        if member.is_some_and(|member| signed.is_by(&member.card.public_key)) {
+            self.peers.entry(peer).or_default().report = Some(signed.report);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// Takes this peer's own report.
+    pub fn hear_own(&mut self, report: Report) {
+        self.peers.entry(report.peer).or_default().report = Some(report);
+    }
+
+    /// What gossip's failure detector says now.
+    pub fn set_liveness(&mut self, peer: PeerId, alive: bool, at: Timestamp) {
+        let seen = self.peers.entry(peer).or_default();
+        if seen.alive != Some(alive) {
+            seen.alive = Some(alive);
+            seen.since = at;
+        }
+    }
+
+    /// Whether gossip hears of the peer; nothing while gossip has not said anything of it.
+    pub fn is_alive(&self, peer: PeerId) -> Option<bool> {
+        self.peers.get(&peer).and_then(|seen| seen.alive)
+    }
+
+    /// Since when gossip says what it says.
+    pub fn since(&self, peer: PeerId) -> Option<Timestamp> {
+        self.peers.get(&peer).filter(|seen| seen.alive.is_some()).map(|seen| seen.since)
+    }
+
+    /// A peer's latest report.
+    pub fn report(&self, peer: PeerId) -> Option<&Report> {
+        self.peers.get(&peer).and_then(|seen| seen.report.as_ref())
+    }
+
+    /// What a check says on a peer.
+    pub fn check(&self, peer: PeerId, check: &Name) -> Option<&CheckState> {
+        self.report(peer).and_then(|report| report.checks.get(check))
+    }
+
+    /// Whether no check of the peer fails, as far as is known.
+    pub fn is_healthy(&self, peer: PeerId) -> bool {
+        self.report(peer).and_then(Report::worst) != Some(Verdict::Fail)
+    }
+}

@@ -1,0 +1,262 @@
+//! The worker: executes what the log assigns to this peer, each attempt at most once.
+//!
+//! An attempt is started only after "started" is on disk; whatever is on disk as started and not
+//! being executed is never started again, and its outcome is `unknown`. Every rule is checked
+//! twice: before the start is recorded, and again when it has been, because between the two the
+//! host may have slept.
+
+use super::{Agent, Forwarding, Output, WorkOrder, variables};
+use crate::{
+    document::{Action, Document},
+    ledger::incident::{Attempt, Incident},
+    name::IncidentId,
+    record::{AttemptReport, Because, EvidenceSummary, Outcome, Record},
+    refusal::Refusal,
+    time::Now,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// How far an execution here has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Its start is being written to disk.
+    Recording,
+    /// It runs.
+    Executing,
+}
+
+/// What this peer executes and has executed.
+#[derive(Debug, Clone, Default)]
+pub struct Worker {
+    started: BTreeSet<(IncidentId, u32)>,
+    under_way: BTreeMap<(IncidentId, u32), Phase>,
+    /// Outcomes that the log does not have yet.
+    reports: BTreeMap<(IncidentId, u32), AttemptReport>,
+    taking_evidence: BTreeSet<IncidentId>,
+    evidence: BTreeMap<IncidentId, EvidenceSummary>,
+}
+
+impl Worker {
+    /// A worker that has started these attempts before.
+    pub fn new(started: BTreeSet<(IncidentId, u32)>) -> Self {
+        Self { started, ..Self::default() }
+    }
+
+    pub(super) fn evidence_taken(&mut self, incident: IncidentId, evidence: EvidenceSummary) {
+        self.evidence.insert(incident, evidence);
+    }
+
+    pub(super) fn drop_report(&mut self, incident: IncidentId, attempt: u32) {
+        self.reports.remove(&(incident, attempt));
+        // The log will not have it: without this the attempt would be looked at again for ever.
+        self.under_way.remove(&(incident, attempt));
+    }
+
+    pub(super) fn drop_evidence(&mut self, incident: IncidentId) {
+        self.evidence.remove(&incident);
+    }
+}
+
+impl Agent {
+    /// Looks for attempts that the log gave to this peer, and for evidence that it is to take.
+    pub(super) fn work(&mut self, now: Now, out: &mut Vec<Output>) {
+        let me = self.card.id;
+        let assigned: Vec<(IncidentId, u32)> = self
+            .ledger
+            .open_incidents()
+            .filter_map(|incident| Some((incident.id, incident.in_flight()?)))
+            .filter(|(_, attempt)| attempt.worker == me)
+            .map(|(id, attempt)| (id, attempt.number))
+            .collect();
+        for (incident, attempt) in assigned {
+            let key = (incident, attempt);
+            if self.worker.reports.contains_key(&key) || self.worker.under_way.contains_key(&key) {
+                continue;
+            }
+            if self.worker.started.contains(&key) {
+                let text = "the daemon stopped while it ran: nobody saw how it ended";
+                self.conclude(now, key, Outcome::Unknown, text.to_owned());
+            } else if let Some(refusal) = self.objection(incident, now) {
+                self.conclude(now, key, Outcome::Refused, refusal.to_string());
+            } else {
+                self.worker.under_way.insert(key, Phase::Recording);
+                out.push(Output::RecordStart { incident, attempt });
+            }
+        }
+        self.take_evidence(out);
+        self.send_reports(now, out);
+    }
+
+    pub(super) fn start_recorded(
+        &mut self,
+        now: Now,
+        id: IncidentId,
+        attempt: u32,
+        out: &mut Vec<Output>,
+    ) {
+        let key = (id, attempt);
+        self.worker.started.insert(key);
+        if self.worker.under_way.get(&key) != Some(&Phase::Recording) {
+            return;
+        }
+        if let Some(refusal) = self.objection(id, now) {
+            self.conclude(now, key, Outcome::Refused, refusal.to_string());
+            return;
+        }
+        let Some(incident) = self.ledger.incidents().get(&id) else { return };
+        let Some(given) = incident.in_flight().filter(|given| given.number == attempt) else {
+            self.worker.under_way.remove(&key);
+            return;
+        };
+        let Some(rung) = incident.rung(given.rung) else { return };
+        let Action::Run(command) = &rung.action else { return };
+        let order = WorkOrder {
+            incident: id,
+            attempt,
+            command: command.clone(),
+            timeout: rung.timeout,
+            variables: variables::for_incident(self, incident, Some(given)),
+        };
+        self.worker.under_way.insert(key, Phase::Executing);
+        out.push(Output::Execute(order));
+    }
+
+    pub(super) fn finished(
+        &mut self,
+        now: Now,
+        id: IncidentId,
+        attempt: u32,
+        report: AttemptReport,
+    ) {
+        let key = (id, attempt);
+        if self.worker.under_way.remove(&key).is_none() {
+            return;
+        }
+        self.worker.reports.insert(key, report);
+        // The affected peer looks at once whether it helped; another one waits for the log.
+        let Some(incident) = self.ledger.incidents().get(&id) else { return };
+        if incident.peer != self.card.id {
+            return;
+        }
+        if let Because::Check { check, .. } = &incident.because {
+            let settle = incident
+                .last_attempt()
+                .and_then(|attempt| incident.rung(attempt.rung))
+                .map_or(Duration::ZERO, |rung| rung.settle);
+            self.checks.verify(check, key, now.mono, settle);
+        }
+    }
+
+    fn conclude(&mut self, now: Now, key: (IncidentId, u32), outcome: Outcome, output: String) {
+        self.worker.under_way.remove(&key);
+        let finished_at = self.clock.now(now);
+        let report =
+            AttemptReport { outcome, exit_code: None, started_at: None, finished_at, output };
+        self.worker.reports.insert(key, report);
+    }
+
+    fn take_evidence(&mut self, out: &mut Vec<Output>) {
+        let wanted: Vec<IncidentId> = self
+            .ledger
+            .open_incidents()
+            .filter(|incident| wants_evidence_from(incident, self.card.id))
+            .map(|incident| incident.id)
+            .filter(|id| !self.worker.taking_evidence.contains(id))
+            .collect();
+        for id in wanted {
+            let Some(incident) = self.ledger.incidents().get(&id) else { continue };
+            let Some(plan) = &incident.plan else { continue };
+            // Evidence steps are commands: the same signature is needed as for the rungs.
+            if !self.is_authorised(&Document::Runbook(plan.clone()), incident.revision) {
+                continue;
+            }
+            let steps = plan.evidence.clone();
+            let variables = variables::for_incident(self, incident, None);
+            self.worker.taking_evidence.insert(id);
+            out.push(Output::TakeEvidence { incident: id, steps, variables });
+        }
+    }
+
+    fn send_reports(&mut self, now: Now, out: &mut Vec<Output>) {
+        for ((id, attempt), report) in self.worker.reports.clone() {
+            let forwarding = Forwarding::Report(id, attempt);
+            let known = self.ledger.incidents().get(&id).is_none_or(|incident| {
+                incident.attempts.iter().any(|a| a.number == attempt && a.report.is_some())
+            });
+            if known {
+                self.worker.reports.remove(&(id, attempt));
+                self.forget_forwarding(&forwarding);
+            } else {
+                let record = Record::Reported { incident: id, attempt, report };
+                self.forward(now, forwarding, record, out);
+            }
+        }
+        for (id, evidence) in self.worker.evidence.clone() {
+            let forwarding = Forwarding::Evidence(id);
+            let incident = self.ledger.incidents().get(&id);
+            if incident.is_none_or(|i| i.evidence.is_some() || i.state.is_over()) {
+                self.worker.evidence.remove(&id);
+                self.worker.taking_evidence.remove(&id);
+                self.forget_forwarding(&forwarding);
+            } else {
+                let record = Record::EvidenceTaken { incident: id, evidence };
+                self.forward(now, forwarding, record, out);
+            }
+        }
+    }
+}
+
+fn wants_evidence_from(incident: &Incident, peer: crate::name::PeerId) -> bool {
+    incident.evidence_taker() == peer
+        && incident.evidence.is_none()
+        && incident.attempts.is_empty()
+        && incident.plan.as_ref().is_some_and(|plan| !plan.evidence.is_empty())
+}
+
+/// Why the attempt that is in flight must not be started here now, if it must not.
+pub(super) fn objection(agent: &Agent, id: IncidentId, now: Now) -> Option<Refusal> {
+    let Some(incident) = agent.ledger.incidents().get(&id) else {
+        return Some(Refusal::UnknownIncident { incident: id });
+    };
+    let Some(attempt) = incident.in_flight() else {
+        return Some(Refusal::IncidentOver { incident: id });
+    };
+    rules(agent, incident, attempt, now).err()
+}
+
+fn rules(agent: &Agent, incident: &Incident, attempt: &Attempt, now: Now) -> Result<(), Refusal> {
+    let misassigned = |why: &str| Refusal::Misassigned { why: why.to_owned() };
+    if attempt.worker != agent.card.id {
+        return Err(misassigned("it is another peer's"));
+    }
+    if agent.clock.now(now) > attempt.start_by {
+        return Err(Refusal::TooLate { start_by: attempt.start_by });
+    }
+    if let Some(freeze) = agent.ledger.frozen() {
+        let (since, reason) = (freeze.since, freeze.reason.clone());
+        return Err(Refusal::Frozen { since, reason });
+    }
+    let plan = incident.plan.as_ref().ok_or(Refusal::NoRunbook)?;
+    let local = |why: &str| Err(Refusal::LocalPolicy { why: why.to_owned() });
+    if agent.policy.observe_only {
+        return local("observe_only is set in hearten.toml");
+    }
+    if agent.policy.denied_runbooks.contains(&plan.name) {
+        return local("denied_runbooks in hearten.toml names this runbook");
+    }
+    let Some(affected) = agent.ledger.roster().member(incident.peer) else {
+        return Err(Refusal::UnknownPeer { peer: incident.peer.to_string() });
+    };
+    // The replica says which runbook; whether it may run here is for the signature to say.
+    if !agent.is_authorised(&Document::Runbook(plan.clone()), incident.revision) {
+        let needed = agent.trust.threshold;
+        return Err(Refusal::NotSigned { valid: 0, needed });
+    }
+    if !plan.selector.fits(&affected.card.labels) {
+        return Err(misassigned("the runbook is not for a peer with these labels"));
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! The documents in force, and every revision that led to them.
+
+use super::{Context, Effect, Ledger, Outcome};
+use crate::{
+    document::{
+        Check, Document, DocumentKey, DocumentKind, Limits, MeshSettings, Notifier, On, Runbook,
+        Silence,
+        bundle::{BUNDLE_BYTES_MAX, SignedBundle},
+        diff::{Change, difference},
+        validate::read_bundle,
+    },
+    name::{Labels, Name, PeerId},
+    record::Because,
+    refusal::Refusal,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One revision: what an operator applied, when, and what it changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its number; the first is 1.
+    pub number: u64,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// The peer that the operator's command came in at.
+    pub by: PeerId,
+    /// The texts and the operator's signature.
+    pub bundle: SignedBundle,
+    /// What it added, changed and removed.
+    pub changes: Vec<Change>,
+}
+
+/// The documents in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Library {
+    documents: BTreeMap<DocumentKey, Document>,
+    /// Which revision each document in force comes from.
+    origin: BTreeMap<DocumentKey, u64>,
+    revisions: Vec<Revision>,
+}
+
+impl Library {
+    /// The number of the latest revision; 0 before the first.
+    pub fn revision(&self) -> u64 {
+        self.revisions.last().map_or(0, |revision| revision.number)
+    }
+
+    /// Every revision, oldest first.
+    pub fn revisions(&self) -> &[Revision] {
+        &self.revisions
+    }
+
+    /// One revision.
+    pub fn revision_numbered(&self, number: u64) -> Option<&Revision> {
+        self.revisions.iter().find(|revision| revision.number == number)
+    }
+
+    /// The documents in force.
+    pub const fn documents(&self) -> &BTreeMap<DocumentKey, Document> {
+        &self.documents
+    }
+
+    /// Which revision a document in force comes from.
+    pub fn origin(&self, key: &DocumentKey) -> Option<u64> {
+        self.origin.get(key).copied()
+    }
+
+    /// The checks in force.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.documents.values().filter_map(|document| match document {
+            Document::Check(check) => Some(check),
+            Document::Runbook(_)
+            | Document::Notifier(_)
+            | Document::Limits(_)
+            | Document::Mesh(_)
+            | Document::Remove(_) => None,
+        })
+    }
+
+    /// The runbooks in force.
+    pub fn runbooks(&self) -> impl Iterator<Item = &Runbook> {
+        self.documents.values().filter_map(|document| match document {
+            Document::Runbook(runbook) => Some(runbook),
+            Document::Check(_)
+            | Document::Notifier(_)
+            | Document::Limits(_)
+            | Document::Mesh(_)
+            | Document::Remove(_) => None,
+        })
+    }
+
+    /// The notifiers in force.
+    pub fn notifiers(&self) -> impl Iterator<Item = &Notifier> {
+        self.documents.values().filter_map(|document| match document {
+            Document::Notifier(notifier) => Some(notifier),
+            Document::Check(_)
+            | Document::Runbook(_)
+            | Document::Limits(_)
+            | Document::Mesh(_)
+            | Document::Remove(_) => None,
+        })
+    }
+
+    /// A check by its name.
+    pub fn check(&self, name: &Name) -> Option<&Check> {
+        let key = DocumentKey { kind: DocumentKind::Check, name: name.clone() };
+        match self.documents.get(&key) {
+            Some(Document::Check(check)) => Some(check),
+            Some(_) | None => None,
+        }
+    }
+
+    /// A notifier by its name.
+    pub fn notifier(&self, name: &Name) -> Option<&Notifier> {
+        self.notifiers().find(|notifier| notifier.name == *name)
+    }
+
+    /// The limits in force; nothing is limited before they are written.
+    pub fn limits(&self) -> Limits {
+        self.documents
+            .values()
+            .find_map(|document| match document {
+                Document::Limits(limits) => Some(limits.clone()),
+                Document::Check(_)
+                | Document::Runbook(_)
+                | Document::Notifier(_)
+                | Document::Mesh(_)
+                | Document::Remove(_) => None,
+            })
+            .unwrap_or_default()
+    }
+
+    /// How the mesh is run.
+    pub fn settings(&self) -> MeshSettings {
+        self.documents
+            .values()
+            .find_map(|document| match document {
+                Document::Mesh(settings) => Some(settings.clone()),
+                Document::Check(_)
+                | Document::Runbook(_)
+                | Document::Notifier(_)
+                | Document::Limits(_)
+                | Document::Remove(_) => None,
+            })
+            .unwrap_or_default()
+    }
+
+    /// The runbook that answers a signal of a peer with these labels, if there is one.
+    ///
+    /// A runbook for the very kind of silence goes before one for either kind; two that would
+    /// answer alike were refused when they were applied.
+    pub fn runbook_for(&self, because: &Because, labels: &Labels) -> Option<&Runbook> {
+        self.runbooks()
+            .filter(|runbook| runbook.selector.fits(labels))
+            .filter_map(|runbook| Some((specificity(&runbook.on, because)?, runbook)))
+            .max_by_key(|(specificity, _)| *specificity)
+            .map(|(_, runbook)| runbook)
+    }
+}
+
+/// How closely a runbook's `on` names a signal; nothing when it does not.
+fn specificity(on: &On, because: &Because) -> Option<u8> {
+    match (on, because) {
+        (On::Check(wanted), Because::Check { check, .. }) => (wanted == check).then_some(0),
+        (On::Peer(Silence::Silent), Because::Silent { .. }) => Some(0),
+        (On::Peer(wanted), Because::Silent { kind, .. }) => (wanted == kind).then_some(1),
+        (On::Check(_), Because::Silent { .. }) | (On::Peer(_), Because::Check { .. }) => None,
+    }
+}
+
+impl Ledger {
+    pub(super) fn apply_documents(&mut self, context: &Context, bundle: &SignedBundle) -> Outcome {
+        let mesh = self.mesh.as_ref().ok_or(Refusal::NotFounded)?;
+        let size: usize = bundle.bundle.sources.iter().map(|source| source.text.len()).sum();
+        if size > BUNDLE_BYTES_MAX {
+            return Err(Refusal::TooLarge {
+                what: "the documents' text".to_owned(),
+                limit_bytes: u64::try_from(BUNDLE_BYTES_MAX).unwrap_or(u64::MAX),
+            });
+        }
+        let valid = bundle.valid_signatures(&mesh.trust);
+        if bundle.bundle.mesh != mesh.root_fingerprint || !bundle.is_authorised(&mesh.trust) {
+            return Err(Refusal::NotSigned { valid, needed: mesh.trust.threshold });
+        }
+        let current = self.library.revision();
+        let number = bundle.bundle.revision;
+        if number != current + 1 {
+            return Err(Refusal::RevisionConflict { base: number.saturating_sub(1), current });
+        }
+        let documents = read_bundle(&bundle.bundle, &self.library.documents)
+            .map_err(|problems| Refusal::InvalidDocuments { problem: problems.to_string() })?;
+        let changes = difference(&self.library.documents, &documents);
+        let library = &mut self.library;
+        for change in &changes {
+            if documents.contains_key(&change.key) {
+                library.origin.insert(change.key.clone(), number);
+            } else {
+                library.origin.remove(&change.key);
+            }
+        }
+        library.documents = documents;
+        let (at, by) = (context.at, context.by);
+        library.revisions.push(Revision { number, at, by, bundle: bundle.clone(), changes });
+        Ok(Effect::Revision(number))
+    }
+}

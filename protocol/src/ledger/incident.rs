@@ -1,0 +1,293 @@
+//! One thing that is wrong, and all that was done about it.
+
+use crate::{
+    document::{Action, OnUnknown, Runbook, Rung},
+    name::{IncidentId, Name, PeerId},
+    record::{AttemptReport, Because, EvidenceSummary, Outcome},
+    refusal::Refusal,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How often one rung is given out anew when its attempts are refused or lost, before the next
+/// rung is climbed. Three: one for a passing cause, one to be sure.
+pub const ATTEMPTS_PER_RUNG_MAX: u32 = 3;
+
+/// What the evidence may take beyond its steps' own time limits.
+pub const EVIDENCE_MARGIN: Duration = Duration::from_secs(5);
+
+/// What an incident is about, on its peer: one check, or the peer's silence of whichever kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Subject {
+    /// This check fails.
+    Check(Name),
+    /// The peer does not answer.
+    Silence,
+}
+
+impl Subject {
+    /// What a signal is about.
+    pub fn of(because: &Because) -> Self {
+        match because {
+            Because::Check { check, .. } => Self::Check(check.clone()),
+            Because::Silent { .. } => Self::Silence,
+        }
+    }
+}
+
+/// Where an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Opened; nothing was done yet.
+    Open,
+    /// A rung is being executed, or may be.
+    Acting,
+    /// The rung is done; it is not known yet whether it helped.
+    Verifying,
+    /// Held back by a rule or until a person decides.
+    Waiting,
+    /// It is well again.
+    Resolved,
+    /// The runbook is at its end and a person was called. Still open: it may yet get well.
+    Escalated,
+    /// An operator closed it.
+    Closed,
+}
+
+impl State {
+    /// Whether nothing more will happen.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Resolved | Self::Closed => true,
+            Self::Open | Self::Acting | Self::Verifying | Self::Waiting | Self::Escalated => false,
+        }
+    }
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acting => "acting",
+            Self::Verifying => "verifying",
+            Self::Waiting => "waiting",
+            Self::Resolved => "resolved",
+            Self::Escalated => "escalated",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// One execution of one rung.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number within the incident, from 1.
+    pub number: u32,
+    /// Place of the rung in the runbook, from 0.
+    pub rung: u32,
+    /// Who executes it.
+    pub worker: PeerId,
+    /// When it was given out.
+    pub assigned_at: Timestamp,
+    /// The term in which it was given out.
+    pub term: u64,
+    /// After this moment it must not be started any more.
+    pub start_by: Timestamp,
+    /// After this moment it can no longer act.
+    pub until: Timestamp,
+    /// How it ended, once that is known.
+    pub report: Option<AttemptReport>,
+    /// When the log learnt of its end, or gave it up.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Attempt {
+    /// How it ended: nothing while it may still act, `unknown` when it was given up.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match (&self.report, self.ended_at) {
+            (Some(report), _) => Some(report.outcome),
+            (None, Some(_)) => Some(Outcome::Unknown),
+            (None, None) => None,
+        }
+    }
+}
+
+/// A message to people that is due until its sending is committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Its number within the incident, from 1; with the incident's id it is the key by which a
+    /// receiver recognises a repetition.
+    pub number: u32,
+    /// Which notifier carries it.
+    pub notifier: Name,
+    /// What it says.
+    pub news: News,
+    /// When it became due.
+    pub due_at: Timestamp,
+    /// When it was taken or given up; with what the channel said.
+    pub done: Option<(Timestamp, bool, String)>,
+}
+
+/// What a notice says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum News {
+    /// A person has to look.
+    Called,
+    /// It is well again; told to those who were called.
+    Resolved,
+}
+
+/// A line of an incident's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// When, by the ledger's time.
+    pub at: Timestamp,
+    /// Who wrote it.
+    pub by: PeerId,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened in an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// It was opened.
+    Opened,
+    /// Evidence was taken.
+    EvidenceTaken,
+    /// This attempt was given out.
+    Assigned(u32),
+    /// This attempt's worker said how it ended.
+    Reported(u32),
+    /// This attempt was given up, for this reason.
+    Lost(u32, String),
+    /// A rule holds it back.
+    Held(Refusal),
+    /// A person is called, by this notifier.
+    Called(Name),
+    /// This notice was taken (or given up).
+    Notified(u32),
+    /// It is well again; what was seen.
+    Resolved(String),
+    /// The runbook is at its end; why.
+    Escalated(String),
+    /// An operator closed it; why.
+    Closed(String),
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// The log index that opened it.
+    pub id: IncidentId,
+    /// The affected peer.
+    pub peer: PeerId,
+    /// What was seen, by whom.
+    pub because: Because,
+    /// The leader that opened it.
+    pub opened_by: PeerId,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it was over.
+    pub closed_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: State,
+    /// The runbook that answers, as it was when the incident was opened: a change of documents
+    /// does not change a repair under way.
+    pub plan: Option<Runbook>,
+    /// The revision that the runbook comes from.
+    pub revision: u64,
+    /// What was collected before the first rung.
+    pub evidence: Option<EvidenceSummary>,
+    /// Until when the first rung waits for evidence.
+    pub evidence_until: Timestamp,
+    /// Rungs that are done with: the next one's place.
+    pub climbed: u32,
+    /// Every execution, in order.
+    pub attempts: Vec<Attempt>,
+    /// The rule that holds it back, while it waits.
+    pub held: Option<Refusal>,
+    /// Messages to people.
+    pub notices: Vec<Notice>,
+    /// What happened, in order.
+    pub timeline: Vec<Line>,
+}
+
+impl Incident {
+    /// The execution that may still act.
+    pub fn in_flight(&self) -> Option<&Attempt> {
+        self.attempts.last().filter(|attempt| attempt.ended_at.is_none())
+    }
+
+    /// The latest execution.
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// The rung to climb next, if there is one left.
+    pub fn next_rung(&self) -> Option<&Rung> {
+        self.rung(self.climbed)
+    }
+
+    /// A rung by its place.
+    pub fn rung(&self, place: u32) -> Option<&Rung> {
+        self.plan.as_ref()?.rungs.get(usize::try_from(place).ok()?)
+    }
+
+    /// Whether a repair of the target is under way: an execution, or the look at its effect.
+    pub const fn is_under_repair(&self) -> bool {
+        match self.state {
+            State::Acting | State::Verifying => true,
+            State::Open | State::Waiting | State::Resolved | State::Escalated | State::Closed => {
+                false
+            }
+        }
+    }
+
+    /// Until when nothing else acts on the target, because its last rung settles.
+    pub fn settles_until(&self) -> Option<Timestamp> {
+        let attempt = self.last_attempt()?;
+        Some(attempt.ended_at?.plus(self.rung(attempt.rung)?.settle))
+    }
+
+    /// Whether a person has to decide about an execution of unknown outcome.
+    pub fn asks_about(&self) -> Option<u32> {
+        let attempt = self.last_attempt()?;
+        let plan = self.plan.as_ref()?;
+        (attempt.outcome() == Some(Outcome::Unknown) && plan.on_unknown == OnUnknown::Ask)
+            .then_some(attempt.number)
+    }
+
+    /// Whether a rung of the runbook tells a person.
+    pub fn calls_by_itself(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            plan.rungs.iter().any(|rung| match rung.action {
+                Action::Notify(_) => true,
+                Action::Run(_) => false,
+            })
+        })
+    }
+
+    /// Notices that are not out yet.
+    pub fn notices_due(&self) -> impl Iterator<Item = &Notice> {
+        self.notices.iter().filter(|notice| notice.done.is_none())
+    }
+
+    /// Who takes the evidence: the affected peer; for a silent one the leader that opened the
+    /// incident, since the peer itself cannot.
+    pub const fn evidence_taker(&self) -> PeerId {
+        match self.because {
+            Because::Check { .. } => self.peer,
+            Because::Silent { .. } => self.opened_by,
+        }
+    }
+
+    pub(super) fn note(&mut self, at: Timestamp, by: PeerId, fact: Fact) {
+        self.timeline.push(Line { at, by, fact });
+    }
+
+    pub(super) fn give_notice(&mut self, at: Timestamp, notifier: Name, news: News) {
+        let number = u32::try_from(self.notices.len()).unwrap_or(u32::MAX).saturating_add(1);
+        self.notices.push(Notice { number, notifier, news, due_at: at, done: None });
+    }
+}

@@ -1,0 +1,63 @@
+//! How an operator's signed order changes the ledger.
+
+use super::{Context, Effect, Freeze, Ledger, Outcome, Token};
+use crate::{
+    order::{Action, SignedOrder},
+    refusal::Refusal,
+};
+
+/// The longest reason that is kept, in bytes.
+pub const REASON_BYTES_MAX: usize = 1_000;
+
+impl Ledger {
+    pub(super) fn order(&mut self, context: &Context, signed: &SignedOrder) -> Outcome {
+        let mesh = self.mesh.as_ref().ok_or(Refusal::NotFounded)?;
+        let order = &signed.order;
+        if order.mesh != mesh.root_fingerprint || !signed.is_authorised(&mesh.trust) {
+            return Err(Refusal::OrderNotSigned);
+        }
+        if context.at > order.expires {
+            return Err(Refusal::OrderExpired { expired: order.expires });
+        }
+        self.spent_orders.retain(|_, expires| *expires >= context.at);
+        if self.spent_orders.contains_key(&order.nonce) {
+            return Err(Refusal::OrderSpent);
+        }
+        let effect = self.carry_out(context, &order.action)?;
+        self.spent_orders.insert(order.nonce, order.expires);
+        Ok(effect)
+    }
+
+    fn carry_out(&mut self, context: &Context, action: &Action) -> Outcome {
+        match action {
+            Action::CreateToken(grant) => {
+                // A used token is remembered until it expires, so that its refusal can say so.
+                self.tokens.retain(|_, token| token.grant.expires >= context.at);
+                self.tokens.insert(grant.id, Token { grant: grant.clone(), used: 0 });
+                Ok(Effect::Done)
+            }
+            Action::RemovePeer { peer } => self.roster.remove(context.at, *peer),
+            Action::Freeze { reason } => {
+                let reason = bounded(reason)?;
+                self.frozen = Some(Freeze { since: context.at, reason });
+                Ok(Effect::Done)
+            }
+            Action::Thaw => {
+                self.frozen = None;
+                Ok(Effect::Done)
+            }
+            Action::Close { incident, reason } => {
+                let reason = bounded(reason)?;
+                self.close(context, *incident, &reason)
+            }
+        }
+    }
+}
+
+fn bounded(reason: &str) -> Result<String, Refusal> {
+    if reason.len() > REASON_BYTES_MAX {
+        let limit_bytes = u64::try_from(REASON_BYTES_MAX).unwrap_or(u64::MAX);
+        return Err(Refusal::TooLarge { what: "the reason".to_owned(), limit_bytes });
+    }
+    Ok(reason.to_owned())
+}
