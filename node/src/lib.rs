@@ -1,3 +1,4 @@
 //! Placeholder.
 
 pub mod files;
+pub mod identity;
