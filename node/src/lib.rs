@@ -2,3 +2,4 @@
 
 pub mod files;
 pub mod identity;
+pub mod net;
