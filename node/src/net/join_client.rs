@@ -297,12 +297,15 @@ mod tests {
             check.verify_server_cert(leaf, others, &name, &[], now).is_ok()
         };
         let (root, other) = (ours.certificate().clone(), theirs.certificate().clone());
-        assert!(verify(&leaf(&ours), &[root.clone()]));
-        assert!(!verify(&leaf(&theirs), &[other.clone()]), "another root");
-        assert!(!verify(&leaf(&theirs), &[root.clone()]), "our root, which did not sign it");
+        assert!(verify(&leaf(&ours), std::slice::from_ref(&root)));
+        assert!(!verify(&leaf(&theirs), std::slice::from_ref(&other)), "another root");
+        assert!(
+            !verify(&leaf(&theirs), std::slice::from_ref(&root)),
+            "our root, which did not sign it"
+        );
         assert!(!verify(&leaf(&ours), &[]), "no root");
         assert!(!verify(&leaf(&ours), &[other, root.clone()]), "two roots");
-        assert!(!verify(&root, &[root.clone()]), "the root itself");
+        assert!(!verify(&root, std::slice::from_ref(&root)), "the root itself");
         assert!(!verify(&key.self_signed().unwrap(), &[root]), "nobody");
     }
 }
