@@ -10,7 +10,10 @@
 //! [`evidence`]), what goes over the network ([`http`], [`webhook`]), what is remembered
 //! ([`started`], with `durable` for the files).
 
+pub mod check;
 pub mod environment;
+pub mod http;
 mod output;
 pub mod process;
 mod tree;
+pub mod webhook;
