@@ -11,7 +11,9 @@
 //! ([`started`], with `durable` for the files).
 
 pub mod check;
+mod durable;
 pub mod environment;
+pub mod evidence;
 pub mod http;
 mod output;
 pub mod process;
