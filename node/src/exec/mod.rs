@@ -17,5 +17,6 @@ pub mod evidence;
 pub mod http;
 mod output;
 pub mod process;
+pub mod started;
 mod tree;
 pub mod webhook;
