@@ -1,5 +1,6 @@
 //! Placeholder.
 
+pub mod exec;
 pub mod files;
 pub mod identity;
 pub mod net;
