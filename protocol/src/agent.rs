@@ -267,6 +267,11 @@ impl Agent {
         self.clock.now(now)
     }
 
+    /// Whether the log has every outcome of what was executed here, and nothing is being executed.
+    pub fn has_reported(&self) -> bool {
+        self.worker.is_idle()
+    }
+
     /// How long the driver may sleep when nothing happens.
     pub fn sleep(&self, now: Now) -> Duration {
         let next = [self.checks.next_due(), self.leader.next_due(), self.forwarded.values().min().copied()]
@@ -339,6 +344,7 @@ impl Agent {
     fn duties(&mut self, now: Now, out: &mut Vec<Output>) {
         self.announce(now, out);
         if self.stopping.is_some() {
+            self.send_reports(now, out);
             return;
         }
         self.run_checks(now, out);

@@ -163,7 +163,7 @@ mod tests {
             fail_after: 1,
             pass_after: 1,
         };
-        let environment = Environment::new("web-1", "10.0.0.5:4327", "web-1");
+        let environment = Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]));
         run_check(&check, &environment, &HttpClient::new().unwrap()).await
     }
 

@@ -5,10 +5,7 @@
 //! say what it is for. Values are passed as variables or as whole arguments; they are never pasted
 //! into the text of a script, so no label or parameter can become code.
 
-use protocol::{
-    document::{Command, Verdict},
-    name::{IncidentId, Labels},
-};
+use protocol::document::Command;
 use std::{
     collections::BTreeMap,
     env,
@@ -36,63 +33,14 @@ pub enum ExpandError {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, String>);
 
+impl From<BTreeMap<String, String>> for Environment {
+    /// Takes the variables by their full names, as the agent gives them.
+    fn from(variables: BTreeMap<String, String>) -> Self {
+        Self(variables)
+    }
+}
+
 impl Environment {
-    /// The variables that every command has: the affected peer's name, where it is reached, and the
-    /// name of the peer that runs the command.
-    pub fn new(peer: &str, address: &str, worker: &str) -> Self {
-        Self::default().with("PEER", peer).with("PEER_ADDRESS", address).with("WORKER", worker)
-    }
-
-    /// Adds the incident: `HEARTEN_INCIDENT`.
-    #[must_use]
-    pub fn incident(self, incident: IncidentId) -> Self {
-        self.with("INCIDENT", &incident.to_string())
-    }
-
-    /// Adds the number of the execution: `HEARTEN_ATTEMPT`.
-    #[must_use]
-    pub fn attempt(self, attempt: u32) -> Self {
-        self.with("ATTEMPT", &attempt.to_string())
-    }
-
-    /// Adds the runbook's name: `HEARTEN_RUNBOOK`.
-    #[must_use]
-    pub fn runbook(self, runbook: &str) -> Self {
-        self.with("RUNBOOK", runbook)
-    }
-
-    /// Adds the rung's name: `HEARTEN_RUNG`.
-    #[must_use]
-    pub fn rung(self, rung: &str) -> Self {
-        self.with("RUNG", rung)
-    }
-
-    /// Adds the check's name: `HEARTEN_CHECK`.
-    #[must_use]
-    pub fn check(self, check: &str) -> Self {
-        self.with("CHECK", check)
-    }
-
-    /// Adds what the check said: `HEARTEN_VERDICT`, one of the words of [`Verdict::as_str`].
-    #[must_use]
-    pub fn verdict(self, verdict: Verdict) -> Self {
-        self.with("VERDICT", verdict.as_str())
-    }
-
-    /// Adds the affected peer's labels: `HEARTEN_LABEL_<KEY>`.
-    ///
-    /// Of two keys that differ in case only, the later one (in byte order) wins.
-    #[must_use]
-    pub fn labels(self, labels: &Labels) -> Self {
-        labels.iter().fold(self, |all, (key, value)| all.with(&format!("LABEL_{key}"), value))
-    }
-
-    /// Adds parameters of the runbook: `HEARTEN_PARAM_<NAME>`.
-    #[must_use]
-    pub fn params(self, params: &BTreeMap<String, String>) -> Self {
-        params.iter().fold(self, |all, (name, value)| all.with(&format!("PARAM_{name}"), value))
-    }
-
     /// The value of a variable by its full name, `HEARTEN_PEER`.
     pub fn get(&self, variable: &str) -> Option<&str> {
         self.0.get(variable).map(String::as_str)
@@ -130,14 +78,6 @@ impl Environment {
             None => Err(ExpandError::Unknown { variable: variable.to_owned() }),
         }
     }
-
-    /// Sets `HEARTEN_<name>`, with the name in capitals and `_` for what no variable may hold.
-    fn with(mut self, name: &str, value: &str) -> Self {
-        let tail = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
-        let variable: String = "HEARTEN_".chars().chain(tail).collect();
-        self.0.insert(variable.to_ascii_uppercase(), value.to_owned());
-        self
-    }
 }
 
 /// Whether this is the whole name of a variable of ours.
@@ -165,41 +105,13 @@ mod tests {
         Command::Argv(elements.iter().map(|&element| element.to_owned()).collect())
     }
 
-    #[test]
-    fn every_variable_of_the_contract_is_there() {
-        let labels = Labels::from([("role".to_owned(), "web".to_owned())]);
-        let params = BTreeMap::from([("vip-address".to_owned(), "10.0.0.9".to_owned())]);
-        let environment = Environment::new("web-1", "10.0.0.5:4327", "db-1")
-            .incident(IncidentId(42))
-            .attempt(3)
-            .runbook("restart-web")
-            .rung("call a person")
-            .check("web-alive")
-            .verdict(Verdict::Fail)
-            .labels(&labels)
-            .params(&params);
-        let all: Vec<_> = environment.variables().collect();
-        assert_eq!(
-            all,
-            [
-                ("HEARTEN_ATTEMPT", "3"),
-                ("HEARTEN_CHECK", "web-alive"),
-                ("HEARTEN_INCIDENT", "INC-42"),
-                ("HEARTEN_LABEL_ROLE", "web"),
-                ("HEARTEN_PARAM_VIP_ADDRESS", "10.0.0.9"),
-                ("HEARTEN_PEER", "web-1"),
-                ("HEARTEN_PEER_ADDRESS", "10.0.0.5:4327"),
-                ("HEARTEN_RUNBOOK", "restart-web"),
-                ("HEARTEN_RUNG", "call a person"),
-                ("HEARTEN_VERDICT", "fail"),
-                ("HEARTEN_WORKER", "db-1"),
-            ]
-        );
+    fn of_peer(name: &str) -> Environment {
+        Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), name.to_owned())]))
     }
 
     #[test]
     fn only_a_whole_element_of_ours_is_replaced() {
-        let environment = Environment::new("web-1; reboot", "10.0.0.5:4327", "db-1");
+        let environment = of_peer("web-1; reboot");
         let command =
             argv(&["rescue", "$HEARTEN_PEER", "x$HEARTEN_PEER", "$HOME", "$HEARTEN_", "$"]);
         assert_eq!(
@@ -212,7 +124,7 @@ mod tests {
 
     #[test]
     fn an_unknown_variable_is_refused_by_name() {
-        let environment = Environment::new("web-1", "10.0.0.5:4327", "db-1");
+        let environment = of_peer("web-1");
         let refusal = environment.expand(&argv(&["rescue", "$HEARTEN_PARAM_VIP"])).unwrap_err();
         assert_eq!(
             refusal.to_string(),

@@ -5,10 +5,12 @@
 //! nobody can change it unseen; beside it a small file, named after the incident, says which bundle
 //! is that incident's.
 
-use crate::exec::{
-    durable::{PRIVATE, create_private_dir, write_durably},
-    environment::Environment,
-    process::{self, Ran, RunLimits},
+use crate::{
+    exec::{
+        environment::Environment,
+        process::{self, Ran, RunLimits},
+    },
+    files::{PRIVATE, create_private_dir, write_durably},
 };
 use data_encoding::HEXLOWER;
 use protocol::{
@@ -230,7 +232,7 @@ mod tests {
     }
 
     async fn take_in(dir: &Path, incident: u64, steps: &[EvidenceStep]) -> EvidenceSummary {
-        let environment = Environment::new("web-1", "10.0.0.5:4327", "web-1");
+        let environment = Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]));
         let taking = Taking {
             incident: IncidentId(incident),
             taken_by: PeerId::from_random(1),

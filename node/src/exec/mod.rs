@@ -8,10 +8,9 @@
 //! Reading order: what a command sees ([`environment`]), how it is run ([`process`], with `tree`
 //! for its whole offspring and `output` for what it prints), what is built on that ([`check`],
 //! [`evidence`]), what goes over the network ([`http`], [`webhook`]), what is remembered
-//! ([`started`], with `durable` for the files).
+//! ([`started`]).
 
 pub mod check;
-mod durable;
 pub mod environment;
 pub mod evidence;
 pub mod http;

@@ -9,7 +9,7 @@
 //!
 //! Within an incident attempts only rise; one below the last that was started is an old order.
 
-use crate::exec::durable::{PRIVATE, write_durably};
+use crate::files::{PRIVATE, write_durably};
 use protocol::name::IncidentId;
 use std::{
     collections::{BTreeMap, BTreeSet},

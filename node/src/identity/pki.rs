@@ -144,6 +144,11 @@ impl Issuer {
         Ok(certificate)
     }
 
+    /// Whether this host holds the root's key.
+    pub fn holds(data: &Path) -> bool {
+        key_path(data).exists()
+    }
+
     /// Reads the root from a host's data directory; `None` when this host does not hold it.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::*;
 use std::{fs, path::Path};
 
 fn environment() -> Environment {
-    Environment::new("web-1", "10.0.0.5:4327", "db-1")
+    Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]))
 }
 
 async fn run_script(script: &str, limits: RunLimits) -> Ran {
