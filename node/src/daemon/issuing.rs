@@ -8,7 +8,7 @@ use super::{
     forward::{Ask, Reply, ask_leader},
 };
 use crate::{
-    identity::{Issuer, key::PeerKey},
+    identity::Issuer,
     net::{JoinBinding, StreamKind},
     setup::joining::{JoinAnswer, JoinRequest},
 };
@@ -91,10 +91,10 @@ async fn admit(
         Turned::Away(Refusal::Misassigned { why: format!("the application is malformed: {why}") })
     };
     let request: JoinRequest =
-        codec::decode_within(request, 64 << 10).map_err(|error| malformed(error.to_string()))?;
+        JoinRequest::decode(request).map_err(|error| malformed(error.to_string()))?;
     let token =
         ledger.admissible(request.token, &request.card.name, at).map_err(Turned::Away)?;
-    if !request.is_proven(&token.grant.verifying_key, binding) {
+    if !request.verify(binding, &token.grant.verifying_key) {
         // The same words as for a token that was never made: nobody learns which ids exist.
         return Err(Turned::Away(Refusal::TokenUnknown));
     }
@@ -119,11 +119,9 @@ async fn admit(
     outcome.map_err(Turned::Away)?;
     tracing::info!(%name, "a peer joined");
     let roster = daemon.consensus.ledger();
-    let members = roster.roster().members();
-    let members = members
-        .map(|(peer, member)| (peer, member.card.address, member.card.raft_id))
-        .collect();
-    Ok(JoinAnswer::Accepted { certificate: certificate.to_vec(), mesh, trust, members })
+    let peers = roster.roster().members();
+    let peers = peers.map(|(peer, member)| (peer, member.card.address)).collect();
+    Ok(JoinAnswer::Accepted { certificate: certificate.to_vec(), mesh, trust, peers })
 }
 
 fn issuer(daemon: &Daemon) -> Option<Issuer> {
@@ -230,10 +228,4 @@ async fn renew(daemon: &Daemon) {
         Ok(()) => tracing::info!("the certificate was renewed"),
         Err(error) => tracing::error!(%error, "a renewed certificate was not taken"),
     }
-}
-
-/// Makes a key for a test of the proof.
-#[cfg(test)]
-pub(super) fn any_key() -> PeerKey {
-    PeerKey::generate()
 }

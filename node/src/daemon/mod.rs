@@ -23,7 +23,7 @@ mod outputs;
 mod service;
 mod start;
 
-pub use start::{DaemonError, run};
+pub use start::run;
 
 use crate::{exec::http::HttpClient, exec::started::Journal, identity::CurrentIdentity, net::Net};
 use clock::Clock;

@@ -30,9 +30,6 @@ const TELL_WITHIN: Duration = Duration::from_secs(1);
 /// How long a fact is carried about until it has found the leader.
 const FORWARD_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a notifier's channel may take.
-const NOTICE_WITHIN: Duration = Duration::from_secs(10);
-
 /// Begins to carry out an output.
 pub(super) fn carry_out(daemon: &Arc<Daemon>, output: Output) {
     let shared = Arc::clone(daemon);
@@ -175,8 +172,9 @@ async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) 
     })
     .await;
     let problem = match recorded {
-        Ok(Ok(Recorded::New)) => return Input::StartRecorded { incident, attempt },
-        Ok(Ok(Recorded::Known)) => "it was started before".to_owned(),
+        Ok(Ok(Recorded::Started)) => return Input::StartRecorded { incident, attempt },
+        Ok(Ok(Recorded::Already)) => "it was started before".to_owned(),
+        Ok(Ok(Recorded::Superseded { by })) => format!("attempt {by} was started after it"),
         Ok(Err(error)) => format!("the start could not be written to disk: {error}"),
         Err(error) => format!("the start could not be written to disk: {error}"),
     };
@@ -197,7 +195,7 @@ async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
     tracing::info!(%incident, attempt, "executing a rung");
     let limits = process::RunLimits::new(timeout);
     let environment = Environment::from(variables);
-    let ran = process::run(&command, &environment, limits, daemon.break_off.child_token()).await;
+    let ran = process::run(&command, &environment, limits, &daemon.break_off).await;
     let (outcome, exit_code) = match &ran.end {
         process::End::Exited(0) => (Outcome::Succeeded, Some(0)),
         process::End::Exited(code) => (Outcome::Failed, Some(*code)),
@@ -239,7 +237,8 @@ async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result
                 "notifier": message.notifier.as_str(),
                 "text": message.text,
             });
-            webhook::post(&daemon.http, url, &body, NOTICE_WITHIN).await
+            let posted = webhook::post(&daemon.http, url, &body, webhook::TIMEOUT).await;
+            posted.map_err(|error| error.to_string())
         }
     }
 }

@@ -5,24 +5,32 @@ use super::{
     service,
 };
 use crate::{
+    files,
     exec::{http::HttpClient, started::Journal},
     identity::{CurrentIdentity, Identity},
     net::{Book, Net, NetConfig, StreamKind},
-    setup::{config::Config, data_dir::DataDir, founding, pinned},
+    setup::{
+        card,
+        config::{Config, Http},
+        data_dir::{self, DataDir},
+        trust,
+    },
 };
 use anyhow::Context;
 use async_trait::async_trait;
 use consensus::{Consensus, Opening, Options, Wire, WireError};
 use protocol::{
-    agent::{Agent, Input, LocalPolicy, Origin, Standing},
+    agent::{Agent, Input, Origin, Standing},
+    codec,
     ledger::roster::Standing as Running,
     name::PeerId,
-    record::{Entry, PeerCard, Record},
+    record::{Entry, Founding, Record},
 };
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, Weak},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 use tokio::{
@@ -47,7 +55,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     let daemon = assemble(&config, data).await?;
     let mut parts = tokio::task::JoinSet::new();
     parts.spawn(service::serve(Arc::clone(&daemon)));
-    if let Some(address) = config.http {
+    if let Http::At(address) = config.http {
         parts.spawn(http::serve(Arc::clone(&daemon), address));
     }
     parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
@@ -93,15 +101,14 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
 async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let identity = Identity::load(data)?
         .context("this host is in no mesh: run `hearten init` or `hearten join` first")?;
-    let trust = pinned::load(data)?;
+    let trust = trust::load(data)?;
     let generation = disk::next_generation(data).context("counting this start")?;
     let me = identity.peer();
     let public_key = identity.public_key();
     let identity = Arc::new(CurrentIdentity::new(identity));
     let answerer = Arc::new(Answerer(OnceLock::new()));
     let replica = disk::load_replica(data);
-    let mut known: std::collections::BTreeMap<PeerId, SocketAddr> =
-        config.seeds.iter().copied().collect();
+    let mut known: BTreeMap<PeerId, SocketAddr> = seeds(config).await;
     known.extend(replica.roster().members().map(|(peer, member)| (peer, member.card.address)));
     let book = Arc::new(Book::new(known));
     let net = Net::start(NetConfig {
@@ -128,28 +135,15 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     consensus.introduce(
         ledger.roster().members().map(|(peer, member)| (member.card.raft_id, peer)),
     );
-    consensus.introduce(config.introductions.iter().copied());
     // Attempts of incidents that are over will not be asked about again.
     let journal = Journal::open(&data.join("started"), |incident, _| {
         ledger.incidents().get(&incident).is_none_or(|incident| !incident.state.is_over())
     })?;
     let started = journal.entries().collect();
-    let card = PeerCard {
-        id: me,
-        name: config.name.clone(),
-        labels: config.labels.clone(),
-        address: config.advertised(bound),
-        public_key,
-        raft_id: consensus.raft_id(),
-        generation,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        cell: 0,
-    };
+    let card =
+        card::card(config, me, public_key, consensus.raft_id(), generation, Some(bound));
     tracing::info!(name = %card.name, id = %me, address = %card.address, listen = %bound, generation, "this peer starts");
-    let policy = LocalPolicy {
-        denied_runbooks: config.denied_runbooks.clone(),
-        observe_only: config.observe_only,
-    };
+    let policy = config.policy();
     let agent = Agent::new(Origin { card, trust, policy, ledger, started });
     let (inputs, queue) = mpsc::channel(INPUTS_MAX);
     let daemon = Arc::new(Daemon {
@@ -180,9 +174,24 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     Ok(daemon)
 }
 
+/// The peers that the configuration names, where their addresses can be found.
+async fn seeds(config: &Config) -> BTreeMap<PeerId, SocketAddr> {
+    let mut known = BTreeMap::new();
+    for seed in &config.seeds {
+        match tokio::net::lookup_host(seed.address.as_str()).await {
+            Ok(mut found) => known.extend(found.next().map(|address| (seed.peer, address))),
+            Err(error) => tracing::warn!(%seed, %error, "a seed's address was not found"),
+        }
+    }
+    known
+}
+
 /// Founds the mesh when `init` has left its beginning here, and the log does not have it yet.
 async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
-    let Some(mut founding) = founding::waiting(&daemon.data)? else { return Ok(()) };
+    let path = data_dir::founding_path(&daemon.data);
+    let waiting = files::read_if_present(&path).context("reading the founding")?;
+    let Some(waiting) = waiting else { return Ok(()) };
+    let mut founding: Founding = codec::decode(&waiting).context("reading the founding")?;
     match daemon.consensus.found().await {
         Ok(()) | Err(consensus::FoundError::Member) => {}
         Err(error) => return Err(error.into()),
@@ -207,7 +216,7 @@ async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
             }
         }
     }
-    founding::done(&daemon.data)?;
+    std::fs::remove_file(&path).context("removing the founding")?;
     tracing::info!(mesh = %founding.mesh, "the mesh is founded");
     Ok(())
 }
