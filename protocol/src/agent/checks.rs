@@ -165,7 +165,11 @@ impl Tracked {
                 self.good_in_row = 0;
                 // A bad verdict is not mended by a run that did not work.
                 let keeps = current == Some(Verdict::Fail) && result == Verdict::Unknown;
-                if keeps || self.bad_in_row < self.check.fail_after { current } else { Some(result) }
+                if keeps || self.bad_in_row < self.check.fail_after {
+                    current
+                } else {
+                    Some(result)
+                }
             }
         }
     }
@@ -199,9 +203,11 @@ impl Tracked {
 fn first_run(check: &Check, seed: u64) -> Duration {
     let spread = check.every.min(FIRST_RUN_SPREAD);
     let millis = u64::try_from(spread.as_millis()).unwrap_or(1).max(1);
-    let name: u64 = check.name.as_str().bytes().fold(seed, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let name: u64 = check
+        .name
+        .as_str()
+        .bytes()
+        .fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     Duration::from_millis(name % millis)
 }
 
