@@ -5,8 +5,10 @@
 //! peer and in the simulator.
 //!
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
-//! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]).
+//! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), and what follows
+//! from it ([`agent`]).
 
+pub mod agent;
 pub mod codec;
 pub mod document;
 pub mod ledger;

@@ -33,7 +33,7 @@ struct Sending {
 
 /// The notices on their way.
 #[derive(Debug, Clone, Default)]
-pub struct Sendings(BTreeMap<(IncidentId, u32), Sending>);
+pub(crate) struct Sendings(BTreeMap<(IncidentId, u32), Sending>);
 
 impl Sendings {
     pub(super) fn forget(&mut self) {
