@@ -63,7 +63,6 @@ pub(crate) struct Daemon {
     /// Ends the commands that are being executed.
     pub(crate) break_off: CancellationToken,
     pub(crate) work: TaskTracker,
-    pub(crate) leaving: std::sync::atomic::AtomicBool,
 }
 
 impl Daemon {

@@ -164,7 +164,6 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         stop: CancellationToken::new(),
         break_off: CancellationToken::new(),
         work: TaskTracker::new(),
-        leaving: std::sync::atomic::AtomicBool::new(false),
     });
     // Each of these is set here, once, before anything can look for it.
     let _ = daemon.net.set(net.clone());
