@@ -1,1 +1,5 @@
 //! Placeholder.
+
+pub mod files;
+pub mod identity;
+pub mod net;
