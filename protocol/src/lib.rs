@@ -5,10 +5,13 @@
 //! peer and in the simulator.
 //!
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
-//! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]).
+//! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), what follows
+//! from it ([`agent`]), and how people are told ([`explain`]).
 
+pub mod agent;
 pub mod codec;
 pub mod document;
+pub mod explain;
 pub mod ledger;
 pub mod name;
 pub mod order;
