@@ -252,7 +252,8 @@ mod tests {
         let mut full = minimal;
         full.http = Http::Off;
         full.labels.insert("role".to_owned(), "we\"b".to_owned());
-        full.seeds.push("db-1.example.org:4327".to_owned());
+        let seed = format!("{}@db-1.example.org:4327", PeerId::from_random(7));
+        full.seeds.push(Seed::try_from(seed).unwrap());
         full.observe_only = true;
         full.denied_runbooks.insert(Name::parse("fence").unwrap());
         let back = Config::parse(&full.render(), Path::new("hearten.toml")).unwrap();

@@ -146,7 +146,7 @@ mod tests {
             http: Http::Off,
             labels: std::collections::BTreeMap::new(),
         };
-        let config = options.config(None, vec!["10.0.0.1:4327".to_owned()]).unwrap();
+        let config = options.config(None).unwrap();
         let trusted = trust::of_founder([3; 32]);
         let others = [
             (PeerId::from_random(1), "10.0.0.1:4327".parse().unwrap()),
@@ -156,7 +156,9 @@ mod tests {
         let member = settle(data, config, &identity, &trusted, &others).unwrap();
         assert_eq!((member.peer, member.peers), (peer, 2));
         assert_eq!(trust::load(data).unwrap(), trusted);
-        assert_eq!(Config::load(data).unwrap().seeds, ["10.0.0.1:4327", "10.0.0.2:4327"]);
+        let seeds = Config::load(data).unwrap().seeds;
+        let seeds: Vec<&str> = seeds.iter().map(|seed| seed.address.as_str()).collect();
+        assert_eq!(seeds, ["10.0.0.1:4327", "10.0.0.2:4327"]);
         assert_eq!(Identity::load(data).unwrap().unwrap().peer(), peer);
     }
 
