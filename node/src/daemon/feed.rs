@@ -45,7 +45,7 @@ struct Subscription {
 #[derive(Debug, Serialize, Deserialize)]
 enum Frame {
     /// The next entry of the log.
-    Committed(Position, Option<Entry>),
+    Committed(Position, Option<Box<Entry>>),
     /// A piece of a ledger to begin anew with; the last one says so.
     Snapshot {
         /// The bytes.
@@ -219,6 +219,7 @@ async fn follow(daemon: &Daemon, mut source: FrameSource) -> &'static str {
         };
         match frame {
             Ok(Frame::Committed(position, entry)) => {
+                let entry = entry.map(|entry| *entry);
                 daemon.tell(Input::Committed { position, entry }).await;
             }
             Ok(Frame::Snapshot { part, last }) => {
@@ -263,7 +264,7 @@ pub(super) async fn serve(daemon: &Daemon, from: PeerId, request: &[u8], mut sin
             () = sink.closed() => return,
             item = feed.next() => match item {
                 Some(FeedItem::Committed { position, entry }) => {
-                    sink.send(&codec::encode(&Frame::Committed(position, entry))).await
+                    sink.send(&codec::encode(&Frame::Committed(position, entry.map(Box::new)))).await
                 }
                 Some(FeedItem::Snapshot { ledger, .. }) => send_snapshot(&mut sink, &ledger).await,
                 None => return,

@@ -92,7 +92,14 @@ pub(crate) async fn to_leader(
     match ask_leader(daemon, &Ask::Propose(entry), within).await? {
         Reply::Proposed(position, outcome) => Ok((position, outcome)),
         Reply::Refused(reason) => Err(ForwardError::Failed(reason)),
-        other => Err(ForwardError::Failed(format!("it answered {other:?}"))),
+        Reply::NotLeader(_)
+        | Reply::Heard
+        | Reply::Saw(_)
+        | Reply::Joined(_)
+        | Reply::Issuer(..)
+        | Reply::Certificate(_) => {
+            Err(ForwardError::Failed("it answered another question".to_owned()))
+        }
     }
 }
 

@@ -51,10 +51,13 @@ const WAITING_MAX: usize = 256;
 /// The key under which a peer's report is gossiped.
 const REPORT: &str = "report";
 
+/// Where messages go that peers have sent.
+type Incoming = mpsc::Sender<(PeerId, Vec<u8>)>;
+
 /// This peer's part in the gossip.
 #[derive(Default)]
 pub(crate) struct Gossip {
-    incoming: Mutex<Option<mpsc::Sender<(PeerId, Vec<u8>)>>>,
+    incoming: Mutex<Option<Incoming>>,
     chitchat: Mutex<Option<Arc<tokio::sync::Mutex<Chitchat>>>>,
     report: Mutex<Option<String>>,
     /// Messages that were dropped because too many waited.

@@ -104,13 +104,15 @@ impl Daemon {
 
 impl Daemon {
     /// What was dropped, refused and restarted, by name.
-    pub(crate) fn counters(&self) -> std::collections::BTreeMap<&'static str, u64> {
+    pub(crate) fn counters(&self) -> std::collections::BTreeMap<String, u64> {
         use std::sync::atomic::Ordering::Relaxed;
-        let mut counters = self.net().counters();
-        counters.insert("gossip_dropped", self.gossip.dropped.load(Relaxed));
-        counters.insert("gossip_malformed", self.gossip.malformed.load(Relaxed));
-        counters.insert("gossip_restarts", self.gossip.restarts.load(Relaxed));
-        counters.insert("reports_dropped", self.agent().view().dropped);
-        counters
+        let own = [
+            ("gossip_dropped", self.gossip.dropped.load(Relaxed)),
+            ("gossip_malformed", self.gossip.malformed.load(Relaxed)),
+            ("gossip_restarts", self.gossip.restarts.load(Relaxed)),
+            ("reports_dropped", self.agent().view().dropped),
+        ];
+        let all = self.net().counters().into_iter().chain(own);
+        all.map(|(name, count)| (name.to_owned(), count)).collect()
     }
 }

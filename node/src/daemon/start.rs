@@ -54,7 +54,8 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     let config = Config::load(data)?;
     let daemon = assemble(&config, data).await?;
     let mut parts = tokio::task::JoinSet::new();
-    parts.spawn(service::serve(Arc::clone(&daemon)));
+    let listener = service::listen(data).context("opening the control socket")?;
+    parts.spawn(service::serve(Arc::clone(&daemon), listener));
     if let Http::At(address) = config.http {
         parts.spawn(http::serve(Arc::clone(&daemon), address));
     }
@@ -111,17 +112,19 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let mut known: BTreeMap<PeerId, SocketAddr> = seeds(config).await;
     known.extend(replica.roster().members().map(|(peer, member)| (peer, member.card.address)));
     let book = Arc::new(Book::new(known));
+    let answering: Arc<dyn crate::net::Handler> = Arc::<Answerer>::clone(&answerer);
     let net = Net::start(NetConfig {
         identity: Arc::clone(&identity),
         listen: config.listen,
         book: Arc::clone(&book),
-        handler: Arc::clone(&answerer) as Arc<dyn crate::net::Handler>,
+        handler: answering,
     })?;
     let bound = net.local_addr()?;
     let wire = Arc::new(Lines(OnceLock::new()));
+    let calling: Arc<dyn Wire> = Arc::<Lines>::clone(&wire);
+    let store = data.join("raft");
     let (consensus, opening) =
-        Consensus::open(&data.join("raft"), me, Options::default(), Arc::clone(&wire) as Arc<dyn Wire>)
-            .await?;
+        Consensus::open(&store, me, Options::default(), calling).await?;
     match &opening {
         Opening::Fresh | Opening::Resumed => tracing::info!(?opening, "the Raft store is open"),
         Opening::Quarantined { why, moved_to } => tracing::error!(
@@ -166,7 +169,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         work: TaskTracker::new(),
     });
     // Each of these is set here, once, before anything can look for it.
-    let _ = daemon.net.set(net.clone());
+    drop(daemon.net.set(net.clone()));
     drop(wire.0.set(net));
     drop(answerer.0.set(Arc::downgrade(&daemon)));
     tokio::spawn(driver::drive(Arc::clone(&daemon), queue));
@@ -270,7 +273,14 @@ impl Wire for Lines {
         net.request(to, StreamKind::Raft, &request, timeout).await.map_err(|error| match error {
             NetError::NoAnswer { after, .. } => WireError::TimedOut(after),
             NetError::Failed { .. } => WireError::Refused(error.to_string()),
-            other => WireError::Unreachable(other.to_string()),
+            NetError::Listen { .. }
+            | NetError::Tls { .. }
+            | NetError::Unknown { .. }
+            | NetError::Unreachable { .. }
+            | NetError::Refused { .. }
+            | NetError::Lost { .. }
+            | NetError::TooLarge { .. }
+            | NetError::Closed => WireError::Unreachable(error.to_string()),
         })
     }
 }
