@@ -26,7 +26,7 @@ const STANDING_EVERY: Duration = Duration::from_secs(1);
 const SILENT_AFTER: Duration = Duration::from_secs(3);
 
 /// How long before the next voter is tried when none took the subscription.
-const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Bytes of a snapshot in one frame.
 const PART_BYTES: usize = 4 << 20;
@@ -126,19 +126,32 @@ pub(super) async fn bring(daemon: Arc<Daemon>) {
         let group = daemon.consensus.standing().borrow().clone();
         if takes_part(&daemon, &group) {
             own_log(&daemon).await;
-        } else if let Some(source) = subscribe(&daemon, tried).await {
-            tried = 0;
-            let from = source.peer();
-            let why = follow(&daemon, source).await;
-            tracing::debug!(%from, why, "the follow stream ended");
+            continue;
+        }
+        let Some(source) = subscribe(&daemon, tried).await else {
+            tried = pause(&daemon, tried).await;
+            continue;
+        };
+        let from = source.peer();
+        let before = daemon.followed.borrow().clone();
+        let why = follow(&daemon, source).await;
+        tracing::debug!(%from, why, "the follow stream ended");
+        // A peer that is no voter ends the stream at once, without having said anything.
+        if *daemon.followed.borrow() == before {
+            tried = pause(&daemon, tried).await;
         } else {
-            tried += 1;
-            tokio::select! {
-                () = daemon.stop.cancelled() => return,
-                () = tokio::time::sleep(AGAIN) => {}
-            }
+            tried = 0;
         }
     }
+}
+
+/// Waits a moment before another voter is tried.
+async fn pause(daemon: &Daemon, tried: u64) -> u64 {
+    tokio::select! {
+        () = daemon.stop.cancelled() => {}
+        () = tokio::time::sleep(AGAIN) => {}
+    }
+    tried + 1
 }
 
 /// Reads this peer's own log for as long as it takes part in the group.
