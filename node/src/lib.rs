@@ -5,8 +5,9 @@
 //!
 //! Reading order: how a host becomes a peer ([`setup`], [`identity`], [`files`]), how peers talk
 //! ([`net`]), what is carried out on the host ([`exec`]), the daemon that puts it together
-//! ([`daemon`]), and how operators talk to it ([`control`]).
+//! ([`daemon`]), and how operators talk to it ([`control`], [`cli`]).
 
+pub mod cli;
 pub mod control;
 pub mod daemon;
 pub mod exec;

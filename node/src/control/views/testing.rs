@@ -8,11 +8,11 @@ use protocol::{
         Silence, Verdict,
         bundle::{Bundle, Source},
     },
-    ledger::Ledger,
+    ledger::{Ledger, Outcome},
     name::{IncidentId, Labels, Name, PeerId, RaftId},
     order::{Action, Order},
     record::{
-        AttemptReport, Because, Entry, EvidenceSummary, Founding, Outcome, PeerCard, Position,
+        self, AttemptReport, Because, Entry, EvidenceSummary, Founding, PeerCard, Position,
         Record, Seen, Testimony, TokenGrant, TokenId, Trust,
     },
     refusal::Refusal,
@@ -215,7 +215,7 @@ impl Sample {
         self.commit(1, record);
     }
 
-    pub(crate) fn finish(&mut self, outcome: Outcome, exit_code: i32, output: &str) {
+    pub(crate) fn finish(&mut self, outcome: record::Outcome, exit_code: i32, output: &str) {
         let report = AttemptReport {
             outcome,
             exit_code: Some(exit_code),
@@ -289,13 +289,19 @@ impl Sample {
     }
 
     fn commit(&mut self, by: u8, record: Record) {
+        let outcome = self.try_commit(by, record);
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+
+    /// Commits a record and gives what the ledger made of it.
+    pub(crate) fn try_commit(&mut self, by: u8, record: Record) -> Outcome {
         self.index += 1;
         let entry = Entry { at: self.now().wall, by: peer(by), term: 1, record };
         let mut rehearsal = self.agent.ledger().clone();
         let position = Position { index: self.index, term: 1 };
         let outcome = rehearsal.apply(position, &entry);
-        assert!(outcome.is_ok(), "{outcome:?}");
         self.input(Input::Committed { position, entry: Some(entry) });
+        outcome
     }
 
     fn input(&mut self, input: Input) {
