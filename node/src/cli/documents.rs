@@ -199,9 +199,7 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// Reads a text of at most `left` bytes.
 fn read_text(path: &Path, left: usize) -> Result<String, Failure> {
-    let refusal = |what: String| {
-        Failure::new(Exit::Failed, format!("{}: {what}", path.display()))
-    };
+    let refusal = |what: String| Failure::new(Exit::Failed, format!("{}: {what}", path.display()));
     let limit = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| match error.kind() {

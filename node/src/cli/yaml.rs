@@ -130,8 +130,27 @@ mod tests {
     #[test]
     fn what_could_be_something_else_is_quoted() {
         for odd in [
-            "no", "Null", "1e3", "12", "-1", "2026-11-21T02:00:00Z", "a: b", "# a", "", " a", "~",
-            "p7k2m9 ", "10.0.0.5:4327", "*a", "&a", "!a", "%a", "@a", "[", "ä", "it's",
+            "no",
+            "Null",
+            "1e3",
+            "12",
+            "-1",
+            "2026-11-21T02:00:00Z",
+            "a: b",
+            "# a",
+            "",
+            " a",
+            "~",
+            "p7k2m9 ",
+            "10.0.0.5:4327",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "[",
+            "ä",
+            "it's",
         ] {
             let text = emit(&json!(odd));
             assert_eq!(serde_json::from_str::<String>(&text).unwrap(), odd, "{text}");

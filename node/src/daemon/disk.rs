@@ -4,7 +4,12 @@
 use super::Daemon;
 use crate::files;
 use protocol::{codec, ledger::Ledger};
-use std::{io, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How often the replica is written when it has changed.
 const EVERY: Duration = Duration::from_secs(30);

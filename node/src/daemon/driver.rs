@@ -39,8 +39,10 @@ pub(super) async fn drive(daemon: Arc<Daemon>, mut inputs: mpsc::Receiver<Input>
     }
 }
 
-type Addresses =
-    std::collections::BTreeMap<protocol::name::PeerId, (std::net::SocketAddr, protocol::name::RaftId)>;
+type Addresses = std::collections::BTreeMap<
+    protocol::name::PeerId,
+    (std::net::SocketAddr, protocol::name::RaftId),
+>;
 
 /// Who is a member, where, and with which store.
 fn addresses(agent: &protocol::agent::Agent) -> Addresses {

@@ -1,7 +1,12 @@
 //! Carrying out what the agent wants: each output in a task of its own, its result an input.
 
-use super::{Daemon, forward::{self, Ask, Reply}};
-use crate::exec::{check::run_check, environment::Environment, evidence, process, started::Recorded, webhook};
+use super::{
+    Daemon,
+    forward::{self, Ask, Reply},
+};
+use crate::exec::{
+    check::run_check, environment::Environment, evidence, process, started::Recorded, webhook,
+};
 use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, WorkOrder, voters::MemberChange},
@@ -56,9 +61,7 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             publish(daemon, report).await;
             None
         }
-        Output::Probe { peer } => {
-            Some(Input::Probed { peer, seen: probe(daemon, peer).await })
-        }
+        Output::Probe { peer } => Some(Input::Probed { peer, seen: probe(daemon, peer).await }),
         Output::AskWitness { witness, peer } => {
             let seen = ask_witness(daemon, witness, peer).await;
             Some(Input::Testified { witness, peer, seen })
@@ -83,8 +86,7 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         }
         Output::Execute(order) => Some(execute(daemon, order).await),
         Output::TakeEvidence { incident, steps, variables } => {
-            let taking =
-                evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
+            let taking = evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
             let dir = daemon.data.join("evidence");
             let environment = Environment::from(variables);
             let taken = tokio::select! {
