@@ -1,5 +1,6 @@
 //! Placeholder.
 
+pub mod cli;
 pub mod control;
 pub mod files;
 pub mod identity;
