@@ -44,13 +44,14 @@ fn block(value: &Value, indent: usize, out: &mut String) {
                 out.push_str(nested.get(depth..).unwrap_or_default());
             }
         }
-        scalar => {
-            out.push_str(&match scalar {
-                Value::String(string) => text(string),
-                Value::Object(_) => "{}".to_owned(),
-                Value::Array(_) => "[]".to_owned(),
-                Value::Null | Value::Bool(_) | Value::Number(_) => scalar.to_string(),
-            });
+        Value::Object(_) => out.push_str("{}\n"),
+        Value::Array(_) => out.push_str("[]\n"),
+        Value::String(string) => {
+            out.push_str(&text(string));
+            out.push('\n');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            out.push_str(&value.to_string());
             out.push('\n');
         }
     }
