@@ -62,6 +62,14 @@ pub fn main_with(
     }
 }
 
+/// Prints data on standard output.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    output::data(text)
+}
+
 /// What an error of the daemon ends the command with.
 fn failure(error: anyhow::Error) -> Failure {
     match error.downcast::<Failure>() {
@@ -113,6 +121,9 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
         }
         Command::Completions { shell } => manual::completions(shell)?,
         Command::Man { folder } => manual::pages(&folder)?,
+        Command::DemoService(options) => {
+            crate::demo::service::serve(options.listen, &options.pid_file).map_err(failure)?;
+        }
         Command::Run | Command::Demo(_) => unreachable!("carried out by the caller"),
     }
     Ok(0)

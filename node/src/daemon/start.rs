@@ -109,6 +109,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let answerer = Arc::new(Answerer(OnceLock::new()));
     let replica = disk::load_replica(data);
     let mut known: BTreeMap<PeerId, SocketAddr> = seeds(config).await;
+    known.extend(disk::load_peers(data));
     known.extend(replica.roster().members().map(|(peer, member)| (peer, member.card.address)));
     let book = Arc::new(Book::new(known));
     let answering: Arc<dyn crate::net::Handler> = Arc::<Answerer>::clone(&answerer);
@@ -211,6 +212,10 @@ async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    while daemon.agent().ledger().mesh().is_none() {
+        tick.tick().await;
     }
     init::founded(&daemon.data)?;
     tracing::info!(mesh = %founding.mesh, "the mesh is founded");

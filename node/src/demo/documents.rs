@@ -23,6 +23,7 @@ run = "ps -o pid,etime,args | head -50; echo; ls -l '{folder}'"
 
 [[runbook.rung]]
 name = "start it again"
+settle = "2s"
 run  = "'{program}' demo-service --listen {service} --pid-file '{folder}/web.pid' >/dev/null 2>&1 &"
 
 # Something whose repair takes its time: long enough to kill the leader in the middle.

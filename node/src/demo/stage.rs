@@ -167,8 +167,10 @@ fn pid_of(data: &Path) -> Option<i32> {
 
 fn kill(pid: i32) {
     if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-        // Whoever is gone already is what was wanted.
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        let killed = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        if let Err(error) = killed {
+            tracing::debug!(%error, "a process was not killed");
+        }
     }
 }
 
