@@ -104,8 +104,7 @@ impl Consensus {
         options: Options,
         wire: Arc<dyn Wire>,
     ) -> Result<(Self, Opening), OpenError> {
-        let config =
-            options.raft_config().map_err(|error| OpenError::Options(error.to_string()))?;
+        let config = options.raft_config().map_err(OpenError::Options)?;
         let path = dir.to_owned();
         let opened = tokio::task::spawn_blocking(move || store::open(&path, me)).await;
         let store =

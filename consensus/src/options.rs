@@ -59,7 +59,7 @@ impl Options {
         self.election_max.saturating_add(self.election_min)
     }
 
-    pub(crate) fn raft_config(&self) -> Result<openraft::Config, openraft::ConfigError> {
+    pub(crate) fn raft_config(&self) -> Result<openraft::Config, String> {
         openraft::Config {
             cluster_name: "hearten".to_owned(),
             heartbeat_interval: millis(self.heartbeat),
@@ -73,6 +73,7 @@ impl Options {
             ..openraft::Config::default()
         }
         .validate()
+        .map_err(|error| error.to_string())
     }
 }
 
