@@ -11,9 +11,7 @@ use crate::{
     store::{self, OpenError, Opening, log::Log},
     wire::{FRAME_BYTES_MAX, Wire},
 };
-use openraft::error::{
-    CheckIsLeaderError, ClientWriteError, ForwardToLeader, InitializeError, RaftError,
-};
+use openraft::error::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
 use protocol::{
     codec,
     ledger::{Ledger, Outcome},
@@ -41,7 +39,7 @@ pub(crate) struct Inner {
     pub(crate) standing: watch::Receiver<Standing>,
     me: PeerId,
     log: Log,
-    state: watch::Receiver<State>,
+    pub(crate) state: watch::Receiver<State>,
     watcher: AbortHandle,
 }
 
@@ -200,27 +198,6 @@ impl Consensus {
                 Err(ProposeError::Fatal(error.to_string()))
             }
             Err(RaftError::Fatal(error)) => Err(ProposeError::Fatal(error.to_string())),
-        }
-    }
-
-    /// Makes sure that this peer leads right now, and that the ledger here has applied everything
-    /// that was committed before the question: what is read afterwards is not stale.
-    ///
-    /// # Errors
-    /// As [`propose`](Self::propose); nothing is written.
-    pub async fn confirm_leadership(&self) -> Result<Position, ProposeError> {
-        let after = self.inner.options.propose_timeout;
-        let asked = tokio::time::timeout(after, self.inner.raft.ensure_linearizable()).await;
-        match asked {
-            Ok(Ok(read)) => Ok(read.as_ref().map(position).unwrap_or_default()),
-            Ok(Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to)))) => {
-                Err(not_leader(&to))
-            }
-            Ok(Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_)))) => {
-                Err(ProposeError::NoQuorum)
-            }
-            Ok(Err(RaftError::Fatal(error))) => Err(ProposeError::Fatal(error.to_string())),
-            Err(_elapsed) => Err(ProposeError::NoQuorum),
         }
     }
 

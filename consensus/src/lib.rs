@@ -21,6 +21,7 @@
 //! [`MemberChange`], [`Feed`]), how calls travel ([`Wire`]), the replicated state, the store.
 
 mod change;
+mod confirm;
 mod consensus;
 mod feed;
 mod group;

@@ -142,9 +142,11 @@ impl RaftNetwork<Group> for Line {
         let answer = answer.unwrap_or_else(|error| Err(WireError::Unreachable(error.to_string())));
         match answer.and_then(|answer| read(&answer)).map_err(|error| failure(&error))? {
             Reply::Append(response) => Ok(response),
-            Reply::Vote(_) | Reply::Snapshot(_) | Reply::Mismatch(_) | Reply::Owner(_) => {
-                Err(unexpected())
-            }
+            Reply::Vote(_)
+            | Reply::Snapshot(_)
+            | Reply::Mismatch(_)
+            | Reply::Owner(_)
+            | Reply::Follows(_) => Err(unexpected()),
         }
     }
 
@@ -156,9 +158,11 @@ impl RaftNetwork<Group> for Line {
         let asked = self.lines.ask(self.peer, self.to, Call::Vote(rpc), option.hard_ttl()).await;
         match asked.map_err(|error| failure(&error))? {
             Reply::Vote(response) => Ok(response),
-            Reply::Append(_) | Reply::Snapshot(_) | Reply::Mismatch(_) | Reply::Owner(_) => {
-                Err(unexpected())
-            }
+            Reply::Append(_)
+            | Reply::Snapshot(_)
+            | Reply::Mismatch(_)
+            | Reply::Owner(_)
+            | Reply::Follows(_) => Err(unexpected()),
         }
     }
 
@@ -175,7 +179,9 @@ impl RaftNetwork<Group> for Line {
                 self.to.0,
                 RaftError::APIError(InstallSnapshotError::SnapshotMismatch(mismatch)),
             ))),
-            Reply::Append(_) | Reply::Vote(_) | Reply::Owner(_) => Err(unexpected()),
+            Reply::Append(_) | Reply::Vote(_) | Reply::Owner(_) | Reply::Follows(_) => {
+                Err(unexpected())
+            }
         }
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Call {
     Snapshot(InstallSnapshotRequest<Group>),
     /// Which peer owns this store?
     WhoIs(RaftId),
+    /// Is this, the sender's, still the vote that you stand by?
+    DoYouFollow(Vote),
 }
 
 impl Call {
@@ -42,6 +44,7 @@ impl Call {
             Self::Append(call) => Some(&call.vote),
             Self::Vote(call) => Some(&call.vote),
             Self::Snapshot(call) => Some(&call.vote),
+            Self::DoYouFollow(vote) => Some(vote),
             Self::WhoIs(_) => None,
         }
     }
@@ -60,4 +63,6 @@ pub(crate) enum Reply {
     Mismatch(SnapshotMismatch),
     /// To [`Call::WhoIs`].
     Owner(Option<PeerId>),
+    /// To [`Call::DoYouFollow`].
+    Follows(bool),
 }

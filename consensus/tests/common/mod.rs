@@ -37,6 +37,7 @@ pub(crate) fn text(entry: &Entry) -> Option<String> {
 pub(crate) struct Net {
     peers: Mutex<BTreeMap<PeerId, Consensus>>,
     cut: Mutex<BTreeSet<PeerId>>,
+    silent: Mutex<BTreeSet<PeerId>>,
     delay: Mutex<Duration>,
     /// The calls that arrived, while they are kept.
     kept: Mutex<Option<Vec<Kept>>>,
@@ -59,6 +60,11 @@ impl Net {
         self.cut.lock().unwrap().remove(&peer);
     }
 
+    /// This peer's own calls do not arrive any more; it answers those of others.
+    pub(crate) fn silence(&self, peer: PeerId) {
+        self.silent.lock().unwrap().insert(peer);
+    }
+
     /// From now on every call is kept.
     pub(crate) fn keep(&self) {
         *self.kept.lock().unwrap() = Some(Vec::new());
@@ -78,7 +84,8 @@ impl Net {
     }
 
     fn way(&self, from: PeerId, to: PeerId) -> Result<Consensus, WireError> {
-        let cut = self.cut.lock().unwrap();
+        let mut cut = self.cut.lock().unwrap().clone();
+        cut.extend(self.silent.lock().unwrap().get(&from));
         let found = self.peers.lock().unwrap().get(&to).cloned();
         match found {
             Some(peer) if !cut.contains(&from) && !cut.contains(&to) => Ok(peer),
