@@ -8,12 +8,11 @@
 
 use crate::{
     consensus::{Consensus, Inner, ProposeError},
-    group::{Member, Membership, Vote, position},
-    rpc::{Call, Reply},
+    group::{Membership, Vote, position},
+    rpc::Call,
 };
-use futures::{StreamExt, stream::FuturesUnordered};
-use protocol::{name::RaftId, record::Position};
-use std::{collections::BTreeSet, time::Duration};
+use protocol::record::Position;
+use std::time::Duration;
 
 /// How long a new leader is given to commit the first entry of its term, between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -49,7 +48,8 @@ impl Inner {
             }
             tokio::time::sleep(PAUSE).await;
         };
-        if !self.is_followed(&reign).await {
+        let vote = reign.vote;
+        if !self.majority_says_yes(&reign.membership, || Call::DoYouFollow(vote)).await {
             return Err(ProposeError::NoQuorum);
         }
         let mut state = self.state.clone();
@@ -79,64 +79,5 @@ impl Inner {
         }
         let own = committed.filter(|committed| committed.leader_id == vote.leader_id);
         Ok(own.map(|own| Reign { vote, committed: position(&own), membership }))
-    }
-
-    /// Whether a majority of every configuration in force still follows.
-    async fn is_followed(&self, reign: &Reign) -> bool {
-        let configurations = reign.membership.get_joint_config();
-        let mut following = BTreeSet::from([self.lines.me.0]);
-        let mut asked: FuturesUnordered<_> = reign
-            .membership
-            .voter_ids()
-            .filter(|id| *id != self.lines.me.0)
-            .filter_map(|id| Some((id, *reign.membership.get_node(&id)?)))
-            .map(|(id, member)| self.follows(id, member, reign.vote))
-            .collect();
-        loop {
-            if configurations.iter().all(|voters| is_majority(voters, &following)) {
-                return true;
-            }
-            match asked.next().await {
-                Some(Some(follower)) => drop(following.insert(follower)),
-                Some(None) => {}
-                None => return false,
-            }
-        }
-    }
-
-    async fn follows(&self, id: u64, member: Member, vote: Vote) -> Option<u64> {
-        let timeout = self.options.election_max;
-        let asked = self.lines.ask(member.peer, RaftId(id), Call::DoYouFollow(vote), timeout);
-        match asked.await {
-            Ok(Reply::Follows(true)) => Some(id),
-            Ok(
-                Reply::Follows(false)
-                | Reply::Append(_)
-                | Reply::Vote(_)
-                | Reply::Snapshot(_)
-                | Reply::Mismatch(_)
-                | Reply::Owner(_),
-            )
-            | Err(_) => None,
-        }
-    }
-}
-
-fn is_majority(voters: &BTreeSet<u64>, following: &BTreeSet<u64>) -> bool {
-    voters.intersection(following).count() * 2 > voters.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_of_the_voters_is_no_majority() {
-        let set = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<_>>();
-        assert!(is_majority(&set(&[1]), &set(&[1])));
-        assert!(!is_majority(&set(&[1, 2]), &set(&[1])));
-        assert!(is_majority(&set(&[1, 2, 3]), &set(&[1, 3])));
-        assert!(!is_majority(&set(&[1, 2, 3]), &set(&[1, 4, 5])));
-        assert!(!is_majority(&set(&[1, 2, 3, 4]), &set(&[1, 2])));
     }
 }

@@ -1,6 +1,7 @@
 //! The handle: opening the store, founding a group, proposing, reading, stopping.
 
 use crate::{
+    election,
     feed::Feed,
     group::{Answer, Member, Raft, StoredMembership, position},
     introduction::Acquaintances,
@@ -38,7 +39,7 @@ pub(crate) struct Inner {
     pub(crate) acquaintances: Acquaintances,
     pub(crate) standing: watch::Receiver<Standing>,
     me: PeerId,
-    log: Log,
+    pub(crate) log: Log,
     pub(crate) state: watch::Receiver<State>,
     watcher: AbortHandle,
 }
@@ -112,6 +113,7 @@ impl Consensus {
             wire,
             patience: options.election_min.max(options.heartbeat),
             pause: options.heartbeat,
+            hushed: Arc::default(),
         };
         let (log, state) = (store.log.clone(), store.machine.follow());
         let (id, config) = (store.raft_id.0, Arc::new(config));
@@ -120,7 +122,7 @@ impl Consensus {
             .map_err(|error| OpenError::Raft(error.to_string()))?;
         let heard = Heard::default();
         let (standing, watcher) = standing::keep(&raft, options.clone(), heard.clone());
-        let inner = Inner {
+        let inner = Arc::new(Inner {
             raft,
             lines,
             options,
@@ -131,8 +133,9 @@ impl Consensus {
             log,
             state,
             watcher,
-        };
-        Ok((Self { inner: Arc::new(inner) }, store.opening))
+        });
+        election::watch(&inner);
+        Ok((Self { inner }, store.opening))
     }
 
     pub(crate) fn inner(&self) -> &Inner {

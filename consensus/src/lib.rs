@@ -23,12 +23,14 @@
 mod change;
 mod confirm;
 mod consensus;
+mod election;
 mod feed;
 mod group;
 mod introduction;
 mod line;
 mod machine;
 mod options;
+mod poll;
 mod rpc;
 mod serve;
 mod standing;

@@ -27,7 +27,14 @@ use protocol::{
     codec,
     name::{PeerId, RaftId},
 };
-use std::{iter, sync::Arc, time::Duration};
+use std::{
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::task::JoinHandle;
 
 type Failure<E> = RPCError<u64, Member, RaftError<u64, E>>;
@@ -41,6 +48,8 @@ pub(crate) struct Lines {
     pub(crate) patience: Duration,
     /// The pause before a peer that cannot be reached is tried again.
     pub(crate) pause: Duration,
+    /// Whether this leader has fallen silent, because no majority answers it.
+    pub(crate) hushed: Arc<AtomicBool>,
 }
 
 impl RaftNetworkFactory<Group> for Lines {
@@ -79,6 +88,15 @@ impl Drop for Attempt {
 }
 
 impl Lines {
+    /// Lets this leader fall silent, or speak again.
+    pub(crate) fn hush(&self, hushed: bool) {
+        self.hushed.store(hushed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_hushed(&self) -> bool {
+        self.hushed.load(Ordering::Relaxed)
+    }
+
     /// Asks a peer and reads its answer.
     pub(crate) async fn ask(
         &self,
@@ -117,6 +135,12 @@ impl RaftNetwork<Group> for Line {
         rpc: AppendEntriesRequest<Group>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, Failure<openraft::error::Infallible>> {
+        if self.lines.is_hushed() {
+            self.attempt = None;
+            return Err(failure(&WireError::Unreachable(
+                "this leader has fallen silent".to_owned(),
+            )));
+        }
         let entries = rpc.entries.len();
         let said = Said {
             vote: rpc.vote,
@@ -146,7 +170,8 @@ impl RaftNetwork<Group> for Line {
             | Reply::Snapshot(_)
             | Reply::Mismatch(_)
             | Reply::Owner(_)
-            | Reply::Follows(_) => Err(unexpected()),
+            | Reply::Follows(_)
+            | Reply::WouldElect(_) => Err(unexpected()),
         }
     }
 
@@ -162,7 +187,8 @@ impl RaftNetwork<Group> for Line {
             | Reply::Snapshot(_)
             | Reply::Mismatch(_)
             | Reply::Owner(_)
-            | Reply::Follows(_) => Err(unexpected()),
+            | Reply::Follows(_)
+            | Reply::WouldElect(_) => Err(unexpected()),
         }
     }
 
@@ -179,9 +205,11 @@ impl RaftNetwork<Group> for Line {
                 self.to.0,
                 RaftError::APIError(InstallSnapshotError::SnapshotMismatch(mismatch)),
             ))),
-            Reply::Append(_) | Reply::Vote(_) | Reply::Owner(_) | Reply::Follows(_) => {
-                Err(unexpected())
-            }
+            Reply::Append(_)
+            | Reply::Vote(_)
+            | Reply::Owner(_)
+            | Reply::Follows(_)
+            | Reply::WouldElect(_) => Err(unexpected()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is said between members. Enums that travel are only ever appended to.
 
-use crate::group::{Group, Vote};
+use crate::group::{Group, LogId, Vote};
 use openraft::{
     error::SnapshotMismatch,
     raft::{
@@ -35,6 +35,13 @@ pub(crate) enum Call {
     WhoIs(RaftId),
     /// Is this, the sender's, still the vote that you stand by?
     DoYouFollow(Vote),
+    /// Would you vote for me, if I stood for election with this log?
+    WouldYouElect {
+        /// The vote that would be asked for.
+        candidate: Vote,
+        /// The last entry of the sender's log.
+        last: Option<LogId>,
+    },
 }
 
 impl Call {
@@ -44,7 +51,7 @@ impl Call {
             Self::Append(call) => Some(&call.vote),
             Self::Vote(call) => Some(&call.vote),
             Self::Snapshot(call) => Some(&call.vote),
-            Self::DoYouFollow(vote) => Some(vote),
+            Self::DoYouFollow(vote) | Self::WouldYouElect { candidate: vote, .. } => Some(vote),
             Self::WhoIs(_) => None,
         }
     }
@@ -65,4 +72,6 @@ pub(crate) enum Reply {
     Owner(Option<PeerId>),
     /// To [`Call::DoYouFollow`].
     Follows(bool),
+    /// To [`Call::WouldYouElect`].
+    WouldElect(bool),
 }

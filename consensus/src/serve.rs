@@ -129,6 +129,7 @@ impl Inner {
                 let vote = self.raft.with_raft_state(|state| *state.vote_ref()).await;
                 Ok(Reply::Follows(vote.map_err(|error| fatal(&error))? == leader))
             }
+            Call::WouldYouElect { last, .. } => Ok(Reply::WouldElect(self.would_elect(last))),
             Call::WhoIs(store) => Ok(Reply::Owner(owner(&self.membership(), store))),
         }
     }

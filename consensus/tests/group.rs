@@ -162,6 +162,43 @@ async fn a_round_trip_longer_than_a_heartbeat_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_was_cut_off_disturbs_nobody_when_it_returns() {
+    let group = Group::new(Options::default());
+    let members = group.founded(3).await;
+    let term = members[0].standing().borrow().term;
+    group.net.cut(peer(3));
+    until("it wanted to stand several times", || group.net.astray(peer(3)) >= 8).await;
+    assert_eq!(members[2].standing().borrow().term, term);
+    group.net.mend(peer(3));
+    let (position, _) = members[0].propose(record("as before")).await.unwrap();
+    until("it follows again", || members[2].ledger().position() == position).await;
+    assert_eq!(members[0].standing().borrow().term, term);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_hears_nobody_falls_silent_and_another_is_elected() {
+    let group = Group::new(Options::default());
+    let members = group.founded(3).await;
+    let since = Instant::now();
+    group.net.deafen(peer(1));
+    propose_somewhere(&members[1..], record("by another")).await;
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_left_alone_leads_again_when_the_others_return() {
+    let group = Group::new(Options::default());
+    let members = group.founded(2).await;
+    group.net.cut(peer(2));
+    until("it has fallen silent and asks", || {
+        !members[0].standing().borrow().quorum && group.net.astray(peer(1)) >= 30
+    })
+    .await;
+    group.net.mend(peer(2));
+    propose_somewhere(&members, record("together again")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_speaks_for_another() {
     let group = Group::new(Options::default());
     let members = group.founded(3).await;

@@ -63,6 +63,11 @@ impl Log {
         read
     }
 
+    /// The last entry, durable or about to be.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.extent.get().last
+    }
+
     /// Makes everything durable and ends the writer.
     pub(crate) async fn stop(&self) -> Result<(), Fault> {
         self.order(|done| Order::Stop { done }).await

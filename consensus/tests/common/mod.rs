@@ -38,6 +38,9 @@ pub(crate) struct Net {
     peers: Mutex<BTreeMap<PeerId, Consensus>>,
     cut: Mutex<BTreeSet<PeerId>>,
     silent: Mutex<BTreeSet<PeerId>>,
+    deaf: Mutex<BTreeSet<PeerId>>,
+    /// How many calls of each peer went astray.
+    astray: Mutex<BTreeMap<PeerId, usize>>,
     delay: Mutex<Duration>,
     /// The calls that arrived, while they are kept.
     kept: Mutex<Option<Vec<Kept>>>,
@@ -65,6 +68,16 @@ impl Net {
         self.silent.lock().unwrap().insert(peer);
     }
 
+    /// Nothing reaches this peer any more, neither calls nor answers; its own calls arrive.
+    pub(crate) fn deafen(&self, peer: PeerId) {
+        self.deaf.lock().unwrap().insert(peer);
+    }
+
+    /// How many calls of this peer went astray so far.
+    pub(crate) fn astray(&self, peer: PeerId) -> usize {
+        self.astray.lock().unwrap().get(&peer).copied().unwrap_or(0)
+    }
+
     /// From now on every call is kept.
     pub(crate) fn keep(&self) {
         *self.kept.lock().unwrap() = Some(Vec::new());
@@ -83,14 +96,19 @@ impl Net {
         *self.delay.lock().unwrap() = delay;
     }
 
+    /// The way of a call.
     fn way(&self, from: PeerId, to: PeerId) -> Result<Consensus, WireError> {
-        let mut cut = self.cut.lock().unwrap().clone();
-        cut.extend(self.silent.lock().unwrap().get(&from));
         let found = self.peers.lock().unwrap().get(&to).cloned();
-        match found {
-            Some(peer) if !cut.contains(&from) && !cut.contains(&to) => Ok(peer),
-            Some(_) | None => Err(WireError::Unreachable(format!("{from} to {to}"))),
-        }
+        let passes = self.passes(from, to) && !self.silent.lock().unwrap().contains(&from);
+        found.filter(|_| passes).ok_or_else(|| {
+            *self.astray.lock().unwrap().entry(from).or_default() += 1;
+            WireError::Unreachable(format!("{from} to {to}"))
+        })
+    }
+
+    fn passes(&self, from: PeerId, to: PeerId) -> bool {
+        let cut = self.cut.lock().unwrap();
+        !cut.contains(&from) && !cut.contains(&to) && !self.deaf.lock().unwrap().contains(&to)
     }
 }
 
@@ -116,8 +134,11 @@ impl Wire for Line {
             }
             let served = net.way(self.me, to)?.serve(self.me, &request).await;
             tokio::time::sleep(delay).await;
-            net.way(self.me, to)?;
-            served.map_err(|error| WireError::Refused(error.to_string()))
+            if net.passes(to, self.me) {
+                served.map_err(|error| WireError::Refused(error.to_string()))
+            } else {
+                std::future::pending().await
+            }
         };
         tokio::time::timeout(timeout, call).await.unwrap_or(Err(WireError::TimedOut(timeout)))
     }
