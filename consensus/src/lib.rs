@@ -21,13 +21,16 @@
 //! [`MemberChange`], [`Feed`]), how calls travel ([`Wire`]), the replicated state, the store.
 
 mod change;
+mod confirm;
 mod consensus;
+mod election;
 mod feed;
 mod group;
 mod introduction;
 mod line;
 mod machine;
 mod options;
+mod poll;
 mod rpc;
 mod serve;
 mod standing;

@@ -1,9 +1,8 @@
 //! How the group behaves: its times and how much log it keeps.
 //!
-//! openraft adds two waits that its names do not tell: it looks at its timers only every one and a
-//! half heartbeats, and a voter waits `election_max` (the leader's lease) *plus* a random time
-//! between `election_min` and `election_max` before it stands for election. With the defaults a
-//! dead leader is challenged after 1.5 to 2 s, and a timer's tick of up to 375 ms.
+//! A voter waits `election_max`, the leader's lease, *plus* a random time between `election_min` and
+//! `election_max` before it stands for election: with the defaults, 1.5 to 2 s after it has heard
+//! the leader for the last time.
 
 use std::time::Duration;
 
@@ -59,7 +58,7 @@ impl Options {
         self.election_max.saturating_add(self.election_min)
     }
 
-    pub(crate) fn raft_config(&self) -> Result<openraft::Config, openraft::ConfigError> {
+    pub(crate) fn raft_config(&self) -> Result<openraft::Config, String> {
         openraft::Config {
             cluster_name: "hearten".to_owned(),
             heartbeat_interval: millis(self.heartbeat),
@@ -70,9 +69,12 @@ impl Options {
             replication_lag_threshold: self.lag_max,
             snapshot_max_chunk_size: self.snapshot_chunk_bytes,
             max_in_snapshot_log_to_keep: self.keep,
+            // Elections are asked for by `election`, which says why.
+            enable_elect: false,
             ..openraft::Config::default()
         }
         .validate()
+        .map_err(|error| error.to_string())
     }
 }
 
