@@ -355,6 +355,7 @@ impl Agent {
         }
         self.run_checks(now, out);
         self.verify_repairs(now);
+        self.outlive_incidents(out);
         self.work(now, out);
         if self.standing.leads {
             self.lead(now, out);
@@ -516,6 +517,22 @@ impl Agent {
             };
             let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
             self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
+        }
+    }
+
+    /// What passes now is later than what opened an incident about it, though this host's clock may
+    /// have gone back since, and its daemon forgotten what it had said: without this the incident
+    /// would stay open until the clock has caught up.
+    fn outlive_incidents(&mut self, out: &mut Vec<Output>) {
+        let me = self.card.id;
+        let mut redated = false;
+        for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
+            if let Because::Check { check, since, .. } = &incident.because {
+                redated |= self.checks.outlive(check, *since);
+            }
+        }
+        if redated {
+            self.tell(out);
         }
     }
 
