@@ -275,14 +275,9 @@ impl Agent {
 
     /// How long the driver may sleep when nothing happens.
     pub fn sleep(&self, now: Now) -> Duration {
-        let next = [
-            self.checks.next_due(),
-            self.leader.next_due(),
-            self.forwarded.values().min().copied(),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
+        let check = self.checks.next_due().filter(|_| self.stopping.is_none());
+        let forwarded = self.forwarded.values().min().copied();
+        let next = [check, self.leader.next_due(), forwarded].into_iter().flatten().min();
         next.map_or(TICK, |due| due.saturating_sub(now.mono).min(TICK))
     }
 
@@ -344,6 +339,9 @@ impl Agent {
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }
         self.duties(now, &mut out);
+        // What is due and was not sent again just now is not wanted any more: kept, it would have
+        // the driver look for it without a pause.
+        self.forwarded.retain(|_, due| *due > now.mono);
         out
     }
 
@@ -351,6 +349,9 @@ impl Agent {
     fn duties(&mut self, now: Now, out: &mut Vec<Output>) {
         self.announce(now, out);
         if self.stopping.is_some() {
+            // Nothing is begun any more; what has ended is still told.
+            self.send_reports(now, out);
+            self.leader.rest();
             return;
         }
         self.run_checks(now, out);

@@ -180,7 +180,7 @@ impl Agent {
         }
     }
 
-    fn send_reports(&mut self, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn send_reports(&mut self, now: Now, out: &mut Vec<Output>) {
         for ((id, attempt), report) in self.worker.reports.clone() {
             let forwarding = Forwarding::Report(id, attempt);
             let known = self.ledger.incidents().get(&id).is_none_or(|incident| {
