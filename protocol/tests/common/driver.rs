@@ -3,7 +3,7 @@
 
 use super::{DOCUMENTS, Mesh, card, id, name, sign_report, trust};
 use protocol::{
-    agent::{Agent, Input, LocalPolicy, Origin, Output, Standing, WorkOrder},
+    agent::{Agent, Input, LocalPolicy, Origin, Output, Standing, WorkOrder, voters::MemberChange},
     document::Verdict,
     ledger::{self, incident::Incident},
     name::{IncidentId, PeerId, RaftId},
@@ -68,6 +68,8 @@ pub(crate) struct Driver {
     pub(crate) gossip: bool,
     /// Every output, with the peer and the time.
     pub(crate) outputs: Vec<(u64, u64, Output)>,
+    voters: BTreeMap<PeerId, RaftId>,
+    learners: BTreeMap<PeerId, RaftId>,
     queue: VecDeque<(u64, Input)>,
 }
 
@@ -101,6 +103,8 @@ impl Driver {
             lies: BTreeMap::new(),
             gossip: true,
             outputs: Vec::new(),
+            voters: BTreeMap::from([(id(1), RaftId(1))]),
+            learners: BTreeMap::new(),
             queue: VecDeque::new(),
         };
         for n in 1..=size {
@@ -198,15 +202,13 @@ impl Driver {
     }
 
     fn tell_standing(&mut self) {
-        let voters: BTreeMap<PeerId, RaftId> =
-            self.hosts.values().map(|host| host.agent.card()).map(|c| (c.id, c.raft_id)).collect();
         for n in self.hosts.keys().copied().collect::<Vec<_>>() {
             let standing = Standing {
                 term: self.term,
                 leader: self.leader.map(id),
                 leads: self.leader == Some(n),
-                voters: voters.clone(),
-                learners: BTreeMap::new(),
+                voters: self.voters.clone(),
+                learners: self.learners.clone(),
             };
             self.queue.push_back((n, Input::Standing(standing)));
         }
@@ -336,9 +338,29 @@ impl Driver {
                     Err(()) => Err("503".to_owned()),
                 },
             },
-            Output::ChangeMembers(_) => Input::MembersChanged(Ok(())),
+            Output::ChangeMembers(change) => {
+                self.change(change);
+                Input::MembersChanged(Ok(()))
+            }
         };
         self.queue.push_back((n, answer));
+    }
+
+    fn change(&mut self, change: MemberChange) {
+        match change {
+            MemberChange::AddLearner(peer, raft_id) => {
+                self.learners.insert(peer, raft_id);
+            }
+            MemberChange::Promote(peer, raft_id) => {
+                self.learners.remove(&peer);
+                self.voters.insert(peer, raft_id);
+            }
+            MemberChange::Remove(peer, _) => {
+                self.learners.remove(&peer);
+                self.voters.remove(&peer);
+            }
+        }
+        self.tell_standing();
     }
 
     fn seen(&self, witness: u64, peer: PeerId) -> Seen {

@@ -95,6 +95,10 @@ impl Agent {
                     None => format!("check \"{check}\" passes again by itself"),
                 })
             }
+            // Nobody probes itself; and a leader must not order its neighbours against itself.
+            Because::Silent { .. } if incident.peer == self.card.id => {
+                Some("the peer leads the mesh".to_owned())
+            }
             // It said goodbye after all, or started anew; being heard of is seen by a probe.
             Because::Silent { .. } => (member.standing == Running::Stopped)
                 .then(|| "the peer was stopped on purpose".to_owned()),
