@@ -25,7 +25,9 @@ use crate::{
     document::{Check, Document, Verdict, parse::parse},
     ledger::{self, Ledger, incident::State, roster::Standing as Running},
     name::{IncidentId, Name, PeerId, RaftId},
-    record::{AttemptReport, Because, Entry, EvidenceSummary, PeerCard, Position, Record, Seen, Trust},
+    record::{
+        AttemptReport, Because, Entry, EvidenceSummary, PeerCard, Position, Record, Seen, Trust,
+    },
     refusal::Refusal,
     report::{Report, SignedReport},
     time::{Now, Timestamp},
@@ -72,6 +74,10 @@ pub struct LocalPolicy {
 
 /// What an agent is told.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an input is handled at once and never kept; a committed entry is the usual one"
+)]
 pub enum Input {
     /// Time has passed.
     Tick,
@@ -267,12 +273,21 @@ impl Agent {
         self.clock.now(now)
     }
 
+    /// Whether the log has every outcome of what was executed here, and nothing is being executed.
+    pub fn has_reported(&self) -> bool {
+        self.worker.is_idle()
+    }
+
     /// How long the driver may sleep when nothing happens.
     pub fn sleep(&self, now: Now) -> Duration {
-        let next = [self.checks.next_due(), self.leader.next_due(), self.forwarded.values().min().copied()]
-            .into_iter()
-            .flatten()
-            .min();
+        let next = [
+            self.checks.next_due(),
+            self.leader.next_due(),
+            self.forwarded.values().min().copied(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         next.map_or(TICK, |due| due.saturating_sub(now.mono).min(TICK))
     }
 
@@ -309,7 +324,9 @@ impl Agent {
                 self.leader.silence.testify(peer, witness, seen, at);
             }
             Input::Proposed { proposal, result } => self.leader.proposed(now, &proposal, &result),
-            Input::Forwarded { forwarding, result } => self.forwarded_back(now, &forwarding, &result),
+            Input::Forwarded { forwarding, result } => {
+                self.forwarded_back(now, &forwarding, &result)
+            }
             Input::StartRecorded { incident, attempt } => {
                 self.start_recorded(now, incident, attempt, &mut out);
             }
@@ -339,6 +356,7 @@ impl Agent {
     fn duties(&mut self, now: Now, out: &mut Vec<Output>) {
         self.announce(now, out);
         if self.stopping.is_some() {
+            self.send_reports(now, out);
             return;
         }
         self.run_checks(now, out);
@@ -498,7 +516,8 @@ impl Agent {
         let me = self.card.id;
         for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
             let Because::Check { check, .. } = &incident.because else { continue };
-            let (State::Verifying, Some(attempt)) = (incident.state, incident.last_attempt()) else {
+            let (State::Verifying, Some(attempt)) = (incident.state, incident.last_attempt())
+            else {
                 continue;
             };
             let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);

@@ -150,22 +150,27 @@ impl Tracked {
     fn count(&mut self, result: Verdict) -> Option<Verdict> {
         let current = self.state.as_ref().map(|state| state.verdict);
         match result {
-            Verdict::Pass | Verdict::Warn => {
+            Verdict::Pass => {
                 self.good_in_row = self.good_in_row.saturating_add(1);
                 self.bad_in_row = 0;
-                let was_bad = matches!(current, Some(Verdict::Fail | Verdict::Unknown));
+                let was_bad = current.is_some_and(|verdict| verdict != Verdict::Pass);
                 if was_bad && self.good_in_row < self.check.pass_after {
                     current
                 } else {
                     Some(result)
                 }
             }
-            Verdict::Fail | Verdict::Unknown => {
+            Verdict::Warn | Verdict::Fail | Verdict::Unknown => {
                 self.bad_in_row = self.bad_in_row.saturating_add(1);
                 self.good_in_row = 0;
                 // A bad verdict is not mended by a run that did not work.
-                let keeps = current == Some(Verdict::Fail) && result == Verdict::Unknown;
-                if keeps || self.bad_in_row < self.check.fail_after { current } else { Some(result) }
+                let keeps = matches!(current, Some(Verdict::Fail | Verdict::Warn))
+                    && result == Verdict::Unknown;
+                if keeps || self.bad_in_row < self.check.fail_after {
+                    current
+                } else {
+                    Some(result)
+                }
             }
         }
     }
@@ -183,7 +188,7 @@ impl Tracked {
             self.due = mono;
             return None;
         }
-        let good = matches!(result, Verdict::Pass | Verdict::Warn);
+        let good = result == Verdict::Pass;
         let settled = !good && began >= verifying.settled_at;
         if !settled && mono < verifying.settled_at {
             self.due = self.due.min(verifying.settled_at);
@@ -199,9 +204,11 @@ impl Tracked {
 fn first_run(check: &Check, seed: u64) -> Duration {
     let spread = check.every.min(FIRST_RUN_SPREAD);
     let millis = u64::try_from(spread.as_millis()).unwrap_or(1).max(1);
-    let name: u64 = check.name.as_str().bytes().fold(seed, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let name: u64 = check
+        .name
+        .as_str()
+        .bytes()
+        .fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     Duration::from_millis(name % millis)
 }
 

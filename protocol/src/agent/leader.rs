@@ -117,9 +117,10 @@ impl Agent {
             .filter_map(|(peer, member)| Some((peer, member, self.view.report(peer)?)))
             .filter(|(_, member, report)| report.generation == member.card.generation)
             .flat_map(|(peer, _, report)| report.checks.iter().map(move |told| (peer, told)))
-            .filter(|(_, (_, state))| state.verdict == Verdict::Fail)
+            .filter(|(_, (_, state))| matches!(state.verdict, Verdict::Fail | Verdict::Warn))
             .map(|(peer, (check, state))| (peer, failure(check, state)))
             .filter(|(peer, because)| self.is_check_of(*peer, because))
+            .filter(|(peer, because)| self.is_a_case(*peer, because))
             .filter(|(peer, because)| self.ledger.is_news(*peer, because).is_ok())
             .collect();
         for (peer, because) in failing {
@@ -127,6 +128,16 @@ impl Agent {
             let proposal = Proposal::Open(peer, check.clone());
             self.propose(now, proposal, Record::Opened { peer, because }, out);
         }
+    }
+
+    /// What fails is an incident whether or not a runbook answers; a warning only where one does.
+    fn is_a_case(&self, peer: PeerId, because: &Because) -> bool {
+        let Because::Check { verdict, .. } = because else { return true };
+        let member = self.ledger.roster().member(peer);
+        *verdict == Verdict::Fail
+            || member.is_some_and(|member| {
+                self.ledger.library().runbook_for(because, &member.card.labels).is_some()
+            })
     }
 
     fn is_check_of(&self, peer: PeerId, because: &Because) -> bool {

@@ -153,7 +153,8 @@ impl Agent {
             .iter()
             .filter(|(_, look)| {
                 let answered = look.asked.iter().all(|asked| look.answers.contains_key(asked));
-                let cleared = look.answers.values().flatten().any(|(seen, _)| *seen == Seen::Reached);
+                let cleared =
+                    look.answers.values().flatten().any(|(seen, _)| *seen == Seen::Reached);
                 answered || cleared || now.mono >= look.began + ANSWERS_WITHIN
             })
             .map(|(peer, _)| *peer)

@@ -43,8 +43,8 @@ impl View {
 
     /// Takes this peer's own report.
     pub fn hear_own(&mut self, report: Report) {
-        let peer = report.peer;
-        self.peers.entry(peer).or_default().report = Some(report);
+        let seen = self.peers.entry(report.peer).or_default();
+        seen.report = Some(report);
     }
 
     /// What gossip's failure detector says now.

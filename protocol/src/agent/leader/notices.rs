@@ -33,7 +33,7 @@ struct Sending {
 
 /// The notices on their way.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sendings(BTreeMap<(IncidentId, u32), Sending>);
+pub(in crate::agent) struct Sendings(BTreeMap<(IncidentId, u32), Sending>);
 
 impl Sendings {
     pub(super) fn forget(&mut self) {
@@ -118,7 +118,12 @@ impl Agent {
             News::Called => format!(
                 "{}: {what}. {} of {} rungs were climbed; a person has to look.",
                 incident.id,
-                incident.attempts.iter().map(|attempt| attempt.rung).collect::<std::collections::BTreeSet<_>>().len(),
+                incident
+                    .attempts
+                    .iter()
+                    .map(|attempt| attempt.rung)
+                    .collect::<std::collections::BTreeSet<_>>()
+                    .len(),
                 incident.plan.as_ref().map_or(0, |plan| plan.rungs.len()),
             ),
             News::Resolved => format!("{}: {peer} is well again.", incident.id),
