@@ -6,7 +6,7 @@
 //! Four promises are kept here, each held twice:
 //!
 //! - *Nothing that was acknowledged is lost.* An entry or a vote is answered only after it has
-//!   passed a durable barrier and after the [witness](store) file, which lies outside sled, has
+//!   passed a durable barrier and after the witness file, which lies outside sled, has
 //!   been told of it.
 //! - *What cannot be read is never guessed.* Every record bears its length and a checksum; the
 //!   store is read through when it is opened, compared with its witness, and set aside on any

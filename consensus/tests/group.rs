@@ -190,6 +190,9 @@ async fn a_leader_that_was_left_alone_leads_again_when_the_others_return() {
     let group = Group::new(Options::default());
     let members = group.founded(2).await;
     group.net.cut(peer(2));
+    // This entry is in the first peer's log only, so the second one cannot be elected.
+    let alone = members[0].propose(record("alone")).await;
+    assert!(matches!(alone, Err(ProposeError::Unknown { .. })), "{alone:?}");
     until("it has fallen silent and asks", || {
         !members[0].standing().borrow().quorum && group.net.astray(peer(1)) >= 30
     })
