@@ -1,7 +1,7 @@
 //! How the group behaves: its times and how much log it keeps.
 //!
 //! A voter waits `election_max`, the leader's lease, *plus* a random time between `election_min` and
-//! `election_max` before it stands for election: with the defaults, 1.5 to 2 s after it has heard
+//! `election_max` before it stands for election: with the defaults, 0.8 to 1 s after it has heard
 //! the leader for the last time.
 
 use std::time::Duration;
@@ -9,13 +9,13 @@ use std::time::Duration;
 /// The settings of a peer's part in the group; the same on every peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How often the leader speaks when there is nothing to say. Default 250 ms. Also the time
+    /// How often the leader speaks when there is nothing to say. Default 150 ms. Also the time
     /// limit of one attempt to replicate; an answer that comes later still counts.
     pub heartbeat: Duration,
-    /// The shortest random wait before an election. Default 500 ms; longer than `heartbeat`.
+    /// The shortest random wait before an election. Default 300 ms; longer than `heartbeat`.
     pub election_min: Duration,
     /// The longest random wait before an election, and the leader's lease, which is waited for
-    /// before the random time begins. Default 1 s.
+    /// before the random time begins. Default 500 ms: three heartbeats may be lost.
     pub election_max: Duration,
     /// How long [`propose`](crate::Consensus::propose) waits for the commit before it says that
     /// the entry's fate is not known. Default 5 s.
@@ -38,9 +38,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(250),
-            election_min: Duration::from_millis(500),
-            election_max: Duration::from_secs(1),
+            heartbeat: Duration::from_millis(150),
+            election_min: Duration::from_millis(300),
+            election_max: Duration::from_millis(500),
             propose_timeout: Duration::from_secs(5),
             snapshot_every: 5_000,
             keep: 1_000,

@@ -25,12 +25,12 @@ pub(crate) fn peer(number: u64) -> PeerId {
 }
 
 pub(crate) fn record(text: &str) -> Entry {
-    let record = Record::Frozen { reason: text.to_owned() };
+    let record = Record::Escalated { incident: IncidentId(1), reason: text.to_owned() };
     Entry { at: Timestamp::from_millis(1), by: peer(1), term: 0, record }
 }
 
 pub(crate) fn text(entry: &Entry) -> Option<String> {
-    if let Record::Frozen { reason } = &entry.record { Some(reason.clone()) } else { None }
+    if let Record::Escalated { reason, .. } = &entry.record { Some(reason.clone()) } else { None }
 }
 
 #[derive(Default)]

@@ -159,10 +159,7 @@ impl Stage {
 /// The process that holds a data directory.
 fn pid_of(data: &Path) -> Option<i32> {
     let held = data_dir::DataDir::open(data).err()?;
-    match held {
-        crate::setup::SetupError::InUse { pid, .. } => pid.parse().ok(),
-        _other => None,
-    }
+    if let crate::setup::SetupError::InUse { pid, .. } = held { pid.parse().ok() } else { None }
 }
 
 fn kill(pid: i32) {
