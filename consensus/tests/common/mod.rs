@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use consensus::{Consensus, MemberChange, Opening, Options, ProposeError, Wire, WireError};
 use protocol::{
-    name::{PeerId, RaftId},
+    name::{IncidentId, PeerId, RaftId},
     record::{Entry, Position, Record},
     time::Timestamp,
 };

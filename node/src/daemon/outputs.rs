@@ -13,11 +13,12 @@ use protocol::{
     codec,
     document::Channel,
     ledger::incident::News,
-    name::{IncidentId, PeerId},
+    name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, EvidenceSummary, Outcome, Seen},
     report::{Report, SignedReport},
 };
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -109,7 +110,8 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         }
         Output::ChangeMembers(change) => {
             tracing::info!(?change, "changing the members of the Raft group");
-            let result = daemon.consensus.change(members(change)).await;
+            let learns = daemon.standing().learners;
+            let result = daemon.consensus.change(members(change, &learns)).await;
             if let Err(error) = &result {
                 tracing::info!(%error, "the members were not changed; it is tried again");
             }
@@ -124,11 +126,14 @@ fn lost_evidence(taken_by: PeerId, steps: usize) -> EvidenceSummary {
     EvidenceSummary { hash: [0; 32], bytes: 0, taken_by, steps_failed }
 }
 
-const fn members(change: MemberChange) -> consensus::MemberChange {
+fn members(change: MemberChange, learners: &BTreeMap<PeerId, RaftId>) -> consensus::MemberChange {
     use consensus::MemberChange as Wanted;
     match change {
         MemberChange::AddLearner(peer, raft_id) => Wanted::AddLearner { peer, raft_id },
         MemberChange::Promote(peer, raft_id) => Wanted::Promote { peer, raft_id },
+        MemberChange::Remove(peer, raft_id) if learners.get(&peer) == Some(&raft_id) => {
+            Wanted::RemoveLearner { peer, raft_id }
+        }
         MemberChange::Remove(peer, raft_id) => Wanted::Demote { peer, raft_id },
     }
 }
