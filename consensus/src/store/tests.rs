@@ -8,6 +8,7 @@ use openraft::{
     testing::{StoreBuilder, Suite},
 };
 use protocol::{
+    name::IncidentId,
     record::{Entry, Record},
     time::Timestamp,
 };
