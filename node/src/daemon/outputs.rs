@@ -94,6 +94,7 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
                 taken = evidence::take(&steps, &environment, &dir, taking) => taken,
                 () = daemon.break_off.cancelled() => return None,
             };
+            tokio::task::spawn_blocking(move || prune_evidence(&dir));
             let evidence = taken.unwrap_or_else(|error| {
                 tracing::error!(%incident, %error, "evidence could not be kept");
                 lost_evidence(daemon.me, steps.len())
@@ -117,6 +118,15 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             }
             Some(Input::MembersChanged(result.map_err(|error| error.to_string())))
         }
+    }
+}
+
+/// The most evidence that a host keeps, in bytes; the oldest goes first.
+const EVIDENCE_BYTES_MAX: u64 = 256 << 20;
+
+fn prune_evidence(dir: &std::path::Path) {
+    if let Err(error) = evidence::prune(dir, EVIDENCE_BYTES_MAX) {
+        tracing::warn!(%error, "old evidence could not be removed");
     }
 }
 
