@@ -283,6 +283,8 @@ impl Agent {
 
     /// Takes one input and says what to do.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
+        // Also what was on disk when the daemon started: its host's clock may have begun anew.
+        self.clock.observe(now, self.ledger.last_at());
         let mut out = Vec::new();
         match input {
             Input::Tick => {}
