@@ -7,7 +7,7 @@ use crate::{
     report::{CheckState, Report, SignedReport},
     time::Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of one peer.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,8 @@ struct Seen {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     peers: BTreeMap<PeerId, Seen>,
+    /// The checks that fail, so that those that pass cost nothing at every look.
+    failing: BTreeMap<PeerId, BTreeSet<Name>>,
     /// Reports that were dropped: of no member, or not signed by the peer they speak of.
     pub dropped: u64,
 }
@@ -35,7 +37,7 @@ impl View {
         }
         let member = ledger.roster().member(peer);
         if member.is_some_and(|member| signed.is_by(&member.card.public_key)) {
-            self.peers.entry(peer).or_default().report = Some(signed.report);
+            self.keep(signed.report);
         } else {
             self.dropped += 1;
         }
@@ -43,8 +45,25 @@ impl View {
 
     /// Takes this peer's own report.
     pub fn hear_own(&mut self, report: Report) {
+        self.keep(report);
+    }
+
+    fn keep(&mut self, report: Report) {
+        let fails = |(_, state): &(&Name, &CheckState)| state.verdict == Verdict::Fail;
+        let failing: BTreeSet<Name> =
+            report.checks.iter().filter(fails).map(|(check, _)| check.clone()).collect();
+        if failing.is_empty() {
+            self.failing.remove(&report.peer);
+        } else {
+            self.failing.insert(report.peer, failing);
+        }
         let seen = self.peers.entry(report.peer).or_default();
         seen.report = Some(report);
+    }
+
+    /// The peers of which a check fails, with their reports and those checks.
+    pub fn failing(&self) -> impl Iterator<Item = (PeerId, &Report, &BTreeSet<Name>)> {
+        self.failing.iter().filter_map(|(peer, checks)| Some((*peer, self.report(*peer)?, checks)))
     }
 
     /// What gossip's failure detector says now.
