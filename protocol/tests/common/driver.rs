@@ -451,9 +451,9 @@ impl Driver {
     pub(crate) fn executed(&self) -> Vec<(u64, String)> {
         self.outputs
             .iter()
-            .filter_map(|(n, _, output)| match output {
-                Output::Execute(order) => Some((*n, order.variables["HEARTEN_RUNG"].clone())),
-                _ => None,
+            .filter_map(|(n, _, output)| {
+                let Output::Execute(order) = output else { return None };
+                Some((*n, order.variables["HEARTEN_RUNG"].clone()))
             })
             .collect()
     }
