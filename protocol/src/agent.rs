@@ -24,7 +24,7 @@ pub use output::{Forwarding, Message, Output, Proposal, WorkOrder};
 use crate::{
     document::{Check, Document, Verdict, parse::parse},
     ledger::{self, Ledger, incident::State, roster::Standing as Running},
-    name::{IncidentId, Name, PeerId, RaftId},
+    name::{IncidentId, Labels, Name, PeerId, RaftId},
     record::{
         AttemptReport, Because, Entry, EvidenceSummary, PeerCard, Position, Record, Seen, Trust,
     },
@@ -176,6 +176,13 @@ pub enum Input {
     MembersChanged(Result<(), String>),
     /// The facts of this host.
     Facts(BTreeMap<String, String>),
+    /// The operator changed the local configuration.
+    Configured {
+        /// The peer's labels from now on.
+        labels: Labels,
+        /// What this host forbids from now on.
+        policy: LocalPolicy,
+    },
     /// The daemon is about to stop on purpose; with `true` the peer leaves for good.
     Stopping {
         /// Whether it leaves the mesh.
@@ -273,6 +280,11 @@ impl Agent {
         self.clock.now(now)
     }
 
+    /// Whether the log has every outcome of what was executed here, and nothing is being executed.
+    pub fn has_reported(&self) -> bool {
+        self.worker.is_idle()
+    }
+
     /// How long the driver may sleep when nothing happens.
     pub fn sleep(&self, now: Now) -> Duration {
         let check = self.checks.next_due().filter(|_| self.stopping.is_none());
@@ -337,6 +349,11 @@ impl Agent {
                     self.facts = facts;
                     self.tell(&mut out);
                 }
+            }
+            Input::Configured { labels, policy } => {
+                self.card.labels = labels;
+                self.policy = policy;
+                self.checks_of = None;
             }
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }
@@ -530,8 +547,8 @@ impl Agent {
         let me = self.card.id;
         let mut redated = false;
         for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
-            if let Because::Check { check, since, .. } = &incident.because {
-                redated |= self.checks.outlive(check, *since);
+            if let Because::Check { check, verdict, since, .. } = &incident.because {
+                redated |= self.checks.outlive(check, *verdict, *since);
             }
         }
         if redated {

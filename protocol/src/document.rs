@@ -81,6 +81,18 @@ impl fmt::Display for DocumentKey {
     }
 }
 
+impl Runbook {
+    /// Whether a check that says this is a case for it. `unknown` never is: the probe itself did
+    /// not work, and nothing is known of what it looks at.
+    pub fn answers(&self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Fail => true,
+            Verdict::Warn => self.mildest == Verdict::Warn,
+            Verdict::Pass | Verdict::Unknown => false,
+        }
+    }
+}
+
 impl Document {
     /// What this document is found by; for [`Document::Remove`], what it takes away.
     pub fn key(&self) -> DocumentKey {
@@ -236,6 +248,8 @@ pub struct Runbook {
     pub name: Name,
     /// The signal that it answers.
     pub on: On,
+    /// The mildest verdict of its check that it answers: `warn` unless said, or `fail`.
+    pub mildest: Verdict,
     /// Which affected peers it is for.
     pub selector: Selector,
     /// After a repair of a target, how long until the next incident of it may be repaired;

@@ -267,6 +267,21 @@ fn an_operators_close_is_final_until_the_check_has_passed_once() {
 }
 
 #[test]
+fn a_warning_that_an_operator_closed_stays_closed() {
+    let mut driver = Driver::of(3);
+    driver.effects.insert("restart".to_owned(), Effect::InVain);
+    driver.effects.insert("reinstall".to_owned(), Effect::InVain);
+    driver.host(2).verdict = Verdict::Warn;
+    driver.until("escalated", |driver| state(driver) == Some(State::Escalated));
+    let incident = driver.incident().id;
+    let action = protocol::order::Action::Close { incident, reason: "known".to_owned() };
+    let order = common::ordered(7, common::at(u64::MAX), action);
+    driver.write(Record::Ordered { order }).expect("closed");
+    driver.pass(60_000);
+    assert_eq!(driver.incident().state, State::Closed);
+}
+
+#[test]
 fn a_host_whose_clock_leapt_ahead_and_back_is_found_well_again() {
     let mut driver = Driver::of(3);
     driver.effects.insert("restart".to_owned(), Effect::Hangs);

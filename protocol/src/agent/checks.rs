@@ -139,14 +139,19 @@ impl OwnChecks {
         essence(&before) != essence(&tracked.state)
     }
 
-    /// Dates a good verdict later than what an incident about it was opened with; says whether it
+    /// Dates a better verdict later than what an incident about it was opened with; says whether it
     /// had to.
-    pub fn outlive(&mut self, name: &Name, opened_with: Timestamp) -> bool {
+    pub fn outlive(&mut self, name: &Name, opened_by: Verdict, opened_with: Timestamp) -> bool {
         let Some(state) = self.tracked.get_mut(name).and_then(|t| t.state.as_mut()) else {
             return false;
         };
-        let good = matches!(state.verdict, Verdict::Pass | Verdict::Warn);
-        if !good || state.since > opened_with {
+        // A warning is better than a failure, and nothing new where a warning opened it.
+        let better = match state.verdict {
+            Verdict::Pass => true,
+            Verdict::Warn => opened_by == Verdict::Fail,
+            Verdict::Fail | Verdict::Unknown => false,
+        };
+        if !better || state.since > opened_with {
             return false;
         }
         state.since = just_after(opened_with);
@@ -167,21 +172,22 @@ impl Tracked {
     fn count(&mut self, result: Verdict) -> Option<Verdict> {
         let current = self.state.as_ref().map(|state| state.verdict);
         match result {
-            Verdict::Pass | Verdict::Warn => {
+            Verdict::Pass => {
                 self.good_in_row = self.good_in_row.saturating_add(1);
                 self.bad_in_row = 0;
-                let was_bad = matches!(current, Some(Verdict::Fail | Verdict::Unknown));
+                let was_bad = current.is_some_and(|verdict| verdict != Verdict::Pass);
                 if was_bad && self.good_in_row < self.check.pass_after {
                     current
                 } else {
                     Some(result)
                 }
             }
-            Verdict::Fail | Verdict::Unknown => {
+            Verdict::Warn | Verdict::Fail | Verdict::Unknown => {
                 self.bad_in_row = self.bad_in_row.saturating_add(1);
                 self.good_in_row = 0;
                 // A bad verdict is not mended by a run that did not work.
-                let keeps = current == Some(Verdict::Fail) && result == Verdict::Unknown;
+                let keeps = matches!(current, Some(Verdict::Fail | Verdict::Warn))
+                    && result == Verdict::Unknown;
                 if keeps || self.bad_in_row < self.check.fail_after {
                     current
                 } else {
@@ -204,7 +210,7 @@ impl Tracked {
             self.due = mono;
             return None;
         }
-        let good = matches!(result, Verdict::Pass | Verdict::Warn);
+        let good = result == Verdict::Pass;
         let settled = !good && began >= verifying.settled_at;
         if !settled && mono < verifying.settled_at {
             self.due = self.due.min(verifying.settled_at);

@@ -9,6 +9,7 @@ mod steps;
 
 use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
 use crate::{
+    document::Verdict,
     ledger::{self, roster::Standing as Running},
     name::PeerId,
     record::{Because, Position, Record},
@@ -139,7 +140,7 @@ impl Agent {
     /// whomever it is seen.
     fn open_failing_checks(&mut self, now: Now, out: &mut Vec<Output>) {
         let mut failing: Vec<(PeerId, Because)> = Vec::new();
-        for (peer, report, checks) in self.view.failing() {
+        for (peer, report, checks) in self.view.ailing() {
             let Some(member) = self.ledger.roster().member(peer) else { continue };
             let heard = peer == self.card.id || self.view.is_alive(peer) != Some(false);
             let is_current = report.generation == member.card.generation;
@@ -153,7 +154,7 @@ impl Agent {
                 }
                 let Some(state) = report.checks.get(check) else { continue };
                 let because = failure(check, state);
-                if self.ledger.is_news(peer, &because).is_ok() {
+                if self.is_a_case(peer, &because) && self.ledger.is_news(peer, &because).is_ok() {
                     failing.push((peer, because));
                 }
             }
@@ -163,6 +164,16 @@ impl Agent {
             let proposal = Proposal::Open(peer, check.clone());
             self.propose(now, proposal, Record::Opened { peer, because }, out);
         }
+    }
+
+    /// What fails is an incident whether or not a runbook answers; a warning only where one does.
+    fn is_a_case(&self, peer: PeerId, because: &Because) -> bool {
+        let Because::Check { verdict, .. } = because else { return true };
+        let member = self.ledger.roster().member(peer);
+        *verdict == Verdict::Fail
+            || member.is_some_and(|member| {
+                self.ledger.library().runbook_for(because, &member.card.labels).is_some()
+            })
     }
 
     fn attest_silence(&mut self, now: Now, out: &mut Vec<Output>) {

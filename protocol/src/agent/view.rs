@@ -21,8 +21,8 @@ struct Seen {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     peers: BTreeMap<PeerId, Seen>,
-    /// The checks that fail, so that those that pass cost nothing at every look.
-    failing: BTreeMap<PeerId, BTreeSet<Name>>,
+    /// The checks that fail or warn, so that those that pass cost nothing at every look.
+    ailing: BTreeMap<PeerId, BTreeSet<Name>>,
     /// Reports that were dropped: of no member, or not signed by the peer they speak of.
     pub dropped: u64,
 }
@@ -49,21 +49,23 @@ impl View {
     }
 
     fn keep(&mut self, report: Report) {
-        let fails = |(_, state): &(&Name, &CheckState)| state.verdict == Verdict::Fail;
-        let failing: BTreeSet<Name> =
-            report.checks.iter().filter(fails).map(|(check, _)| check.clone()).collect();
-        if failing.is_empty() {
-            self.failing.remove(&report.peer);
+        let ails = |(_, state): &(&Name, &CheckState)| {
+            matches!(state.verdict, Verdict::Fail | Verdict::Warn)
+        };
+        let ailing: BTreeSet<Name> =
+            report.checks.iter().filter(ails).map(|(check, _)| check.clone()).collect();
+        if ailing.is_empty() {
+            self.ailing.remove(&report.peer);
         } else {
-            self.failing.insert(report.peer, failing);
+            self.ailing.insert(report.peer, ailing);
         }
         let seen = self.peers.entry(report.peer).or_default();
         seen.report = Some(report);
     }
 
-    /// The peers of which a check fails, with their reports and those checks.
-    pub fn failing(&self) -> impl Iterator<Item = (PeerId, &Report, &BTreeSet<Name>)> {
-        self.failing.iter().filter_map(|(peer, checks)| Some((*peer, self.report(*peer)?, checks)))
+    /// The peers of which a check fails or warns, with their reports and those checks.
+    pub fn ailing(&self) -> impl Iterator<Item = (PeerId, &Report, &BTreeSet<Name>)> {
+        self.ailing.iter().filter_map(|(peer, checks)| Some((*peer, self.report(*peer)?, checks)))
     }
 
     /// What gossip's failure detector says now.

@@ -45,6 +45,11 @@ impl Worker {
         Self { started, ..Self::default() }
     }
 
+    /// Whether nothing is being executed and every outcome is in the log.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty() && self.reports.is_empty()
+    }
+
     pub(super) fn evidence_taken(&mut self, incident: IncidentId, evidence: EvidenceSummary) {
         self.evidence.insert(incident, evidence);
     }

@@ -154,16 +154,18 @@ impl Library {
     pub fn runbook_for(&self, because: &Because, labels: &Labels) -> Option<&Runbook> {
         self.runbooks()
             .filter(|runbook| runbook.selector.fits(labels))
-            .filter_map(|runbook| Some((specificity(&runbook.on, because)?, runbook)))
+            .filter_map(|runbook| Some((specificity(runbook, because)?, runbook)))
             .max_by_key(|(specificity, _)| *specificity)
             .map(|(_, runbook)| runbook)
     }
 }
 
-/// How closely a runbook's `on` names a signal; nothing when it does not.
-fn specificity(on: &On, because: &Because) -> Option<u8> {
-    match (on, because) {
-        (On::Check(wanted), Because::Check { check, .. }) => (wanted == check).then_some(0),
+/// How closely a runbook names a signal; nothing when it does not.
+fn specificity(runbook: &Runbook, because: &Because) -> Option<u8> {
+    match (&runbook.on, because) {
+        (On::Check(wanted), Because::Check { check, verdict, .. }) => {
+            (wanted == check && runbook.answers(*verdict)).then_some(0)
+        }
         (On::Peer(Silence::Silent), Because::Silent { .. }) => Some(0),
         (On::Peer(wanted), Because::Silent { kind, .. }) => (wanted == kind).then_some(1),
         (On::Check(_), Because::Silent { .. }) | (On::Peer(_), Because::Check { .. }) => None,

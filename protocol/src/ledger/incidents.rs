@@ -20,9 +20,9 @@ use std::{collections::BTreeSet, time::Duration};
 /// The most output of one attempt that is kept, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
-/// What an execution may take beyond its time limit: TERM, then KILL, then the look at what is
-/// left of the process tree.
-pub const ATTEMPT_MARGIN: Duration = Duration::from_secs(5);
+/// What an execution may take beyond its time limit: TERM, two seconds later KILL, then the look
+/// at what is left of the process tree.
+pub const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
 
 /// How many witnesses beside the leader must have seen a silence, where there are so many.
 pub const WITNESSES_MIN: usize = 2;

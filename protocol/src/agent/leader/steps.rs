@@ -86,8 +86,15 @@ impl Agent {
                 let state = self.view.check(incident.peer, check)?;
                 // Both moments are the affected peer's own: an older report must not resolve what
                 // a newer one opened.
-                let passes = matches!(state.verdict, Verdict::Pass | Verdict::Warn);
-                (passes && state.since > *since).then(|| match incident.last_attempt() {
+                let cleared = match state.verdict {
+                    Verdict::Pass => true,
+                    // Only where the runbook says that a warning is no case for it.
+                    Verdict::Warn => {
+                        incident.plan.as_ref().is_none_or(|plan| !plan.answers(Verdict::Warn))
+                    }
+                    Verdict::Fail | Verdict::Unknown => false,
+                };
+                (cleared && state.since > *since).then(|| match incident.last_attempt() {
                     Some(attempt) => {
                         let rung = incident.rung(attempt.rung).map_or("", |rung| &rung.name);
                         format!("check \"{check}\" passes again after rung \"{rung}\"")
@@ -130,7 +137,7 @@ impl Agent {
     /// Whether the check was run again after the rung had settled, and still fails.
     fn still_fails(&self, incident: &Incident, check: &Name, attempt: &Attempt) -> bool {
         self.view.check(incident.peer, check).is_some_and(|state| {
-            matches!(state.verdict, Verdict::Fail | Verdict::Unknown)
+            state.verdict != Verdict::Pass
                 && state.verified.is_some_and(|verified| {
                     verified.settled
                         && verified.incident == incident.id

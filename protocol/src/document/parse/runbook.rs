@@ -5,7 +5,7 @@ use super::{
     reader::{Reader, Table, Zero},
 };
 use crate::document::{
-    Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence,
+    Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence, Verdict,
     problem::{Report, quoted},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -22,7 +22,7 @@ pub(super) fn runbook(
     let mut parts = BTreeMap::new();
     let name = reader.own_name();
     parts.insert(Part::On, reader.offset_of("on"));
-    let on = on(&mut reader);
+    let (on, mildest) = on(&mut reader);
     let selector = reader.selector();
     let cooldown = reader.span("cooldown", Duration::from_secs(60), Zero::Allowed);
     let on_unknown =
@@ -62,6 +62,7 @@ pub(super) fn runbook(
     let runbook = Runbook {
         name: name?,
         on: on?,
+        mildest,
         selector,
         cooldown,
         evidence,
@@ -71,18 +72,24 @@ pub(super) fn runbook(
     Some((runbook, parts))
 }
 
-fn on(reader: &mut Reader<'_, '_>) -> Option<On> {
+/// The signal, and the mildest verdict that is one.
+fn on(reader: &mut Reader<'_, '_>) -> (Option<On>, Verdict) {
     const EXAMPLE: &str = "on = { check = \"NAME\" } or on = { peer = \"silent\" }";
     if !reader.has("on") {
         reader.missing("on", EXAMPLE);
     }
-    let table = reader.table("on", EXAMPLE)?;
+    let Some(table) = reader.table("on", EXAMPLE) else { return (None, Verdict::Warn) };
     let title = format!("{}, on", reader.title());
     let mut reader = Reader::new(title, table, reader.report());
     let check = reader.name("check");
     let silences = [Silence::Silent, Silence::Crashed, Silence::Dark]
         .map(|silence| (silence.as_str(), silence));
     let peer = reader.choice("peer", &silences);
+    let verdicts = [Verdict::Warn, Verdict::Fail].map(|verdict| (verdict.as_str(), verdict));
+    let mildest = reader.choice("verdict", &verdicts);
+    if reader.has("verdict") && !reader.has("check") {
+        reader.complain("verdict", "only a check has a verdict", None);
+    }
     match (reader.has("check"), reader.has("peer")) {
         // A misspelt key is told below, and is reason enough.
         (false, false) if !table.entries.is_empty() => {}
@@ -96,7 +103,7 @@ fn on(reader: &mut Reader<'_, '_>) -> Option<On> {
         (true, false) | (false, true) => {}
     }
     reader.finish();
-    check.map(On::Check).or(peer.map(On::Peer))
+    (check.map(On::Check).or(peer.map(On::Peer)), mildest.unwrap_or(Verdict::Warn))
 }
 
 fn evidence_step(title: String, table: Table<'_>, report: &mut Report) -> Option<EvidenceStep> {

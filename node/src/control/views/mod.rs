@@ -1,0 +1,32 @@
+//! What is shown of the mesh, as typed JSON: a contract with scripts.
+//!
+//! Each view is made by a pure function from the agent's knowledge and the time; commands make
+//! their tables from the same JSON that scripts read. Fields are added freely; one that is removed
+//! or changes its meaning is a breaking change.
+
+mod documents;
+mod incident;
+mod mesh;
+mod peer;
+mod status;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use documents::{
+    ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
+    RevisionView,
+};
+pub use incident::{
+    AttemptView, BecauseView, EvidenceView, ExplainView, Filter, IncidentSummary, IncidentView,
+    IncidentsView, NoticeView, SentenceView, TestimonyView, TimelineView,
+};
+pub use mesh::{
+    AppliedView, CountersView, DoneView, MemberView, MembersView, MeshView, TrustView, effect,
+};
+pub use peer::{
+    CheckView, Health, PeerRow, PeerState, PeerView, PeersView, Role, SilenceView, find_peer,
+};
+pub use status::{FrozenView, IncidentCounts, StatusView};
+
+/// The version of every view's shape.
+pub const SCHEMA: u32 = 1;

@@ -1,0 +1,202 @@
+//! `hearten status`: the headline and the peers.
+
+use super::{PeerRow, PeerState, SCHEMA, peer::Health};
+use protocol::{agent::Agent, ledger::incident::State, time::Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The mesh-wide stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrozenView {
+    /// Since when.
+    pub since: Timestamp,
+    /// The operator's words.
+    pub reason: String,
+}
+
+/// How many incidents there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentCounts {
+    /// Those that are not over.
+    pub open: usize,
+    /// Those of them that wait for a limit or a person.
+    pub waiting: usize,
+    /// Those of them that were handed to a person.
+    #[serde(default)]
+    pub escalated: usize,
+}
+
+/// How the mesh is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The version of this shape.
+    pub schema: u32,
+    /// The mesh's name; empty before it is founded.
+    pub mesh: String,
+    /// The peer that answers.
+    #[serde(rename = "self")]
+    pub own: String,
+    /// The leader's name, if one is known.
+    pub leader: Option<String>,
+    /// The Raft term.
+    pub term: u64,
+    /// Whether there is a leader that a majority follows, as far as is known here.
+    pub quorum: bool,
+    /// The documents' revision.
+    pub revision: u64,
+    /// The mesh-wide stop, when it is on.
+    pub frozen: Option<FrozenView>,
+    /// The members.
+    pub peers: Vec<PeerRow>,
+    /// The incidents.
+    pub incidents: IncidentCounts,
+}
+
+impl StatusView {
+    /// How the mesh is, as this agent knows it.
+    pub fn of(agent: &Agent) -> Self {
+        let (ledger, standing) = (agent.ledger(), agent.standing());
+        let own = agent.card().id;
+        let count = |state: State| ledger.open_incidents().filter(|i| i.state == state).count();
+        Self {
+            schema: SCHEMA,
+            mesh: ledger.mesh().map_or_else(String::new, |mesh| mesh.name.to_string()),
+            own: agent.card().name.to_string(),
+            leader: standing.leader.map(|leader| ledger.roster().name(leader)),
+            term: standing.term,
+            quorum: standing.leader.is_some_and(|leader| leader != own || standing.leads),
+            revision: ledger.library().revision(),
+            frozen: ledger
+                .frozen()
+                .map(|freeze| FrozenView { since: freeze.since, reason: freeze.reason.clone() }),
+            peers: PeerRow::all(agent),
+            incidents: IncidentCounts {
+                open: ledger.open_incidents().count(),
+                waiting: count(State::Waiting),
+                escalated: count(State::Escalated),
+            },
+        }
+    }
+
+    /// The whole in one line.
+    pub fn headline(&self) -> String {
+        let leader = match &self.leader {
+            Some(leader) if self.quorum => format!("leader {leader} (term {})", self.term),
+            Some(_) | None => format!("no leader (term {})", self.term),
+        };
+        let alive = self.peers.iter().filter(|peer| peer.state == PeerState::Alive).count();
+        let open = match self.incidents.open {
+            1 => "1 open incident".to_owned(),
+            open => format!("{open} open incidents"),
+        };
+        let mut parts = vec![
+            format!("mesh {}", self.mesh),
+            leader,
+            format!("{}, {alive} alive", counted(self.peers.len(), "peer")),
+            format!("revision {}", self.revision),
+            open,
+        ];
+        if let Some(frozen) = &self.frozen {
+            parts.push(format!("FROZEN since {}: {}", frozen.since, frozen.reason));
+        }
+        parts.join(" · ")
+    }
+
+    /// What a monitoring plugin would say: 0 fine, 1 worth a look, 2 broken.
+    pub fn plugin_code(&self) -> u8 {
+        let any_state = |state: PeerState| self.peers.iter().any(|peer| peer.state == state);
+        let any_health = |health: Health| self.peers.iter().any(|peer| peer.health == health);
+        let broken = !self.quorum
+            || any_state(PeerState::Silent)
+            || any_health(Health::Failing)
+            || self.incidents.waiting + self.incidents.escalated > 0;
+        let worth_a_look = self.frozen.is_some()
+            || self.incidents.open > 0
+            || any_state(PeerState::Suspect)
+            || any_health(Health::Warning);
+        if broken { 2 } else { u8::from(worth_a_look) }
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Sample, name};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_status_is_the_one_of_the_contract() {
+        let sample = Sample::with_failing_check();
+        let status = StatusView::of(&sample.agent);
+        assert_eq!(
+            status.headline(),
+            "mesh prod · leader db-1 (term 1) · 3 peers, 2 alive · revision 1 · 1 open incident"
+        );
+        assert_eq!(status.plugin_code(), 2);
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["schema"], 1);
+        assert_eq!(json["self"], "db-1");
+        assert_eq!(json["frozen"], json!(null));
+        assert_eq!(json["incidents"], json!({ "open": 1, "waiting": 0, "escalated": 0 }));
+        let states: Vec<(&str, &str, &str, &str)> = json["peers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|peer| {
+                let text = |key: &str| peer[key].as_str().unwrap();
+                (text("name"), text("state"), text("role"), text("health"))
+            })
+            .collect();
+        assert_eq!(
+            states,
+            [
+                ("db-1", "alive", "leader", "unknown"),
+                ("web-1", "alive", "voter", "failing"),
+                ("web-2", "suspect", "worker", "unknown"),
+            ]
+        );
+        assert_eq!(json["peers"][1]["labels"], json!({ "role": "web", "zone": "a" }));
+        assert_eq!(json["peers"][1]["zone"], "a");
+        assert_eq!(json["peers"][1]["address"], "10.0.0.2:4327");
+        let back: StatusView = serde_json::from_value(json).unwrap();
+        assert_eq!(back, status);
+    }
+
+    #[test]
+    fn a_stopped_peer_shows_as_left_and_a_removed_one_not_at_all() {
+        let mut sample = Sample::with_failing_check();
+        sample.stop("web-2");
+        let state = |sample: &Sample, peer: &str| {
+            let peers = StatusView::of(&sample.agent).peers;
+            peers.into_iter().find(|row| row.name == peer).map(|row| row.state)
+        };
+        assert_eq!(state(&sample, "web-2"), Some(PeerState::Left));
+        sample.remove("web-2");
+        assert_eq!(state(&sample, "web-2"), None);
+        assert!(sample.agent.ledger().roster().by_name(name("web-1").as_str()).is_some());
+    }
+
+    #[test]
+    fn a_freeze_is_in_the_headline() {
+        let mut sample = Sample::quiet();
+        let calm = StatusView::of(&sample.agent);
+        assert_eq!(calm.plugin_code(), 1, "web-2 was never heard of");
+        sample.freeze("storm");
+        let status = StatusView::of(&sample.agent);
+        assert!(status.headline().ends_with(": storm"), "{}", status.headline());
+        assert_eq!(status.frozen.unwrap().reason, "storm");
+    }
+
+    #[test]
+    fn without_a_leader_there_is_no_quorum() {
+        let mut sample = Sample::quiet();
+        sample.stand(None);
+        let status = StatusView::of(&sample.agent);
+        assert!(!status.quorum && status.leader.is_none());
+        assert!(status.headline().contains("no leader"));
+        assert_eq!(status.plugin_code(), 2);
+    }
+}

@@ -1,0 +1,118 @@
+//! The daemon: one host's part in the mesh.
+//!
+//! It carries out what the [`protocol::agent::Agent`] decides and brings the results back. It
+//! decides nothing itself.
+//!
+//! * [`start`] opens what the host has on disk and puts the parts together;
+//! * [`driver`] is the loop between the agent and the parts;
+//! * [`gossip`], [`feed`] and [`forward`] are what peers tell each other: what they see, what is
+//!   committed, and what is to be committed;
+//! * [`answer`] is what the daemon says to other peers, [`service`] what it says to operators.
+
+mod answer;
+mod clock;
+mod disk;
+mod driver;
+mod facts;
+mod feed;
+mod forward;
+mod gossip;
+mod http;
+mod issuing;
+mod outputs;
+mod service;
+mod start;
+
+pub use start::run;
+
+use crate::{exec::http::HttpClient, exec::started::Journal, identity::CurrentIdentity, net::Net};
+use clock::Clock;
+use consensus::Consensus;
+use protocol::{
+    agent::{Agent, Input, Standing},
+    name::PeerId,
+    time::{Now, Timestamp},
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64},
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What the parts of the daemon share.
+pub(crate) struct Daemon {
+    pub(crate) data: PathBuf,
+    pub(crate) me: PeerId,
+    pub(crate) identity: Arc<CurrentIdentity>,
+    pub(crate) book: Arc<crate::net::Book>,
+    pub(crate) consensus: Consensus,
+    pub(crate) clock: Clock,
+    pub(crate) http: HttpClient,
+    pub(crate) gossip: gossip::Gossip,
+    agent: Mutex<Agent>,
+    journal: Arc<Mutex<Journal>>,
+    net: OnceLock<Net>,
+    inputs: mpsc::Sender<Input>,
+    /// How the Raft group looks to a peer that is not in it, as a voter told it.
+    followed: watch::Sender<Standing>,
+    /// When the loop last took an input, in milliseconds of the daemon's own clock.
+    beat: AtomicU64,
+    /// Ends the daemon; what is in `work` is waited for.
+    pub(crate) stop: CancellationToken,
+    /// Ends the commands that are being executed.
+    pub(crate) break_off: CancellationToken,
+    pub(crate) work: TaskTracker,
+}
+
+impl Daemon {
+    /// What this host's clocks say.
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// The log's time, as the agent reckons it.
+    pub(crate) fn log_now(&self) -> Timestamp {
+        let now = self.now();
+        self.agent().log_now(now)
+    }
+
+    /// The agent; held for a moment only, never across an await.
+    pub(crate) fn agent(&self) -> MutexGuard<'_, Agent> {
+        // The agent is plain data that is changed by one task: a panic elsewhere leaves it whole.
+        self.agent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The endpoint; it is there before anything can ask for it.
+    pub(crate) fn net(&self) -> &Net {
+        let Some(net) = self.net.get() else { unreachable!("the endpoint is opened first") };
+        net
+    }
+
+    /// Tells the agent something. Waits while the agent has much to do.
+    pub(crate) async fn tell(&self, input: Input) {
+        if self.inputs.send(input).await.is_err() {
+            tracing::debug!("the daemon is stopping: an input was dropped");
+        }
+    }
+
+    /// How the Raft group looks from here: as a member of it, or as a voter told it.
+    pub(crate) fn standing(&self) -> Standing {
+        feed::standing(self)
+    }
+}
+
+impl Daemon {
+    /// What was dropped, refused and restarted, by name.
+    pub(crate) fn counters(&self) -> std::collections::BTreeMap<String, u64> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let own = [
+            ("gossip_dropped", self.gossip.dropped.load(Relaxed)),
+            ("gossip_malformed", self.gossip.malformed.load(Relaxed)),
+            ("gossip_restarts", self.gossip.restarts.load(Relaxed)),
+            ("reports_dropped", self.agent().view().dropped),
+        ];
+        let all = self.net().counters().into_iter().chain(own);
+        all.map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+}

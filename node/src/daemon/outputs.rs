@@ -1,0 +1,267 @@
+//! Carrying out what the agent wants: each output in a task of its own, its result an input.
+
+use super::{
+    Daemon,
+    forward::{self, Ask, Reply},
+};
+use crate::exec::{
+    check::run_check, environment::Environment, evidence, process, started::Recorded, webhook,
+};
+use crate::net::{Probed, StreamKind};
+use protocol::{
+    agent::{Input, Message, Output, WorkOrder, voters::MemberChange},
+    codec,
+    document::Channel,
+    ledger::incident::News,
+    name::{IncidentId, PeerId, RaftId},
+    record::{AttemptReport, Entry, EvidenceSummary, Outcome, Seen},
+    report::{Report, SignedReport},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+/// How long a direct probe may take. Three round trips of a bad line; a host that is slower than
+/// this to say a few bytes is not well.
+pub(super) const PROBE_WITHIN: Duration = Duration::from_millis(600);
+
+/// How long a witness may take: its own probe and the way there and back.
+const WITNESS_WITHIN: Duration = Duration::from_millis(850);
+
+/// How long the leader is told of a change directly before that is left to gossip.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a fact is carried about until it has found the leader.
+const FORWARD_WITHIN: Duration = Duration::from_secs(5);
+
+/// Begins to carry out an output.
+pub(super) fn carry_out(daemon: &Arc<Daemon>, output: Output) {
+    let shared = Arc::clone(daemon);
+    daemon.work.spawn(async move {
+        if let Some(input) = result_of(&shared, output).await {
+            shared.tell(input).await;
+        }
+    });
+}
+
+async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
+    match output {
+        Output::RunCheck { check, variables } => {
+            let environment = Environment::from(variables);
+            let run = run_check(&check, &environment, &daemon.http);
+            let run = tokio::select! {
+                run = run => run,
+                () = daemon.break_off.cancelled() => return None,
+            };
+            let (verdict, summary) = (run.verdict, run.summary);
+            Some(Input::CheckRan { check: check.name, verdict, summary })
+        }
+        Output::Publish(report) => {
+            publish(daemon, report).await;
+            None
+        }
+        Output::Probe { peer } => Some(Input::Probed { peer, seen: probe(daemon, peer).await }),
+        Output::AskWitness { witness, peer } => {
+            let seen = ask_witness(daemon, witness, peer).await;
+            Some(Input::Testified { witness, peer, seen })
+        }
+        Output::Propose { proposal, entry } => {
+            let result = daemon.consensus.propose(entry).await;
+            if let Ok((_, Err(refusal))) = &result {
+                tracing::info!(?proposal, %refusal, "the log refused a decision");
+            }
+            Some(Input::Proposed { proposal, result: result.map_err(|error| error.to_string()) })
+        }
+        Output::Forward { forwarding, entry } => {
+            let result = forward::to_leader(daemon, entry, FORWARD_WITHIN).await;
+            if let Ok((_, Err(refusal))) = &result {
+                tracing::warn!(?forwarding, %refusal, "the log refused what this peer says");
+            }
+            let result = result.map(|(_, outcome)| outcome).map_err(|error| error.to_string());
+            Some(Input::Forwarded { forwarding, result })
+        }
+        Output::RecordStart { incident, attempt } => {
+            Some(record_start(daemon, incident, attempt).await)
+        }
+        Output::Execute(order) => Some(execute(daemon, order).await),
+        Output::TakeEvidence { incident, steps, variables } => {
+            let taking = evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
+            let dir = daemon.data.join("evidence");
+            let environment = Environment::from(variables);
+            let taken = tokio::select! {
+                taken = evidence::take(&steps, &environment, &dir, taking) => taken,
+                () = daemon.break_off.cancelled() => return None,
+            };
+            let evidence = taken.unwrap_or_else(|error| {
+                tracing::error!(%incident, %error, "evidence could not be kept");
+                lost_evidence(daemon.me, steps.len())
+            });
+            Some(Input::EvidenceTaken { incident, evidence })
+        }
+        Output::Notify { channel, message } => {
+            let (incident, notice) = (message.incident, message.notice);
+            let result = notify(daemon, &channel, &message).await;
+            if let Err(reason) = &result {
+                tracing::warn!(%incident, notifier = %message.notifier, %reason, "a notice was not taken; it will be sent again");
+            }
+            Some(Input::NoticeSent { incident, notice, result })
+        }
+        Output::ChangeMembers(change) => {
+            tracing::info!(?change, "changing the members of the Raft group");
+            let learns = daemon.standing().learners;
+            let result = daemon.consensus.change(members(change, &learns)).await;
+            if let Err(error) = &result {
+                tracing::info!(%error, "the members were not changed; it is tried again");
+            }
+            Some(Input::MembersChanged(result.map_err(|error| error.to_string())))
+        }
+    }
+}
+
+/// Evidence of which nothing could be kept: the repair does not wait for it any longer.
+fn lost_evidence(taken_by: PeerId, steps: usize) -> EvidenceSummary {
+    let steps_failed = u32::try_from(steps).unwrap_or(u32::MAX);
+    EvidenceSummary { hash: [0; 32], bytes: 0, taken_by, steps_failed }
+}
+
+fn members(change: MemberChange, learners: &BTreeMap<PeerId, RaftId>) -> consensus::MemberChange {
+    use consensus::MemberChange as Wanted;
+    match change {
+        MemberChange::AddLearner(peer, raft_id) => Wanted::AddLearner { peer, raft_id },
+        MemberChange::Promote(peer, raft_id) => Wanted::Promote { peer, raft_id },
+        MemberChange::Remove(peer, raft_id) if learners.get(&peer) == Some(&raft_id) => {
+            Wanted::RemoveLearner { peer, raft_id }
+        }
+        MemberChange::Remove(peer, raft_id) => Wanted::Demote { peer, raft_id },
+    }
+}
+
+/// Signs a report, lets gossip carry it, and tells the leader at once.
+async fn publish(daemon: &Daemon, report: Report) {
+    let signature = daemon.identity.get().sign(&report.signed_bytes()).to_vec();
+    let signed = SignedReport { report, signature };
+    daemon.gossip.publish(&signed).await;
+    let Some(leader) = daemon.standing().leader.filter(|leader| *leader != daemon.me) else {
+        return;
+    };
+    let ask = codec::encode(&Ask::Hear(signed));
+    let told = daemon.net().request(leader, StreamKind::Forward, &ask, TELL_WITHIN).await;
+    if let Err(error) = told {
+        tracing::debug!(%leader, %error, "the leader was not told directly; gossip will tell it");
+    }
+}
+
+/// Probes a peer directly.
+pub(super) async fn probe(daemon: &Daemon, peer: PeerId) -> Seen {
+    match daemon.net().probe(peer, PROBE_WITHIN).await {
+        Probed::Reached { .. } => Seen::Reached,
+        Probed::Refused => Seen::Refused,
+        Probed::NoAnswer => Seen::NoAnswer,
+    }
+}
+
+async fn ask_witness(daemon: &Daemon, witness: PeerId, peer: PeerId) -> Option<Seen> {
+    let ask = codec::encode(&Ask::Probe(peer));
+    let answer =
+        daemon.net().request(witness, StreamKind::Forward, &ask, WITNESS_WITHIN).await.ok()?;
+    match codec::decode::<Reply>(&answer) {
+        Ok(Reply::Saw(seen)) => Some(seen),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) -> Input {
+    let journal = Arc::clone(&daemon.journal);
+    let recorded = tokio::task::spawn_blocking(move || {
+        journal.lock().unwrap_or_else(PoisonError::into_inner).record(incident, attempt)
+    })
+    .await;
+    let problem = match recorded {
+        Ok(Ok(Recorded::Started)) => return Input::StartRecorded { incident, attempt },
+        Ok(Ok(Recorded::Already)) => "it was started before".to_owned(),
+        Ok(Ok(Recorded::Superseded { by })) => format!("attempt {by} was started after it"),
+        Ok(Err(error)) => format!("the start could not be written to disk: {error}"),
+        Err(error) => format!("the start could not be written to disk: {error}"),
+    };
+    tracing::error!(%incident, attempt, %problem, "an attempt was not started");
+    let report = AttemptReport {
+        outcome: Outcome::Refused,
+        exit_code: None,
+        started_at: None,
+        finished_at: daemon.log_now(),
+        output: problem,
+    };
+    Input::Finished { incident, attempt, report }
+}
+
+async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
+    let WorkOrder { incident, attempt, command, timeout, variables } = order;
+    let started_at = daemon.log_now();
+    tracing::info!(%incident, attempt, "executing a rung");
+    let limits = process::RunLimits::new(timeout);
+    let environment = Environment::from(variables);
+    let ran = process::run(&command, &environment, limits, &daemon.break_off).await;
+    let (outcome, exit_code) = match &ran.end {
+        process::End::Exited(0) => (Outcome::Succeeded, Some(0)),
+        process::End::Exited(code) => (Outcome::Failed, Some(*code)),
+        process::End::Signalled(_) | process::End::NotStarted(_) | process::End::Cancelled => {
+            (Outcome::Failed, None)
+        }
+        process::End::TimedOut => (Outcome::TimedOut, None),
+    };
+    let mut output = ran.output;
+    if !matches!(ran.end, process::End::Exited(_)) {
+        if !output.is_empty() && !output.ends_with('\n') {
+            output.push('\n');
+        }
+        output.push_str(&format!("[{}]", ran.end));
+    }
+    let mut end = output.len().min(protocol::ledger::incidents::OUTPUT_BYTES_MAX);
+    while !output.is_char_boundary(end) {
+        end -= 1;
+    }
+    output.truncate(end);
+    tracing::info!(%incident, attempt, outcome = outcome.as_str(), "a rung ended");
+    let finished_at = daemon.log_now();
+    let started_at = Some(started_at);
+    let report = AttemptReport { outcome, exit_code, started_at, finished_at, output };
+    Input::Finished { incident, attempt, report }
+}
+
+async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result<String, String> {
+    match channel {
+        Channel::Webhook { url } => {
+            let body = serde_json::json!({
+                "schema": 1,
+                "key": format!("{}/{}/{}", message.mesh, message.incident, message.notice),
+                "mesh": message.mesh.as_str(),
+                "incident": message.incident.to_string(),
+                "news": match message.news { News::Called => "called", News::Resolved => "resolved" },
+                "peer": message.peer,
+                "runbook": message.runbook.as_ref().map(|name| name.as_str()),
+                "notifier": message.notifier.as_str(),
+                "text": message.text,
+            });
+            let posted = webhook::post(&daemon.http, url, &body, webhook::TIMEOUT).await;
+            posted.map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// Proposes an entry here, as the leader, after looking whether its sender may.
+pub(super) async fn propose_for(
+    daemon: &Daemon,
+    from: PeerId,
+    entry: Entry,
+) -> Result<Reply, String> {
+    if let Err(refusal) = protocol::ledger::may_forward(from, &entry) {
+        return Ok(Reply::Proposed(None, Err(refusal)));
+    }
+    match daemon.consensus.propose(entry).await {
+        Ok((position, outcome)) => Ok(Reply::Proposed(Some(position), outcome)),
+        Err(consensus::ProposeError::NotLeader { leader }) => Ok(Reply::NotLeader(leader)),
+        Err(error) => Err(error.to_string()),
+    }
+}

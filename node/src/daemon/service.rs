@@ -1,0 +1,159 @@
+//! What the daemon says to operators, through the control socket.
+//!
+//! Looking is answered from the agent's own knowledge. What changes something travels signed to
+//! the leader, wherever it is; the answer comes when the log has it and this peer has seen it.
+
+use super::{Daemon, forward};
+use crate::{
+    control::{self, Exit, Failure, Request, Service, answers, views::effect},
+    setup::data_dir,
+};
+use async_trait::async_trait;
+use protocol::{
+    agent::Input,
+    document::bundle::SignedBundle,
+    ledger::{Effect, roster::Standing as Running},
+    order::SignedOrder,
+    record::{Entry, Position, Record},
+    refusal::Refusal,
+};
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// How long a command waits for the leader: an election and a commit.
+const COMMAND_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long a command waits until this peer has seen what was committed.
+const SEEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Serves operators until the daemon stops.
+pub(super) async fn serve(daemon: Arc<Daemon>, listener: control::server::Listener) {
+    let stop = daemon.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = listener.serve(Arc::new(Operators(daemon))) => {}
+    }
+}
+
+/// Listens for operators.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn listen(data: &std::path::Path) -> std::io::Result<control::server::Listener> {
+    control::server::Listener::bind(&data_dir::control_path(data))
+}
+
+struct Operators(Arc<Daemon>);
+
+#[async_trait]
+impl Service for Operators {
+    async fn call(&self, request: Request) -> Result<Value, Failure> {
+        let daemon = &self.0;
+        let counters = daemon.counters();
+        let known = {
+            let now = daemon.now();
+            answers::read(&daemon.agent(), now, &counters, &request)
+        };
+        if let Some(answer) = known {
+            return answer;
+        }
+        match request {
+            Request::Apply { bundle } => apply(daemon, bundle).await,
+            Request::Order { order } => give_order(daemon, order).await,
+            Request::Leave => leave(daemon).await,
+            Request::Status
+            | Request::Peers
+            | Request::Peer { .. }
+            | Request::Incidents { .. }
+            | Request::Incident { .. }
+            | Request::Explain { .. }
+            | Request::Documents
+            | Request::Document { .. }
+            | Request::History
+            | Request::Mesh
+            | Request::Preview { .. }
+            | Request::RaftMembers
+            | Request::Counters => unreachable!("these are answered from what is known"),
+        }
+    }
+}
+
+async fn commit(
+    daemon: &Daemon,
+    record: Record,
+) -> Result<(Option<Position>, protocol::ledger::Outcome), Failure> {
+    let term = daemon.standing().term;
+    let entry = Entry { at: daemon.log_now(), by: daemon.me, term, record };
+    let sent = forward::to_leader(daemon, entry, COMMAND_WITHIN).await;
+    sent.map_err(|error| Failure::unavailable(error.to_string()))
+}
+
+async fn apply(daemon: &Daemon, bundle: SignedBundle) -> Result<Value, Failure> {
+    let number = bundle.bundle.revision;
+    let record = Record::DocumentsApplied { bundle: bundle.clone() };
+    let (position, outcome) = commit(daemon, record).await?;
+    seen(daemon, position).await;
+    let revision = match outcome {
+        Ok(Effect::Revision(revision)) => revision,
+        Ok(Effect::Done | Effect::Opened(_)) => number,
+        // The first answer was lost on its way and the bundle was carried again.
+        Err(Refusal::RevisionConflict { .. }) if is_applied(daemon, &bundle) => number,
+        Err(refusal) => return Err(refusal.into()),
+    };
+    effect(&Ok(Effect::Revision(revision)))
+}
+
+fn is_applied(daemon: &Daemon, bundle: &SignedBundle) -> bool {
+    let agent = daemon.agent();
+    let revision = agent.ledger().library().revision_numbered(bundle.bundle.revision);
+    revision.is_some_and(|revision| revision.bundle == *bundle)
+}
+
+async fn give_order(daemon: &Daemon, order: SignedOrder) -> Result<Value, Failure> {
+    let (position, outcome) = commit(daemon, Record::Ordered { order }).await?;
+    seen(daemon, position).await;
+    effect(&outcome)
+}
+
+async fn leave(daemon: &Daemon) -> Result<Value, Failure> {
+    let standing = daemon.standing();
+    let others = daemon.agent().ledger().roster().members().count() > 1;
+    if others && standing.voters.len() == 1 && standing.voters.contains_key(&daemon.me) {
+        return Err(Failure::new(
+            Exit::Conflict,
+            "this peer holds the only copy of the log that counts, and other peers depend on it: let a third peer join first, so that others vote, or stop it with SIGTERM",
+        ));
+    }
+    daemon.tell(Input::Stopping { for_good: true }).await;
+    let left = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            tick.tick().await;
+            let agent = daemon.agent();
+            let member = agent.ledger().roster().ever(daemon.me);
+            if member.is_some_and(|member| member.standing == Running::Left) {
+                return;
+            }
+        }
+    };
+    match tokio::time::timeout(COMMAND_WITHIN, left).await {
+        Ok(()) => effect(&Ok(Effect::Done)),
+        Err(_elapsed) => Err(Failure::unavailable(
+            "the mesh could not be told: there is no leader; the peer leaves as soon as there is one",
+        )),
+    }
+}
+
+/// Waits until this peer has seen what was committed, so that the next look shows it.
+async fn seen(daemon: &Daemon, position: Option<Position>) {
+    let Some(position) = position else { return };
+    let caught_up = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(2));
+        while daemon.agent().ledger().position().index < position.index {
+            tick.tick().await;
+        }
+    };
+    if tokio::time::timeout(SEEN_WITHIN, caught_up).await.is_err() {
+        tracing::debug!("this peer is behind the log: a command's effect may not be seen yet");
+    }
+}

@@ -1,0 +1,300 @@
+//! Putting the daemon together from what the host has on disk, and taking it apart again.
+
+use super::{
+    Daemon, answer::Answerer, clock::Clock, disk, driver, facts, feed, gossip, http, issuing,
+    service,
+};
+use crate::{
+    exec::{http::HttpClient, started::Journal},
+    identity::{CurrentIdentity, Identity},
+    net::{Book, Net, NetConfig, StreamKind},
+    setup::{
+        card,
+        config::{Config, Http},
+        data_dir::DataDir,
+        init, trust,
+    },
+};
+use anyhow::Context;
+use async_trait::async_trait;
+use consensus::{Consensus, Opening, Options, Wire, WireError};
+use protocol::{
+    agent::{Agent, Input, Origin, Standing},
+    ledger::roster::Standing as Running,
+    name::PeerId,
+    record::{Entry, Record},
+};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Inputs that wait for the agent; whoever brings more waits.
+const INPUTS_MAX: usize = 1_024;
+
+/// How long a stop waits for commands that are being ended and for the log to have it.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting, with the file or address at fault; or why it had to end.
+pub async fn run(data: &Path) -> anyhow::Result<()> {
+    let lock = DataDir::open(data)?;
+    let config = Config::load(data)?;
+    let daemon = assemble(&config, data).await?;
+    let mut parts = tokio::task::JoinSet::new();
+    if let Http::At(address) = config.http {
+        parts.spawn(http::serve(Arc::clone(&daemon), address));
+    }
+    parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
+    parts.spawn(feed::bring(Arc::clone(&daemon)));
+    parts.spawn(gossip::run(Arc::clone(&daemon)));
+    parts.spawn(issuing::tend(Arc::clone(&daemon)));
+    parts.spawn(facts::collect(Arc::clone(&daemon)));
+    let replica = tokio::spawn(disk::keep_replica(Arc::clone(&daemon)));
+    found(&daemon).await?;
+    // Operators are answered once there is something to say.
+    let listener = service::listen(data).context("opening the control socket")?;
+    parts.spawn(service::serve(Arc::clone(&daemon), listener));
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+    let mut failed = None;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        () = left(&daemon) => tracing::info!("this peer has left the mesh"),
+        () = async { while hangup.recv().await.is_some() { reload(&daemon).await; } } => {}
+        () = daemon.stop.cancelled() => {
+            failed = Some(anyhow::anyhow!("the Raft store has failed; see the log above"));
+        }
+        Some(ended) = parts.join_next() => if let Err(error) = ended {
+            failed = Some(anyhow::Error::new(error).context("a part of the daemon failed"));
+        },
+    }
+    if failed.is_none() {
+        say_goodbye(&daemon).await;
+    }
+    daemon.break_off.cancel();
+    daemon.stop.cancel();
+    daemon.work.close();
+    if tokio::time::timeout(STOP_WITHIN, daemon.work.wait()).await.is_err() {
+        tracing::warn!("some work did not end in time");
+    }
+    daemon.consensus.shutdown().await;
+    daemon.net().close().await;
+    if replica.await.is_err() {
+        tracing::warn!("the ledger was not kept at the end");
+    }
+    parts.shutdown().await;
+    drop(lock);
+    failed.map_or(Ok(()), Err)
+}
+
+async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
+    let identity = Identity::load(data)?
+        .context("this host is in no mesh: run `hearten init` or `hearten join` first")?;
+    let trust = trust::load(data)?;
+    let generation = disk::next_generation(data).context("counting this start")?;
+    let me = identity.peer();
+    let public_key = identity.public_key();
+    let identity = Arc::new(CurrentIdentity::new(identity));
+    let answerer = Arc::new(Answerer(OnceLock::new()));
+    let replica = disk::load_replica(data);
+    let mut known: BTreeMap<PeerId, SocketAddr> = seeds(config).await;
+    known.extend(disk::load_peers(data));
+    known.extend(replica.roster().members().map(|(peer, member)| (peer, member.card.address)));
+    let book = Arc::new(Book::new(known));
+    let answering: Arc<dyn crate::net::Handler> = Arc::<Answerer>::clone(&answerer);
+    let net = Net::start(NetConfig {
+        identity: Arc::clone(&identity),
+        listen: config.listen,
+        book: Arc::clone(&book),
+        handler: answering,
+    })?;
+    let bound = net.local_addr()?;
+    let wire = Arc::new(Lines(OnceLock::new()));
+    let calling: Arc<dyn Wire> = Arc::<Lines>::clone(&wire);
+    let store = data.join("raft");
+    let (consensus, opening) = Consensus::open(&store, me, Options::default(), calling).await?;
+    match &opening {
+        Opening::Fresh | Opening::Resumed => tracing::info!(?opening, "the Raft store is open"),
+        Opening::Quarantined { why, moved_to } => tracing::error!(
+            %why, moved_to = %moved_to.display(),
+            "the Raft store was damaged and set aside; this peer comes back as a learner"
+        ),
+    }
+    let of_group = consensus.ledger();
+    let ledger =
+        if of_group.position() >= replica.position() { (*of_group).clone() } else { replica };
+    drop(of_group);
+    consensus
+        .introduce(ledger.roster().members().map(|(peer, member)| (member.card.raft_id, peer)));
+    // Attempts of incidents that are over will not be asked about again.
+    let journal = Journal::open(&data.join("started"), |incident, _| {
+        ledger.incidents().get(&incident).is_none_or(|incident| !incident.state.is_over())
+    })?;
+    let started = journal.entries().collect();
+    let card = card::card(config, me, public_key, consensus.raft_id(), generation, Some(bound));
+    tracing::info!(name = %card.name, id = %me, address = %card.address, listen = %bound, generation, "this peer starts");
+    let policy = config.policy();
+    let agent = Agent::new(Origin { card, trust, policy, ledger, started });
+    let (inputs, queue) = mpsc::channel(INPUTS_MAX);
+    let daemon = Arc::new(Daemon {
+        data: data.to_owned(),
+        me,
+        identity,
+        book,
+        consensus,
+        clock: Clock::start(),
+        http: HttpClient::new()?,
+        gossip: gossip::Gossip::default(),
+        agent: Mutex::new(agent),
+        journal: Arc::new(Mutex::new(journal)),
+        net: OnceLock::new(),
+        inputs,
+        followed: watch::Sender::new(Standing::default()),
+        beat: std::sync::atomic::AtomicU64::new(0),
+        stop: CancellationToken::new(),
+        break_off: CancellationToken::new(),
+        work: TaskTracker::new(),
+    });
+    // Each of these is set here, once, before anything can look for it.
+    drop(daemon.net.set(net.clone()));
+    drop(wire.0.set(net));
+    drop(answerer.0.set(Arc::downgrade(&daemon)));
+    tokio::spawn(driver::drive(Arc::clone(&daemon), queue));
+    Ok(daemon)
+}
+
+/// The peers that the configuration names, where their addresses can be found.
+async fn seeds(config: &Config) -> BTreeMap<PeerId, SocketAddr> {
+    let mut known = BTreeMap::new();
+    for seed in &config.seeds {
+        match tokio::net::lookup_host(seed.address.as_str()).await {
+            Ok(mut found) => known.extend(found.next().map(|address| (seed.peer, address))),
+            Err(error) => tracing::warn!(%seed, %error, "a seed's address was not found"),
+        }
+    }
+    known
+}
+
+/// Takes over what may change in the local configuration while the daemon runs: the labels and
+/// what this host forbids. A mistake changes nothing.
+async fn reload(daemon: &Daemon) {
+    match Config::load(&daemon.data) {
+        Ok(config) => {
+            tracing::info!("SIGHUP: labels and local policy are read again");
+            let policy = config.policy();
+            daemon.tell(Input::Configured { labels: config.labels, policy }).await;
+        }
+        Err(error) => tracing::error!(%error, "SIGHUP: the configuration stays as it was"),
+    }
+}
+
+/// Founds the mesh when `init` has left its beginning here, and the log does not have it yet.
+async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
+    let Some(mut founding) = init::waiting_founding(&daemon.data)? else { return Ok(()) };
+    match daemon.consensus.found().await {
+        Ok(()) | Err(consensus::FoundError::Member) => {}
+        Err(error) => return Err(error.into()),
+    }
+    founding.peer = daemon.agent().card().clone();
+    let mut standing = daemon.consensus.standing();
+    loop {
+        let term = standing
+            .wait_for(|standing| standing.i_lead || standing.fatal.is_some())
+            .await
+            .context("waiting to lead the new group")?
+            .term;
+        let record = Record::Founded(founding.clone());
+        let entry = Entry { at: daemon.log_now(), by: daemon.me, term, record };
+        match daemon.consensus.propose(entry).await {
+            // Refused means that an earlier start has founded it already.
+            Ok(_) => break,
+            Err(consensus::ProposeError::Fatal(reason)) => anyhow::bail!(reason),
+            Err(error) => {
+                tracing::warn!(%error, "the founding is not committed yet");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    while daemon.agent().ledger().mesh().is_none() {
+        tick.tick().await;
+    }
+    init::founded(&daemon.data)?;
+    tracing::info!(mesh = %founding.mesh, "the mesh is founded");
+    Ok(())
+}
+
+/// Waits until the log says that this peer is no member any more.
+async fn left(daemon: &Daemon) {
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tick.tick().await;
+        let agent = daemon.agent();
+        if agent.ledger().roster().ever(daemon.me).is_some_and(|m| m.standing == Running::Left) {
+            return;
+        }
+    }
+}
+
+/// Ends what is being executed, says how it ended, and says that this silence is meant.
+async fn say_goodbye(daemon: &Arc<Daemon>) {
+    daemon.break_off.cancel();
+    daemon.tell(Input::Stopping { for_good: false }).await;
+    let said = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            tick.tick().await;
+            let agent = daemon.agent();
+            let standing = agent.ledger().roster().ever(daemon.me).map(|member| member.standing);
+            if standing != Some(Running::Running) && agent.has_reported() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(STOP_WITHIN, said).await.is_err() {
+        tracing::warn!("the mesh could not be told of this stop: it will look like a silence");
+    }
+}
+
+/// Raft's calls over QUIC.
+struct Lines(OnceLock<Net>);
+
+#[async_trait]
+impl Wire for Lines {
+    async fn call(
+        &self,
+        to: PeerId,
+        request: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, WireError> {
+        let Some(net) = self.0.get() else {
+            return Err(WireError::Unreachable("the daemon is starting".to_owned()));
+        };
+        use crate::net::NetError;
+        net.request(to, StreamKind::Raft, &request, timeout).await.map_err(|error| match error {
+            NetError::NoAnswer { after, .. } => WireError::TimedOut(after),
+            NetError::Failed { .. } => WireError::Refused(error.to_string()),
+            NetError::Listen { .. }
+            | NetError::Tls { .. }
+            | NetError::Unknown { .. }
+            | NetError::Unreachable { .. }
+            | NetError::Refused { .. }
+            | NetError::Lost { .. }
+            | NetError::TooLarge { .. }
+            | NetError::Closed => WireError::Unreachable(error.to_string()),
+        })
+    }
+}

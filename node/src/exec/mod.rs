@@ -1,0 +1,21 @@
+//! What the daemon does on its host: commands, checks, evidence, web hooks.
+//!
+//! Nothing here decides anything. Whether a rung may run, on which host and under which attempt is
+//! settled before; this module carries it out, keeps it within its time and its output within its
+//! size, and says truthfully how it ended. What it must remember through a crash, it has on disk
+//! before it acts: see [`started`].
+//!
+//! Reading order: what a command sees ([`environment`]), how it is run ([`process`], with `tree`
+//! for its whole offspring and `output` for what it prints), what is built on that ([`check`],
+//! [`evidence`]), what goes over the network ([`http`], [`webhook`]), what is remembered
+//! ([`started`]).
+
+pub mod check;
+pub mod environment;
+pub mod evidence;
+pub mod http;
+mod output;
+pub mod process;
+pub mod started;
+mod tree;
+pub mod webhook;

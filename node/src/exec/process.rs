@@ -1,0 +1,396 @@
+//! Runs one command of an operator's, within its time and its size, and says how it ended.
+//!
+//! The command has its own session, an empty standard input, `/` as its directory, umask 077 and
+//! only the variables of [`Environment`]. Both its streams go into one pipe, so that what it
+//! printed stands in the order in which it was printed.
+//!
+//! At its time limit (or when it is cancelled) the whole tree is asked to end with SIGTERM and,
+//! after a grace, killed: see `tree`. When it exits by itself nothing is killed, because rungs such
+//! as `service web start` leave a service behind on purpose.
+//!
+//! A future that is dropped kills the whole tree at once, without the grace; that blocks the
+//! dropping thread for a few milliseconds, and one second at the most.
+
+use crate::exec::{
+    environment::{Environment, inherited},
+    output::Output,
+    tree::{MARKER, Tree},
+};
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
+use protocol::document::Command;
+use rustix::{
+    fs::Mode,
+    process::{Pid, Signal},
+};
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    process::{ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncReadExt, net::unix::pipe, task::JoinHandle, time};
+use tokio_util::sync::CancellationToken;
+
+/// How long after the end of the command its output may still come in. Whoever holds the pipe open
+/// longer is a service that it left behind.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// How often is looked whether the tree has ended, during the grace.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long killing is tried; who is still there then hangs inside the kernel.
+const KILL_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same for a dropped future, which blocks its thread.
+const KILL_WITHIN_ON_DROP: Duration = Duration::from_secs(1);
+
+/// How long the exit status of a killed command may take.
+const REAP_WITHIN: Duration = Duration::from_secs(1);
+
+/// The pause after each read of what is not kept.
+const FLOOD_PAUSE: Duration = Duration::from_millis(1);
+
+/// How many pipes of services that commands left behind are read on. Beyond that they are closed.
+const LEFT_PIPES_MAX: usize = 256;
+
+static LEFT_PIPES: AtomicUsize = AtomicUsize::new(0);
+
+/// How far a command may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// After this time its tree is ended.
+    pub timeout: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// How much of its output is kept, in bytes.
+    pub output_max_bytes: usize,
+}
+
+impl RunLimits {
+    /// This time limit, two seconds of grace and 64 KiB of output.
+    pub const fn new(timeout: Duration) -> Self {
+        Self { timeout, grace: Duration::from_secs(2), output_max_bytes: 64 * 1024 }
+    }
+
+    /// The longest time until [`run`] returns, whatever the command does.
+    pub const fn longest(&self) -> Duration {
+        self.timeout
+            .saturating_add(self.grace)
+            .saturating_add(KILL_WITHIN)
+            .saturating_add(REAP_WITHIN)
+            .saturating_add(DRAIN)
+            // Looking through /proc on a busy host.
+            .saturating_add(Duration::from_secs(1))
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By this signal, which was not ours.
+    Signalled(i32),
+    /// It was still running at its time limit and was ended.
+    TimedOut,
+    /// We were told to end it (or not to begin).
+    Cancelled,
+    /// It could not be started, for this reason.
+    NotStarted(String),
+}
+
+impl End {
+    /// Whether it exited by itself with code 0.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Exited(0)
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exit code {code}"),
+            Self::Signalled(signal) => write!(f, "ended by signal {signal}"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::NotStarted(reason) => write!(f, "not started: {reason}"),
+        }
+    }
+}
+
+/// What there is to say of a command that was run.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub end: End,
+    /// What it printed on both streams, in the order in which it came.
+    pub output: String,
+    /// When it was started.
+    pub started: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Its process, if there was one.
+    pub pid: Option<u32>,
+    /// Processes of its tree that could not be killed; empty unless the kernel holds them.
+    pub survivors: Vec<i32>,
+}
+
+/// Runs a command and waits for its end.
+///
+/// `cancel` ends it early, the same way as its time limit does.
+pub async fn run(
+    command: &Command,
+    environment: &Environment,
+    limits: RunLimits,
+    cancel: &CancellationToken,
+) -> Ran {
+    let started = Instant::now();
+    let without_process = |end| Ran {
+        end,
+        output: String::new(),
+        started,
+        took: started.elapsed(),
+        pid: None,
+        survivors: Vec::new(),
+    };
+    if cancel.is_cancelled() {
+        return without_process(End::Cancelled);
+    }
+    let (mut child, tree, pipe) = match start(command, environment) {
+        Ok(running) => running,
+        Err(reason) => return without_process(End::NotStarted(reason)),
+    };
+    let pid = child.id();
+    // After the child, so that it goes first when this future is dropped: its pid is then still
+    // the child's.
+    let mut guard = Guard { tree: Arc::new(Mutex::new(tree)), armed: true };
+    let reader = Reader::start(pipe, limits.output_max_bytes);
+
+    let cut_short = tokio::select! {
+        // An exit at the very moment of the limit is an exit.
+        biased;
+        status = child.wait() => Err(status),
+        () = cancel.cancelled() => Ok(End::Cancelled),
+        () = time::sleep(limits.timeout) => Ok(End::TimedOut),
+    };
+    let (end, survivors) = match cut_short {
+        Err(status) => (end_of(status), Vec::new()),
+        Ok(end) => {
+            let survivors = end_tree(&guard.tree, limits.grace).await;
+            // Not waited for before: an unreaped process keeps its pid.
+            if time::timeout(REAP_WITHIN, child.wait()).await.is_err() {
+                tracing::warn!(?pid, "a killed command has not ended");
+            }
+            (end, survivors)
+        }
+    };
+    guard.armed = false;
+    let output = reader.finish().await;
+    Ran { end, output, started, took: started.elapsed(), pid, survivors }
+}
+
+type Running = (Box<dyn ChildWrapper>, Tree, pipe::Receiver);
+
+fn start(command: &Command, environment: &Environment) -> Result<Running, String> {
+    set_umask();
+    let argv = environment.expand(command).map_err(|error| error.to_string())?;
+    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+    let run = format!("{:032x}", rand::random::<u128>());
+    let plain = |error: io::Error| error.to_string();
+    let (reader, writer) = io::pipe().map_err(plain)?;
+    let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(plain)?;
+    let second = writer.try_clone().map_err(plain)?;
+    let mut wrapped = CommandWrap::with_new(program, |command| {
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(inherited())
+            .envs(environment.variables())
+            .env(MARKER, &run)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(second);
+    });
+    let child = wrapped
+        .wrap(ProcessSession)
+        .spawn()
+        .map_err(|error| why_not_started(program, &error))?
+        // Its own `wait` waits for the whole group, services that are left behind included.
+        .into_inner();
+    // The command holds our ends of the pipe for writing: with them there would be no end of file.
+    drop(wrapped);
+    let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let pid = pid.ok_or("it ended before it had a process id")?;
+    Ok((child, Tree::new(pid, &run), pipe))
+}
+
+/// Files that commands make are their owner's alone. There is one umask for a whole process, and
+/// the daemon is content with the same: whatever it shares has its mode set expressly.
+fn set_umask() {
+    static SET: Once = Once::new();
+    SET.call_once(|| {
+        rustix::process::umask(Mode::from_raw_mode(0o077));
+    });
+}
+
+fn why_not_started(program: &str, error: &io::Error) -> String {
+    // The list of kinds is open: these two are the ones that operators cause.
+    if error.kind() == io::ErrorKind::NotFound {
+        format!("{program}: no such program (or the interpreter of its first line is missing)")
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        format!("{program}: not executable by this daemon's user")
+    } else {
+        format!("{program}: {error}")
+    }
+}
+
+fn end_of(status: io::Result<ExitStatus>) -> End {
+    match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => End::Exited(code),
+            (None, Some(signal)) => End::Signalled(signal),
+            (None, None) => unreachable!("a process that ended has a code or a signal"),
+        },
+        // Only if someone else reaped it. How it ended is then not known, and 255 is not success.
+        Err(error) => {
+            tracing::error!(%error, "a command's exit status could not be read");
+            End::Exited(255)
+        }
+    }
+}
+
+/// SIGTERM to the whole tree, and SIGKILL to what is left of it after the grace.
+async fn end_tree(tree: &Arc<Mutex<Tree>>, grace: Duration) -> Vec<i32> {
+    let deadline = Instant::now() + grace;
+    let mut left = with_tree(tree, |tree| {
+        let asked = tree.signal(Signal::TERM);
+        // One that is stopped cannot follow.
+        tree.signal(Signal::CONT);
+        asked
+    })
+    .await;
+    while left.is_some_and(|left| left > 0) && Instant::now() < deadline {
+        time::sleep(LOOK_EVERY).await;
+        left = with_tree(tree, |tree| tree.alive().len()).await;
+    }
+    with_tree(tree, |tree| tree.kill(KILL_WITHIN)).await.unwrap_or_default()
+}
+
+/// Looks at the tree on a thread that may block; `None` when the runtime is shutting down.
+async fn with_tree<T: Send + 'static>(
+    tree: &Arc<Mutex<Tree>>,
+    work: impl FnOnce(&mut Tree) -> T + Send + 'static,
+) -> Option<T> {
+    let tree = Arc::clone(tree);
+    let task = tokio::task::spawn_blocking(move || {
+        work(&mut tree.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    task.await.ok()
+}
+
+/// Kills the tree when the future that runs the command is dropped.
+struct Guard {
+    tree: Arc<Mutex<Tree>>,
+    armed: bool,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.armed {
+            let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+            let survivors = tree.kill(KILL_WITHIN_ON_DROP);
+            if !survivors.is_empty() {
+                tracing::warn!(?survivors, "processes of an abandoned command live on");
+            }
+        }
+    }
+}
+
+/// Reads the pipe on a task of its own.
+///
+/// It reads on after the command has ended, as long as a service that was left behind holds the
+/// other end: if the pipe were closed, the next line that the service prints would kill it.
+struct Reader {
+    kept: Arc<Mutex<Output>>,
+    ended: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Reader {
+    fn start(pipe: pipe::Receiver, output_max_bytes: usize) -> Self {
+        let kept = Arc::new(Mutex::new(Output::new(output_max_bytes)));
+        let ended = CancellationToken::new();
+        let task = tokio::spawn(read(pipe, Arc::clone(&kept), ended.clone()));
+        Self { kept, ended, task }
+    }
+
+    /// What was read, after waiting a little for the rest.
+    async fn finish(mut self) -> String {
+        let at_end_of_file = time::timeout(DRAIN, &mut self.task).await.is_ok();
+        if !at_end_of_file && LEFT_PIPES.load(Ordering::Relaxed) >= LEFT_PIPES_MAX {
+            tracing::warn!("too many services hold a command's output open: one pipe is closed");
+            self.task.abort();
+        }
+        let empty = Output::new(0);
+        let kept = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(kept, empty).into_text()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
+async fn read(mut pipe: pipe::Receiver, kept: Arc<Mutex<Output>>, ended: CancellationToken) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let bytes = tokio::select! {
+            () = ended.cancelled() => break,
+            read = pipe.read(&mut buffer) => match read {
+                Ok(0) | Err(_) => return,
+                Ok(bytes) => bytes,
+            },
+        };
+        let overflows = {
+            let mut output = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            output.push(&buffer[..bytes]);
+            output.overflows()
+        };
+        if overflows {
+            // A flood is read at some 60 MB/s, so that it costs the daemon next to nothing.
+            time::sleep(FLOOD_PAUSE).await;
+        }
+    }
+    drop(kept);
+    let _left = LeftPipe::count();
+    let mut buffer = [0; 1024];
+    while pipe.read(&mut buffer).await.is_ok_and(|bytes| bytes > 0) {
+        time::sleep(FLOOD_PAUSE).await;
+    }
+}
+
+/// One pipe that is read on; counted while it lives.
+struct LeftPipe;
+
+impl LeftPipe {
+    fn count() -> Self {
+        LEFT_PIPES.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for LeftPipe {
+    fn drop(&mut self) {
+        LEFT_PIPES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

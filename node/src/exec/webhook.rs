@@ -1,0 +1,139 @@
+//! Hands a message over to a web hook.
+//!
+//! Only a 2xx answer counts as delivered. Anything else is told in words, and whoever sends tries
+//! again later: a message goes out at least once, so its body bears what a receiver tells
+//! duplicates by.
+
+use crate::exec::{
+    http::{HttpClient, body_beginning, parse_url, root_cause},
+    output::beginning,
+};
+use std::time::Duration;
+
+/// How long a receiver has for its answer: a queue behind a busy proxy takes seconds, not minutes.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of an answer is kept.
+const ANSWER_MAX_BYTES: usize = 500;
+
+/// Why a message was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookError {
+    /// The address cannot be used.
+    #[error("not a web hook's address: {reason}")]
+    Address {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There was no answer.
+    #[error("no answer: {reason}")]
+    Unreachable {
+        /// What went wrong at the bottom.
+        reason: String,
+    },
+    /// The time was up.
+    #[error("no answer within {after:?}")]
+    TimedOut {
+        /// The time.
+        after: Duration,
+    },
+    /// The receiver answered, but not that it took the message.
+    #[error("answered {status}: {answer}")]
+    NotTaken {
+        /// The status, with its words.
+        status: String,
+        /// The beginning of what it said.
+        answer: String,
+    },
+}
+
+/// Posts `body` as JSON and returns what the receiver said: its status and the beginning of its
+/// answer.
+///
+/// # Errors
+/// [`WebhookError`]; the message may have been taken all the same, unless the address was wrong.
+pub async fn post(
+    http: &HttpClient,
+    url: &str,
+    body: &serde_json::Value,
+    timeout: Duration,
+) -> Result<String, WebhookError> {
+    let url = parse_url(url).map_err(|reason| WebhookError::Address { reason })?;
+    let exchange = async {
+        let response = http
+            .post(url)
+            .json(body)
+            .send()
+            .await
+            .map_err(|error| WebhookError::Unreachable { reason: root_cause(&error) })?;
+        let status = response.status();
+        let answer = body_beginning(response, ANSWER_MAX_BYTES).await;
+        let answer = beginning(answer.trim(), ANSWER_MAX_BYTES).to_owned();
+        if !status.is_success() {
+            return Err(WebhookError::NotTaken { status: status.to_string(), answer });
+        }
+        Ok(if answer.is_empty() { status.to_string() } else { format!("{status}: {answer}") })
+    };
+    match tokio::time::timeout(timeout, exchange).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(WebhookError::TimedOut { after: timeout }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, http::StatusCode, response::Redirect, routing::post as route_post};
+    use serde_json::json;
+    use std::sync::{Arc, Mutex};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn only_a_success_counts_as_delivered() {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&taken);
+        let take = move |body: String| async move {
+            keep.lock().unwrap().push(body);
+            StatusCode::NO_CONTENT
+        };
+        let hangs = || async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        };
+        let router = Router::new()
+            .route("/hook", route_post(take))
+            .route("/talks", route_post(|| async { "x".repeat(1_000_000) }))
+            .route("/moved", route_post(|| async { Redirect::temporary("/hook") }))
+            .route("/broken", route_post(|| async { (StatusCode::BAD_GATEWAY, "try later\n") }))
+            .route("/hangs", route_post(hangs));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let http = HttpClient::new().unwrap();
+        let body = json!({"incident": "INC-42", "text": "ä"});
+        let send = async |path: &str| {
+            let url = format!("http://{address}{path}");
+            post(&http, &url, &body, Duration::from_millis(500)).await
+        };
+
+        assert_eq!(send("/hook").await, Ok("204 No Content".to_owned()));
+        assert!(send("/talks").await.unwrap().len() < ANSWER_MAX_BYTES + 20);
+        assert!(matches!(send("/moved").await, Err(WebhookError::NotTaken { .. })));
+        assert_eq!(
+            send("/broken").await.unwrap_err().to_string(),
+            "answered 502 Bad Gateway: try later"
+        );
+        assert!(matches!(send("/hangs").await, Err(WebhookError::TimedOut { .. })));
+        let got = taken.lock().unwrap().clone();
+        assert_eq!(got.len(), 1, "the redirect was not followed");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&got[0]).unwrap(), body);
+
+        server.abort();
+        assert!(server.await.is_err());
+        let refused = send("/hook").await.unwrap_err().to_string();
+        assert!(refused.contains("Connection refused"), "{refused}");
+        assert!(matches!(
+            post(&http, "mailto:x", &body, TIMEOUT).await,
+            Err(WebhookError::Address { .. })
+        ));
+    }
+}

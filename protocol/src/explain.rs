@@ -1,0 +1,359 @@
+//! An incident told to a person: from the signal to the outcome, and why nothing happens now.
+//!
+//! "Why did it not act?" has to have an answer at any moment, also while the rule at work lasts
+//! too short a time to be worth a line in the log. So the rule is worked out afresh here, by the
+//! very functions that the leader asks before it acts.
+
+use crate::{
+    document::{Action, By, OnUnknown, Silence, Verdict},
+    ledger::{
+        Ledger,
+        incident::{Attempt, Fact, Incident, Line, State},
+    },
+    name::PeerId,
+    record::{Because, Outcome, Seen},
+    refusal::Refusal,
+    time::{Timestamp, format_span},
+};
+use std::time::Duration;
+
+/// One thing that happened, or that is so now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// When it happened; nothing for what is so now.
+    pub at: Option<Timestamp>,
+    /// What, as a sentence without a full stop.
+    pub text: String,
+}
+
+/// Why nothing happens about an incident now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The rule, or the one who is waited for.
+    pub text: String,
+    /// When it ends by itself; nothing when a person or an event has to end it.
+    pub until: Option<Timestamp>,
+}
+
+/// The one word for a kind of fact, as machines read it.
+pub const fn fact_name(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::Opened => "Opened",
+        Fact::EvidenceTaken => "EvidenceTaken",
+        Fact::Assigned(_) => "Assigned",
+        Fact::Reported(_) => "Reported",
+        Fact::Lost(..) => "Lost",
+        Fact::Held(_) => "Held",
+        Fact::Called(_) => "Called",
+        Fact::Notified(_) => "Notified",
+        Fact::Resolved(_) => "Resolved",
+        Fact::Escalated(_) => "Escalated",
+        Fact::Closed(_) => "Closed",
+    }
+}
+
+/// What a direct probe saw, in words.
+pub const fn seen(seen: Seen) -> &'static str {
+    match seen {
+        Seen::Reached => "its agent answered",
+        Seen::Refused => "its host answered that no agent listens",
+        Seen::NoAnswer => "nothing answered",
+    }
+}
+
+/// What opened an incident, in words.
+pub fn signal(ledger: &Ledger, peer: PeerId, because: &Because) -> String {
+    let peer = ledger.roster().name(peer);
+    match because {
+        Because::Check { check, verdict, since, summary } => {
+            let says = match verdict {
+                Verdict::Fail => "fails",
+                Verdict::Warn => "warns",
+                Verdict::Unknown => "cannot be run",
+                Verdict::Pass => "passes",
+            };
+            let summary = match summary.lines().next().map(str::trim) {
+                Some(line) if !line.is_empty() => format!(": {line}"),
+                Some(_) | None => String::new(),
+            };
+            format!("check \"{check}\" {says} on {peer} since {since}{summary}")
+        }
+        Because::Silent { kind, since, .. } => {
+            let what = match kind {
+                Silence::Crashed => "the agent is gone while its host answers",
+                Silence::Dark => "nothing answers there",
+                Silence::Silent => "its agent does not answer",
+            };
+            format!("{peer} is {} since {since}: {what}", kind.as_str())
+        }
+    }
+}
+
+/// What a line of an incident's history says.
+pub fn line(ledger: &Ledger, incident: &Incident, line: &Line) -> String {
+    match &line.fact {
+        Fact::Opened => signal(ledger, incident.peer, &incident.because),
+        Fact::EvidenceTaken => evidence(ledger, incident),
+        Fact::Assigned(number) => match attempt(incident, *number) {
+            Some(attempt) => format!(
+                "attempt {number}: rung {} is given to {}, to be started by {}",
+                rung(incident, attempt.rung),
+                ledger.roster().name(attempt.worker),
+                attempt.start_by,
+            ),
+            None => format!("attempt {number} is given out"),
+        },
+        Fact::Reported(number) => outcome(ledger, incident, *number),
+        Fact::Lost(number, reason) => {
+            format!("attempt {number} is given up with an unknown outcome: {reason}")
+        }
+        Fact::Held(refusal) => format!("nothing is done: {refusal}"),
+        Fact::Called(notifier) => format!("a person is called by notifier \"{notifier}\""),
+        Fact::Notified(number) => notified(incident, *number),
+        Fact::Resolved(because) => format!("resolved: {because}"),
+        Fact::Escalated(reason) => format!("handed to a person: {reason}"),
+        Fact::Closed(reason) => format!("closed by an operator: {reason}"),
+    }
+}
+
+/// Everything that is to be said of an incident, from its signal on; last, why nothing happens
+/// now, if it is not over.
+pub fn story(
+    ledger: &Ledger,
+    incident: &Incident,
+    leader: Option<PeerId>,
+    at: Timestamp,
+) -> Vec<Sentence> {
+    let mut story = Vec::new();
+    for entry in &incident.timeline {
+        let by = ledger.roster().name(entry.by);
+        let text = match &entry.fact {
+            Fact::Opened => {
+                format!("{}; {by} opened {}", line(ledger, incident, entry), incident.id)
+            }
+            Fact::EvidenceTaken
+            | Fact::Assigned(_)
+            | Fact::Reported(_)
+            | Fact::Lost(..)
+            | Fact::Held(_)
+            | Fact::Called(_)
+            | Fact::Notified(_)
+            | Fact::Resolved(_)
+            | Fact::Escalated(_)
+            | Fact::Closed(_) => line(ledger, incident, entry),
+        };
+        story.push(Sentence { at: Some(entry.at), text });
+        if entry.fact == Fact::Opened {
+            story.extend(witnesses(ledger, &incident.because));
+            story.push(Sentence { at: None, text: plan(incident) });
+        }
+    }
+    let now = match waiting(ledger, incident, leader, at) {
+        Some(Waiting { text, until: Some(until) }) if until > at => {
+            format!("now: {text} ({} left)", format_span(whole_seconds(until.since(at))))
+        }
+        Some(waiting) => format!("now: {}", waiting.text),
+        None => return story,
+    };
+    story.push(Sentence { at: None, text: now });
+    story
+}
+
+/// What an incident waits for, by which rule and until when; nothing once it is over.
+pub fn waiting(
+    ledger: &Ledger,
+    incident: &Incident,
+    leader: Option<PeerId>,
+    at: Timestamp,
+) -> Option<Waiting> {
+    if incident.state.is_over() {
+        return None;
+    }
+    let event = |text: String| Some(Waiting { text, until: None });
+    if let Some(attempt) = incident.in_flight() {
+        let worker = ledger.roster().name(attempt.worker);
+        let number = attempt.number;
+        let text = format!("attempt {number} is {worker}'s until {} at most", attempt.until);
+        return Some(Waiting { text, until: Some(attempt.until) });
+    }
+    if incident.state == State::Escalated {
+        return event(format!(
+            "a person was called; it resolves by itself when {}, or with `hearten incident close {}`",
+            cleared(&incident.because),
+            incident.id
+        ));
+    }
+    let Some(leader) = leader else {
+        return event("no leader is known here: nothing is given out without one".to_owned());
+    };
+    if incident.state == State::Verifying
+        && let Some(until) = incident.settles_until().filter(|until| *until > at)
+    {
+        let text =
+            format!("the last rung settles until {until}; then it is seen whether it helped");
+        return Some(Waiting { text, until: Some(until) });
+    }
+    match rule(ledger, incident, leader, at) {
+        Some(refusal) => Some(Waiting { text: refusal.to_string(), until: ends_at(&refusal) }),
+        None if incident.state == State::Verifying => {
+            event("it is being seen whether the last rung helped".to_owned())
+        }
+        None => event("nothing holds it back: the leader acts at its next look".to_owned()),
+    }
+}
+
+/// The rule that forbids the next rung now.
+fn rule(ledger: &Ledger, incident: &Incident, leader: PeerId, at: Timestamp) -> Option<Refusal> {
+    // Whether a worker is heard of only the leader knows; what it said stands until it acts.
+    if let Some(refusal @ (Refusal::NoWorker { .. } | Refusal::UnknownOutcome { .. })) =
+        &incident.held
+    {
+        return Some(refusal.clone());
+    }
+    let worker = match incident.next_rung() {
+        Some(rung) => match (&rung.action, rung.by) {
+            (Action::Notify(_), _) => return None,
+            (Action::Run(_), By::Affected) => incident.peer,
+            (Action::Run(_), By::Leader) => leader,
+            (Action::Run(_), By::Neighbour) => {
+                let able = |peer: &PeerId| *peer != incident.peer && !ledger.is_silent(*peer);
+                match ledger.roster().running().map(|(peer, _)| peer).find(able) {
+                    Some(peer) => peer,
+                    None => {
+                        let why = "no other peer runs".to_owned();
+                        return Some(Refusal::NoWorker { why });
+                    }
+                }
+            }
+        },
+        None if incident.plan.is_some() => return None,
+        None => incident.peer,
+    };
+    ledger.assignable(incident.id, worker, leader, at).err()
+}
+
+/// When a rule ceases to apply by itself.
+const fn ends_at(refusal: &Refusal) -> Option<Timestamp> {
+    if let Refusal::CoolDown { until, .. }
+    | Refusal::Settling { until }
+    | Refusal::AwaitingEvidence { until }
+    | Refusal::AttemptUnderWay { until, .. } = refusal
+    {
+        Some(*until)
+    } else {
+        None
+    }
+}
+
+fn whole_seconds(span: Duration) -> Duration {
+    // Rounded up: "0s left" would be a lie.
+    Duration::from_secs(span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0)))
+}
+
+fn attempt(incident: &Incident, number: u32) -> Option<&Attempt> {
+    incident.attempts.iter().find(|attempt| attempt.number == number)
+}
+
+fn rung(incident: &Incident, place: u32) -> String {
+    match incident.rung(place) {
+        Some(rung) => format!("\"{}\"", rung.name),
+        None => format!("{}", place.saturating_add(1)),
+    }
+}
+
+fn outcome(ledger: &Ledger, incident: &Incident, number: u32) -> String {
+    let Some((attempt, report)) =
+        attempt(incident, number).and_then(|attempt| Some((attempt, attempt.report.as_ref()?)))
+    else {
+        return format!("attempt {number} has ended");
+    };
+    let worker = ledger.roster().name(attempt.worker);
+    let rung = rung(incident, attempt.rung);
+    let took = report.started_at.map_or_else(String::new, |started| {
+        format!(" after {}", format_span(report.finished_at.since(started)))
+    });
+    let first_line = report.output.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+    let said =
+        |text: String| if first_line.is_empty() { text } else { format!("{text}: {first_line}") };
+    match report.outcome {
+        Outcome::Succeeded => format!("rung {rung} succeeded on {worker}{took}"),
+        Outcome::Failed => {
+            let code =
+                report.exit_code.map_or_else(String::new, |code| format!(" with code {code}"));
+            said(format!("rung {rung} failed on {worker}{code}{took}"))
+        }
+        Outcome::TimedOut => {
+            said(format!("rung {rung} ran out of time on {worker} and was killed{took}"))
+        }
+        Outcome::Refused => said(format!("{worker} refused rung {rung}")),
+        Outcome::Unknown => said(format!("nobody knows how rung {rung} ended on {worker}")),
+    }
+}
+
+fn evidence(ledger: &Ledger, incident: &Incident) -> String {
+    match &incident.evidence {
+        Some(evidence) => {
+            let failed = match evidence.steps_failed {
+                0 => String::new(),
+                failed => format!("; {failed} of its steps failed"),
+            };
+            let keeper = ledger.roster().name(evidence.taken_by);
+            format!("evidence is taken: {} bytes, kept on {keeper}{failed}", evidence.bytes)
+        }
+        None => "evidence is taken".to_owned(),
+    }
+}
+
+fn notified(incident: &Incident, number: u32) -> String {
+    let Some(notice) = incident.notices.iter().find(|notice| notice.number == number) else {
+        return format!("notice {number} is done with");
+    };
+    match &notice.done {
+        Some((_, true, detail)) => {
+            format!("notifier \"{}\" took notice {number}: {detail}", notice.notifier)
+        }
+        Some((_, false, detail)) => {
+            format!("notifier \"{}\" did not take notice {number}: {detail}", notice.notifier)
+        }
+        None => format!("notice {number} is due"),
+    }
+}
+
+fn witnesses(ledger: &Ledger, because: &Because) -> Vec<Sentence> {
+    match because {
+        Because::Check { .. } => Vec::new(),
+        Because::Silent { witnesses, .. } => witnesses
+            .iter()
+            .map(|testimony| {
+                let witness = ledger.roster().name(testimony.witness);
+                let text = format!("{witness} probed it directly: {}", seen(testimony.seen));
+                Sentence { at: Some(testimony.at), text }
+            })
+            .collect(),
+    }
+}
+
+fn plan(incident: &Incident) -> String {
+    let Some(plan) = &incident.plan else {
+        return "no runbook answers this signal".to_owned();
+    };
+    let rungs: Vec<String> = plan.rungs.iter().map(|rung| format!("\"{}\"", rung.name)).collect();
+    let unknown = match plan.on_unknown {
+        OnUnknown::Ask => "an unknown outcome is a person's to judge",
+        OnUnknown::Retry => "an unknown outcome is tried again",
+    };
+    format!(
+        "runbook \"{}\" of revision {} answers with {}; {unknown}",
+        plan.name,
+        incident.revision,
+        rungs.join(", then ")
+    )
+}
+
+/// What has to be seen for an incident to resolve.
+fn cleared(because: &Because) -> String {
+    match because {
+        Because::Check { check, .. } => format!("check \"{check}\" passes again"),
+        Because::Silent { .. } => "the peer answers again".to_owned(),
+    }
+}

@@ -1,0 +1,180 @@
+//! One host: a data directory and, most of the time, a daemon.
+
+use crate::{hearten, until};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::{
+    fs::{File, OpenOptions},
+    net::{SocketAddr, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+/// One host of a mesh.
+#[derive(Debug)]
+pub struct Host {
+    /// The peer's name.
+    pub name: String,
+    /// Its data directory.
+    pub data: PathBuf,
+    /// Where it listens.
+    pub address: SocketAddr,
+    daemon: Option<Child>,
+}
+
+impl Host {
+    /// A host that is in no mesh yet, with a port of its own.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn new(folder: &Path, name: &str) -> Result<Self> {
+        // Taken and let go again: it stays the host's through its restarts.
+        let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        let data = folder.join(name);
+        Ok(Self { name: name.to_owned(), data, address, daemon: None })
+    }
+
+    /// Runs a command of the operator's on this host.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn hearten(&self, arguments: &[&str]) -> Result<Output> {
+        Ok(self.command(arguments).output()?)
+    }
+
+    /// A command of the operator's on this host, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(hearten());
+        command.arg("--data-dir").arg(&self.data).args(arguments);
+        command.env_remove("HEARTEN_DATA_DIR").env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that has to succeed and gives what it printed.
+    ///
+    /// # Errors
+    /// With what it said, when it failed.
+    pub fn ok(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.hearten(arguments)?;
+        let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+        ensure!(output.status.success(), "hearten {arguments:?} on {}: {out}{err}", self.name);
+        Ok(out)
+    }
+
+    /// Runs a command that has to succeed and print JSON.
+    ///
+    /// # Errors
+    /// As [`Self::ok`].
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let mut arguments = arguments.to_vec();
+        arguments.push("--json");
+        serde_json::from_str(&self.ok(&arguments)?).context("the output is JSON")
+    }
+
+    /// Runs a command that has to fail and gives its exit code and what it said.
+    ///
+    /// # Errors
+    /// When it succeeded.
+    pub fn fails(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        let output = self.hearten(arguments)?;
+        ensure!(!output.status.success(), "hearten {arguments:?} succeeded");
+        let code = output.status.code().context("it ended by itself")?;
+        Ok((code, String::from_utf8(output.stderr)?))
+    }
+
+    /// Starts the daemon and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn start(&mut self) -> Result<()> {
+        let log = self.log_file()?;
+        let mut command = self.command(&["run"]);
+        command.stdout(log.try_clone()?).stderr(log);
+        self.daemon = Some(command.spawn().context("starting a daemon")?);
+        until(&format!("the daemon of {} answers", self.name), || {
+            self.hearten(&["status", "--json"]).ok().filter(|output| output.status.success())
+        })
+        .with_context(|| format!("the log is {}", self.log().display()))?;
+        Ok(())
+    }
+
+    /// Where the daemon's log is.
+    pub fn log(&self) -> PathBuf {
+        self.data.with_extension("log")
+    }
+
+    fn log_file(&self) -> Result<File> {
+        Ok(OpenOptions::new().create(true).append(true).open(self.log())?)
+    }
+
+    /// Whether the daemon's process is there.
+    pub fn is_running(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(|daemon| matches!(daemon.try_wait(), Ok(None)))
+    }
+
+    /// The daemon's process id.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.daemon.as_ref().context("the daemon does not run")?.id())
+    }
+
+    /// Sends the daemon a signal, by its name: `KILL`, `TERM`, `STOP`, `CONT`.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        let pid = self.pid()?.to_string();
+        let sent = Command::new("kill").args([format!("-{signal}"), pid]).status()?;
+        ensure!(sent.success(), "the signal {signal} was not sent");
+        Ok(())
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut daemon = self.daemon.take().context("the daemon does not run")?;
+        daemon.kill()?;
+        daemon.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits until the daemon has ended by itself; its exit code.
+    ///
+    /// # Errors
+    /// When it does not run or does not end.
+    pub fn stop(&mut self) -> Result<i32> {
+        self.signal("TERM")?;
+        self.ended()
+    }
+
+    /// Waits until the daemon has ended by itself; its exit code.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn ended(&mut self) -> Result<i32> {
+        let mut daemon = self.daemon.take().context("the daemon does not run")?;
+        let status = until(&format!("the daemon of {} ends", self.name), || {
+            daemon.try_wait().ok().flatten()
+        })?;
+        status.code().context("it was ended by a signal")
+    }
+
+    /// `hearten status --json`, when there is an answer.
+    pub fn status(&self) -> Option<Value> {
+        self.json(&["status"]).ok()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            // Nothing of a test may stay behind; what cannot be killed has ended.
+            drop(daemon.kill());
+            drop(daemon.wait());
+        }
+    }
+}
