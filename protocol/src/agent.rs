@@ -295,6 +295,8 @@ impl Agent {
 
     /// Takes one input and says what to do.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
+        // Also what was on disk when the daemon started: its host's clock may have begun anew.
+        self.clock.observe(now, self.ledger.last_at());
         let mut out = Vec::new();
         match input {
             Input::Tick => {}
@@ -545,8 +547,8 @@ impl Agent {
         let me = self.card.id;
         let mut redated = false;
         for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
-            if let Because::Check { check, since, .. } = &incident.because {
-                redated |= self.checks.outlive(check, *since);
+            if let Because::Check { check, verdict, since, .. } = &incident.because {
+                redated |= self.checks.outlive(check, *verdict, *since);
             }
         }
         if redated {

@@ -86,9 +86,8 @@ fn a_person_is_called_at_the_end_and_told_when_it_is_over() {
     let told: Vec<News> = driver
         .outputs
         .iter()
-        .filter_map(|(_, _, output)| match output {
-            Output::Notify { message, .. } => Some(message.news),
-            _ => None,
+        .filter_map(|(_, _, output)| {
+            if let Output::Notify { message, .. } = output { Some(message.news) } else { None }
         })
         .collect();
     assert_eq!(told, [News::Called, News::Resolved]);
@@ -185,14 +184,17 @@ fn a_peer_that_does_not_lead_proposes_nothing() {
     driver.elect(1);
     driver.fails(2);
     driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
-    assert!(driver.outputs.iter().all(|(n, _, output)| match output {
-        Output::Propose { .. }
-        | Output::Probe { .. }
-        | Output::AskWitness { .. }
-        | Output::Notify { .. }
-        | Output::ChangeMembers(_) => *n == 1,
-        _ => true,
-    }));
+    let leads = |output: &Output| {
+        matches!(
+            output,
+            Output::Propose { .. }
+                | Output::Probe { .. }
+                | Output::AskWitness { .. }
+                | Output::Notify { .. }
+                | Output::ChangeMembers(_)
+        )
+    };
+    assert!(driver.outputs.iter().all(|(n, _, output)| *n == 1 || !leads(output)));
 }
 
 #[test]
@@ -262,6 +264,21 @@ fn an_operators_close_is_final_until_the_check_has_passed_once() {
     driver.fails(2);
     driver.pass(5_000);
     assert_eq!(driver.ledger.incidents().len(), 2);
+}
+
+#[test]
+fn a_warning_that_an_operator_closed_stays_closed() {
+    let mut driver = Driver::of(3);
+    driver.effects.insert("restart".to_owned(), Effect::InVain);
+    driver.effects.insert("reinstall".to_owned(), Effect::InVain);
+    driver.host(2).verdict = Verdict::Warn;
+    driver.until("escalated", |driver| state(driver) == Some(State::Escalated));
+    let incident = driver.incident().id;
+    let action = protocol::order::Action::Close { incident, reason: "known".to_owned() };
+    let order = common::ordered(7, common::at(u64::MAX), action);
+    driver.write(Record::Ordered { order }).expect("closed");
+    driver.pass(60_000);
+    assert_eq!(driver.incident().state, State::Closed);
 }
 
 #[test]

@@ -139,14 +139,19 @@ impl OwnChecks {
         essence(&before) != essence(&tracked.state)
     }
 
-    /// Dates a good verdict later than what an incident about it was opened with; says whether it
+    /// Dates a better verdict later than what an incident about it was opened with; says whether it
     /// had to.
-    pub fn outlive(&mut self, name: &Name, opened_with: Timestamp) -> bool {
+    pub fn outlive(&mut self, name: &Name, opened_by: Verdict, opened_with: Timestamp) -> bool {
         let Some(state) = self.tracked.get_mut(name).and_then(|t| t.state.as_mut()) else {
             return false;
         };
-        let good = matches!(state.verdict, Verdict::Pass | Verdict::Warn);
-        if !good || state.since > opened_with {
+        // A warning is better than a failure, and nothing new where a warning opened it.
+        let better = match state.verdict {
+            Verdict::Pass => true,
+            Verdict::Warn => opened_by == Verdict::Fail,
+            Verdict::Fail | Verdict::Unknown => false,
+        };
+        if !better || state.since > opened_with {
             return false;
         }
         state.since = just_after(opened_with);

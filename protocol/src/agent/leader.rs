@@ -9,7 +9,7 @@ mod steps;
 
 use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
 use crate::{
-    document::{Check, Verdict},
+    document::Verdict,
     ledger::{self, roster::Standing as Running},
     name::PeerId,
     record::{Because, Position, Record},
@@ -139,20 +139,26 @@ impl Agent {
     /// Level-triggered: a check that fails without an open incident opens one, whenever and by
     /// whomever it is seen.
     fn open_failing_checks(&mut self, now: Now, out: &mut Vec<Output>) {
-        let failing: Vec<(PeerId, Because)> = self
-            .ledger
-            .roster()
-            .running()
-            .filter(|(peer, _)| *peer == self.card.id || self.view.is_alive(*peer) != Some(false))
-            .filter_map(|(peer, member)| Some((peer, member, self.view.report(peer)?)))
-            .filter(|(_, member, report)| report.generation == member.card.generation)
-            .flat_map(|(peer, _, report)| report.checks.iter().map(move |told| (peer, told)))
-            .filter(|(_, (_, state))| matches!(state.verdict, Verdict::Fail | Verdict::Warn))
-            .map(|(peer, (check, state))| (peer, failure(check, state)))
-            .filter(|(peer, because)| self.is_check_of(*peer, because))
-            .filter(|(peer, because)| self.is_a_case(*peer, because))
-            .filter(|(peer, because)| self.ledger.is_news(*peer, because).is_ok())
-            .collect();
+        let mut failing: Vec<(PeerId, Because)> = Vec::new();
+        for (peer, report, checks) in self.view.ailing() {
+            let Some(member) = self.ledger.roster().member(peer) else { continue };
+            let heard = peer == self.card.id || self.view.is_alive(peer) != Some(false);
+            let is_current = report.generation == member.card.generation;
+            if !heard || !is_current || member.standing != Running::Running {
+                continue;
+            }
+            for check in checks {
+                let meant = self.ledger.library().check(check);
+                if meant.is_none_or(|meant| !meant.selector.fits(&member.card.labels)) {
+                    continue;
+                }
+                let Some(state) = report.checks.get(check) else { continue };
+                let because = failure(check, state);
+                if self.is_a_case(peer, &because) && self.ledger.is_news(peer, &because).is_ok() {
+                    failing.push((peer, because));
+                }
+            }
+        }
         for (peer, because) in failing {
             let Because::Check { check, .. } = &because else { continue };
             let proposal = Proposal::Open(peer, check.clone());
@@ -168,13 +174,6 @@ impl Agent {
             || member.is_some_and(|member| {
                 self.ledger.library().runbook_for(because, &member.card.labels).is_some()
             })
-    }
-
-    fn is_check_of(&self, peer: PeerId, because: &Because) -> bool {
-        let Because::Check { check, .. } = because else { return false };
-        let check: Option<&Check> = self.ledger.library().check(check);
-        let member = self.ledger.roster().member(peer);
-        check.zip(member).is_some_and(|(check, member)| check.selector.fits(&member.card.labels))
     }
 
     fn attest_silence(&mut self, now: Now, out: &mut Vec<Output>) {

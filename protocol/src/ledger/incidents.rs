@@ -314,9 +314,6 @@ impl Ledger {
         if !over && (!given_up || asked) {
             after_attempt(incident, rung, report.outcome);
         }
-        if over && incident.in_flight().is_none() {
-            self.outlasting.remove(&id);
-        }
         if report.outcome != record::Outcome::Refused {
             self.remember_acting(id, context.at);
         }
@@ -439,15 +436,11 @@ impl Ledger {
     pub(super) fn close(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
         let incident = self.still_open(id)?;
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
-        let outlasts = incident.in_flight().is_some();
         end(incident, context.at, State::Closed);
         self.open.remove(&id);
         // What is being executed goes on: until it has ended, or can no longer act, it counts.
         let incidents = &self.incidents;
-        self.outlasting.retain(|id| acts_at(incidents.get(id), context.at));
-        if outlasts {
-            self.outlasting.insert(id);
-        }
+        self.repairing.retain(|id| incidents.get(id).is_some_and(|i| counts_at(i, context.at)));
         Ok(Effect::Done)
     }
 
@@ -470,12 +463,12 @@ impl Ledger {
         Ok(Effect::Done)
     }
 
-    /// The closed incidents of which an attempt may still act.
-    pub(super) fn acting_after_close(&self, at: Timestamp) -> impl Iterator<Item = &Incident> {
-        self.outlasting
+    /// The incidents whose targets are under repair; a closed one while its attempt may still act.
+    pub(super) fn under_repair(&self, at: Timestamp) -> impl Iterator<Item = &Incident> {
+        self.repairing
             .iter()
             .filter_map(|id| self.incidents.get(id))
-            .filter(move |incident| acts_at(Some(incident), at))
+            .filter(move |incident| counts_at(incident, at))
     }
 
     fn notifier_names(&self) -> Vec<Name> {
@@ -492,9 +485,13 @@ impl Ledger {
     }
 }
 
-/// Whether an attempt of this incident may still act.
-fn acts_at(incident: Option<&Incident>, at: Timestamp) -> bool {
-    incident.and_then(Incident::in_flight).is_some_and(|attempt| attempt.until > at)
+/// Whether this incident's target is under repair.
+fn counts_at(incident: &Incident, at: Timestamp) -> bool {
+    if incident.state.is_over() {
+        incident.in_flight().is_some_and(|attempt| attempt.until > at)
+    } else {
+        incident.is_under_repair()
+    }
 }
 
 /// Since when a signal has lasted.

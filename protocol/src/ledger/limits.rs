@@ -42,7 +42,8 @@ fn settled(ledger: &Ledger, target: PeerId, at: Timestamp) -> Result<(), Refusal
 
 /// Nothing acts on a target while an attempt of an incident that an operator closed still may.
 fn outlived(ledger: &Ledger, target: PeerId, at: Timestamp) -> Result<(), Refusal> {
-    let mut closed = ledger.acting_after_close(at).filter(|closed| closed.peer == target);
+    let mut closed =
+        ledger.under_repair(at).filter(|other| other.peer == target && other.state.is_over());
     match closed.find_map(|closed| Some((closed.id, closed.in_flight()?))) {
         Some((incident, attempt)) => {
             let (attempt, until) = (attempt.number, attempt.until);
@@ -71,11 +72,7 @@ fn cooled_down(
 
 /// The other incidents whose targets are under repair.
 fn under_repair<'a>(ledger: &'a Ledger, incident: &Incident, at: Timestamp) -> Vec<&'a Incident> {
-    ledger
-        .open_incidents()
-        .filter(|other| other.id != incident.id && other.is_under_repair())
-        .chain(ledger.acting_after_close(at))
-        .collect()
+    ledger.under_repair(at).filter(|other| other.id != incident.id).collect()
 }
 
 fn within_at_once(ledger: &Ledger, others: &[&Incident]) -> Result<(), Refusal> {

@@ -46,6 +46,8 @@ pub(crate) struct Host {
     pub(crate) ahead: i64,
     /// Whether its disk answers.
     pub(crate) disk: bool,
+    /// When its daemon was started.
+    booted: u64,
 }
 
 /// The mesh, its log and its time.
@@ -133,7 +135,17 @@ impl Driver {
         let (verdict, ahead) =
             self.hosts.get(&n).map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
         let agent = Agent::new(origin);
-        let host = Host { agent, up: true, verdict, started, trust, policy, ahead, disk: true };
+        let host = Host {
+            agent,
+            up: true,
+            verdict,
+            started,
+            trust,
+            policy,
+            ahead,
+            disk: true,
+            booted: self.now,
+        };
         self.hosts.insert(n, host);
     }
 
@@ -224,7 +236,10 @@ impl Driver {
 
     pub(crate) fn clock(&self, n: u64) -> Now {
         let wall = self.now.saturating_add_signed(self.hosts[&n].ahead);
-        Now { wall: Timestamp::from_millis(wall), mono: Duration::from_millis(self.now) }
+        Now {
+            wall: Timestamp::from_millis(wall),
+            mono: Duration::from_millis(self.now - self.hosts[&n].booted),
+        }
     }
 
     /// Tells an agent something and carries out what follows, without letting time pass.
@@ -436,9 +451,9 @@ impl Driver {
     pub(crate) fn executed(&self) -> Vec<(u64, String)> {
         self.outputs
             .iter()
-            .filter_map(|(n, _, output)| match output {
-                Output::Execute(order) => Some((*n, order.variables["HEARTEN_RUNG"].clone())),
-                _ => None,
+            .filter_map(|(n, _, output)| {
+                let Output::Execute(order) = output else { return None };
+                Some((*n, order.variables["HEARTEN_RUNG"].clone()))
             })
             .collect()
     }

@@ -14,7 +14,7 @@ use crate::{
     rendezvous,
     time::{Now, Timestamp},
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// How long a worker has from the assignment to the start. Longer than a follower needs to hear of
 /// it when it has to find another voter first.
@@ -199,7 +199,7 @@ impl Agent {
             By::Neighbour => {
                 let zone =
                     self.ledger.roster().member(incident.peer).map_or("", |member| member.zone());
-                let busy: Vec<PeerId> = self
+                let busy: BTreeSet<PeerId> = self
                     .ledger
                     .open_incidents()
                     .filter_map(|other| Some(other.in_flight()?.worker))
