@@ -27,7 +27,7 @@ use documents::Library;
 use incident::{Incident, Notice, Subject};
 use roster::Roster;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What an applied record brought about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub struct Ledger {
     /// Until when nothing acts on a target, because its last rung settles.
     settling: BTreeMap<PeerId, Timestamp>,
     frozen: Option<Freeze>,
+    /// The latest attempts whose whole output is kept.
+    outputs: VecDeque<(IncidentId, u32)>,
     spent_orders: BTreeMap<u64, Timestamp>,
     /// The incidents whose targets are under repair, those among them that were closed while an
     /// attempt was under way.

@@ -269,6 +269,8 @@ pub(super) async fn propose_for(
     if let Err(refusal) = protocol::ledger::may_forward(from, &entry) {
         return Ok(Reply::Proposed(None, Err(refusal)));
     }
+    // The leader stamps: no other host's clock reaches the log.
+    let entry = Entry { at: daemon.log_now(), ..entry };
     match daemon.consensus.propose(entry).await {
         Ok((position, outcome)) => Ok(Reply::Proposed(Some(position), outcome)),
         Err(consensus::ProposeError::NotLeader { leader }) => Ok(Reply::NotLeader(leader)),

@@ -20,6 +20,15 @@ use std::{collections::BTreeSet, time::Duration};
 /// The most output of one attempt that is kept, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
+/// How many attempts, the latest ones, keep their whole output: 64 MiB at the very most.
+pub const OUTPUTS_KEPT_MAX: usize = 1_000;
+
+/// What is left of an older attempt's output, in bytes: its first lines.
+pub const OUTPUT_CUT_BYTES: usize = 1_000;
+
+/// How many incidents are kept; of more, the oldest ones that are over are forgotten.
+pub const INCIDENTS_KEPT_MAX: usize = 100_000;
+
 /// What an execution may take beyond its time limit: TERM, two seconds later KILL, then the look
 /// at what is left of the process tree.
 pub const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
@@ -157,6 +166,7 @@ impl Ledger {
         incident.note(context.at, context.by, Fact::Opened);
         self.incidents.insert(id, incident);
         self.open.insert(id);
+        self.forget_old_incidents();
         self.latest.insert((peer, Subject::of(because)), id);
         Ok(Effect::Opened(id))
     }
@@ -317,7 +327,38 @@ impl Ledger {
         if report.outcome != record::Outcome::Refused {
             self.remember_acting(id, context.at);
         }
+        self.keep_output(id, number);
         Ok(Effect::Done)
+    }
+
+    /// Keeps the whole output of this attempt and cuts that of one long ago, so that the ledger
+    /// stays of a size that every host can hold and every snapshot can carry.
+    fn keep_output(&mut self, id: IncidentId, number: u32) {
+        self.outputs.push_back((id, number));
+        while self.outputs.len() > OUTPUTS_KEPT_MAX {
+            let Some((old, number)) = self.outputs.pop_front() else { return };
+            let attempts = self.incidents.get_mut(&old).map(|incident| &mut incident.attempts);
+            let attempt = attempts.and_then(|all| all.iter_mut().find(|a| a.number == number));
+            if let Some(report) = attempt.and_then(|attempt| attempt.report.as_mut()) {
+                cut(&mut report.output);
+            }
+        }
+    }
+
+    /// Forgets the oldest incidents that are over, when there are too many.
+    fn forget_old_incidents(&mut self) {
+        while self.incidents.len() > INCIDENTS_KEPT_MAX {
+            let over = self.incidents.values().find(|incident| {
+                incident.state.is_over() && incident.notices_due().next().is_none()
+            });
+            let Some(id) = over.map(|incident| incident.id) else { return };
+            if let Some(gone) = self.incidents.remove(&id) {
+                let about = (gone.peer, Subject::of(&gone.because));
+                if self.latest.get(&about) == Some(&id) {
+                    self.latest.remove(&about);
+                }
+            }
+        }
     }
 
     pub(super) fn lose(
@@ -491,6 +532,18 @@ fn counts_at(incident: &Incident, at: Timestamp) -> bool {
         incident.in_flight().is_some_and(|attempt| attempt.until > at)
     } else {
         incident.is_under_repair()
+    }
+}
+
+/// Cuts an output to its first lines.
+fn cut(output: &mut String) {
+    if output.len() > OUTPUT_CUT_BYTES {
+        let mut end = OUTPUT_CUT_BYTES;
+        while !output.is_char_boundary(end) {
+            end -= 1;
+        }
+        output.truncate(end);
+        output.push_str("\n[the rest is no longer kept]");
     }
 }
 
