@@ -1,7 +1,7 @@
 //! How the group behaves: its times and how much log it keeps.
 //!
 //! A voter waits `election_max`, the leader's lease, *plus* a random time between `election_min` and
-//! `election_max` before it stands for election: with the defaults, 0.8 to 1 s after it has heard
+//! `election_max` before it stands for election: with the defaults, 0.9 to 1.2 s after it has heard
 //! the leader for the last time.
 
 use std::time::Duration;
@@ -15,7 +15,8 @@ pub struct Options {
     /// The shortest random wait before an election. Default 300 ms; longer than `heartbeat`.
     pub election_min: Duration,
     /// The longest random wait before an election, and the leader's lease, which is waited for
-    /// before the random time begins. Default 500 ms: three heartbeats may be lost.
+    /// before the random time begins. Default 600 ms: three heartbeats may be lost, and a round
+    /// trip of 400 ms is no silence.
     pub election_max: Duration,
     /// How long [`propose`](crate::Consensus::propose) waits for the commit before it says that
     /// the entry's fate is not known. Default 5 s.
@@ -40,7 +41,7 @@ impl Default for Options {
         Self {
             heartbeat: Duration::from_millis(150),
             election_min: Duration::from_millis(300),
-            election_max: Duration::from_millis(500),
+            election_max: Duration::from_millis(600),
             propose_timeout: Duration::from_secs(5),
             snapshot_every: 5_000,
             keep: 1_000,

@@ -202,7 +202,7 @@ impl Sample {
             rung: 0,
             worker: peer(2),
             start_by,
-            until: start_by.plus(Duration::from_secs(65)),
+            until: start_by.plus(Duration::from_secs(70)),
         };
         self.commit(1, record);
     }
