@@ -192,6 +192,28 @@ impl Stranger {
         self.runtime.block_on(async { timeout(WITHIN, sending).await? })
     }
 
+    /// Opens as many streams, writes these bytes on each, and leaves them open for as long as
+    /// what is given back lives.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn hold(
+        &self,
+        count: usize,
+        bytes: &[u8],
+    ) -> Result<Vec<(quinn::SendStream, quinn::RecvStream)>> {
+        let opening = async {
+            let mut held = Vec::new();
+            for _ in 0..count {
+                let (mut send, receive) = self.connection.open_bi().await?;
+                send.write_all(bytes).await?;
+                held.push((send, receive));
+            }
+            anyhow::Ok(held)
+        };
+        self.runtime.block_on(async { timeout(WITHIN, opening).await? })
+    }
+
     /// Asks as a member does.
     ///
     /// # Errors
