@@ -132,10 +132,8 @@ impl Stranger {
     /// When the handshake fails. A server that does not like a certificate says so after the
     /// caller believes itself connected: see [`Self::dismissed`].
     pub fn call(address: SocketAddr, protocol: &str, papers: Papers) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (endpoint, connection) = runtime.block_on(async {
             let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse()?)?;
             let connecting =

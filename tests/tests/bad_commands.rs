@@ -74,7 +74,10 @@ fn every_listing_is_for_people_and_for_scripts(mesh: &Mesh) -> Result<()> {
         ensure!(yaml.lines().any(|line| line == "schema: 1"), "{listing:?}: {yaml}");
         let table = of("table")?;
         ensure!(!table.trim().is_empty() && !table.contains("schema"), "{listing:?}: {table}");
-        ensure!(![json.to_string(), yaml, table].concat().contains('\u{1b}'), "colours: {listing:?}");
+        ensure!(
+            ![json.to_string(), yaml, table].concat().contains('\u{1b}'),
+            "colours: {listing:?}"
+        );
     }
     Ok(())
 }
@@ -162,7 +165,8 @@ fn tokens_let_in_whom_they_are_for_and_nobody_else(mesh: &Mesh) -> Result<()> {
     // What was refused until now has not used it up; from standard input, as a pipe brings it.
     let arguments = named("h4", "-");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut joining = applicant.command(&arguments).stdin(Stdio::piped()).spawn()?;
+    let mut command = applicant.command(&arguments);
+    let mut joining = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     joining.stdin.take().context("a pipe")?.write_all(format!("{good}\n").as_bytes())?;
     ensure!(joining.wait()?.success(), "a piped token lets the host in");
     let late = Host::new(&folder, "h5")?;

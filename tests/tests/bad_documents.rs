@@ -44,7 +44,9 @@ fn check(name: &str, line: &str) -> String {
 }
 
 fn runbook(on: &str, rung: &str) -> String {
-    format!("[[runbook]]\nname = \"r\"\non = {{ {on} }}\n\n[[runbook.rung]]\nname = \"a\"\n{rung}\n")
+    format!(
+        "[[runbook]]\nname = \"r\"\non = {{ {on} }}\n\n[[runbook.rung]]\nname = \"a\"\n{rung}\n"
+    )
 }
 
 fn texts() -> Vec<Case> {
@@ -52,8 +54,16 @@ fn texts() -> Vec<Case> {
     vec![
         ("broken TOML", "[[check\nname = \"a\"\n".into(), &[":1: not valid TOML"]),
         ("a broken string", "[[check]]\nname = \"web\n".into(), &[":2: not valid TOML"]),
-        ("an unknown kind", "[[chekc]]\nname = \"a\"\n".into(), &[":1:", "chekc", "did you mean \"check\"?"]),
-        ("an unknown key", check("a", "evry = \"1s\""), &[":3:", "evry", "did you mean \"every\"?"]),
+        (
+            "an unknown kind",
+            "[[chekc]]\nname = \"a\"\n".into(),
+            &[":1:", "chekc", "did you mean \"check\"?"],
+        ),
+        (
+            "an unknown key",
+            check("a", "evry = \"1s\""),
+            &[":3:", "evry", "did you mean \"every\"?"],
+        ),
         (
             "an unknown key of a rung",
             runbook(answers, "run = \"true\"\ntiemout = \"1s\""),
@@ -79,8 +89,8 @@ fn texts() -> Vec<Case> {
         ),
         (
             "a call to nobody",
-            runbook(answers, "notify = \"ops\""),
-            &[":7:", "\"ops\"", "write a [[notifier]] of that name"],
+            check("a", "every = \"1s\"") + &runbook("check = \"a\"", "notify = \"ops\""),
+            &[":11:", "\"ops\"", "write a [[notifier]] of that name"],
         ),
         ("no limit at all", "[limits]\nat_once = -1\n".into(), &[":2:", "at_once"]),
         ("a name for a shell", check("a; reboot", "every = \"1s\""), &[":2:", "name"]),

@@ -121,6 +121,10 @@ impl Books {
     }
 }
 
+fn time(text: &str) -> Result<Timestamp> {
+    Timestamp::parse(text).map_err(anyhow::Error::msg)
+}
+
 fn identity(data: &Path) -> Result<Identity> {
     Identity::load(data)?.context("the host is a peer")
 }
@@ -138,7 +142,10 @@ fn the_control_socket_takes_only_what_is_signed(mesh: &Mesh, books: &Books) -> R
     let source = Source { file: "a.toml".to_owned(), text: "[limits]\nat_once = 9\n".to_owned() };
     let old = Bundle { mesh: books.root, revision: revision - 1, sources: vec![source.clone()] };
     let answer = say(&Request::Apply { bundle: old.sign(&books.operator) })?;
-    ensure!(matches!(&answer, Err((5, message)) if message.contains("the documents changed")), "{answer:?}");
+    ensure!(
+        matches!(&answer, Err((5, message)) if message.contains("the documents changed")),
+        "{answer:?}"
+    );
     let early = Bundle { mesh: books.root, revision: revision + 5, sources: vec![source] };
     let answer = say(&Request::Apply { bundle: early.sign(&books.operator) })?;
     ensure!(matches!(&answer, Err((5, _))), "{answer:?}");
@@ -147,7 +154,10 @@ fn the_control_socket_takes_only_what_is_signed(mesh: &Mesh, books: &Books) -> R
     say(&Request::Apply { bundle: first })?.ok().context("they are in force")?;
     for noise in [&b"{}"[..], b"", b"\"reboot\"", b"{\"apply\":{}}", b"[[[[", b"\xff\xfe\x00"] {
         let answer = mesh[1].control(noise)?;
-        ensure!(matches!(&answer, Err((1, message)) if message.contains("another version")), "{answer:?}");
+        ensure!(
+            matches!(&answer, Err((1, message)) if message.contains("another version")),
+            "{answer:?}"
+        );
     }
     let deep = mesh[1].control(&b"[".repeat(1 << 20))?;
     ensure!(deep.is_err() && mesh[1].status().is_some(), "it still serves: {deep:?}");
@@ -196,7 +206,7 @@ impl Thief {
     fn propose(&self, mesh: &mut Mesh, by: PeerId, record: Record) -> Result<ledger::Outcome> {
         let term = mesh[0].json(&["status"])?["term"].as_u64().context("a term")?;
         let told = mesh[0].control(b"\"mesh\"")?.ok().context("the log's time")?;
-        let at = Timestamp::parse(told["now"].as_str().context("a time")?)?;
+        let at = time(told["now"].as_str().context("a time")?)?;
         match self.ask(mesh, &Ask::Propose(Entry { at, by, term, record }))? {
             Reply::Proposed(_, outcome) => Ok(outcome),
             other => bail!("{other:?}"),
@@ -207,7 +217,9 @@ impl Thief {
     fn not_allowed(&self, mesh: &mut Mesh, by: PeerId, record: Record, why: &str) -> Result<()> {
         let what = format!("{record:?}");
         match self.propose(mesh, by, record)? {
-            Err(Refusal::NotAllowed { by, why: said }) if said.contains(why) && by == self.me => Ok(()),
+            Err(Refusal::NotAllowed { by, why: said }) if said.contains(why) && by == self.me => {
+                Ok(())
+            }
             other => bail!("{what}: {other:?}"),
         }
     }
@@ -226,7 +238,7 @@ fn documents_and_orders_need_an_operator(
     let replayed = Record::DocumentsApplied { bundle: first_bundle(mesh, books)? };
     let outcome = thief.propose(mesh, me, replayed)?;
     ensure!(outcome == Err(Refusal::RevisionConflict { base: 0, current: 1 }), "{outcome:?}");
-    let now = Timestamp::parse("2100-01-01T00:00:00Z")?;
+    let now = time("2100-01-01T00:00:00Z")?;
     let action = Action::Freeze { reason: "mischief".to_owned() };
     let order = Order { mesh: books.root, nonce: 1, expires: now, action };
     let own = order.clone().sign(&SigningKey::from_bytes(&[7; 32]));
@@ -246,7 +258,7 @@ fn documents_and_orders_need_an_operator(
 }
 
 fn decisions_are_the_leaders(mesh: &mut Mesh, thief: &Thief, incident: IncidentId) -> Result<()> {
-    let now = Timestamp::parse("2100-01-01T00:00:00Z")?;
+    let now = time("2100-01-01T00:00:00Z")?;
     let check = Name::parse("web-alive")?;
     let because =
         Because::Check { check, verdict: Verdict::Fail, since: now, summary: String::new() };
@@ -275,7 +287,7 @@ fn decisions_are_the_leaders(mesh: &mut Mesh, thief: &Thief, incident: IncidentI
 }
 
 fn others_speak_for_themselves(mesh: &mut Mesh, thief: &Thief, incident: IncidentId) -> Result<()> {
-    let now = Timestamp::parse("2100-01-01T00:00:00Z")?;
+    let now = time("2100-01-01T00:00:00Z")?;
     let report = AttemptReport {
         outcome: Outcome::Succeeded,
         exit_code: Some(0),

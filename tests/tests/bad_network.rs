@@ -41,7 +41,8 @@ fn what_strangers_send_is_dropped_counted_and_logged_and_the_mesh_stays_whole() 
     let target = mesh.leader()?;
     streams_that_break_the_rules_are_refused(&mesh, target, &papers)?;
     malformed_gossip_is_dropped(&mesh, target, &papers)?;
-    announced_and_never_sent(&mesh, target, &papers)?;
+    let third = 3 - target - taken;
+    announced_and_never_sent(&mesh, target, &papers, &stolen(&mesh[third].data)?)?;
     mesh.hosts[taken].start()?;
     whole(&mut mesh, 3)
 }
@@ -216,7 +217,8 @@ fn first_packets(count: usize) -> Result<Vec<Vec<u8>>> {
     let sink = UdpSocket::bind("127.0.0.1:0")?;
     sink.set_read_timeout(Some(SOON))?;
     let address = sink.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse()?)?;
         let config = config(self_made()?, MEMBER)?;
@@ -308,7 +310,12 @@ fn malformed_gossip_is_dropped(mesh: &Mesh, target: usize, papers: &Papers) -> R
 }
 
 /// A member announces much on many streams and sends none of it: no memory is taken for it.
-fn announced_and_never_sent(mesh: &Mesh, target: usize, papers: &Papers) -> Result<()> {
+fn announced_and_never_sent(
+    mesh: &Mesh,
+    target: usize,
+    papers: &Papers,
+    others: &Papers,
+) -> Result<()> {
     let host = &mesh[target];
     let before = memory_kib(host)?;
     let lines = (0..4)
@@ -316,12 +323,9 @@ fn announced_and_never_sent(mesh: &Mesh, target: usize, papers: &Papers) -> Resu
         .collect::<Result<Vec<_>>>()?;
     let length = u32::try_from(StreamKind::Forward.request_max())?;
     let opening = [&[StreamKind::Forward.byte()], length.to_be_bytes().as_slice()].concat();
-    let held = lines
-        .iter()
-        .map(|line| line.hold(60, &opening))
-        .collect::<Result<Vec<_>>>()?;
-    // Others are served meanwhile.
-    let other = Stranger::call(host.address, PROBE, papers.clone())?;
+    let held = lines.iter().map(|line| line.hold(60, &opening)).collect::<Result<Vec<_>>>()?;
+    // Whoever announces waits for itself; others are served meanwhile.
+    let other = Stranger::call(host.address, PROBE, others.clone())?;
     let answer = other.stream(&framed(StreamKind::Probe, b"12345678"))?;
     ensure!(answer.ends_with(b"12345678"), "{answer:?}");
     let grown = memory_kib(host)?.saturating_sub(before);

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use tests::{
-    Mesh, Stranger, stranger::{Ask, MEMBER, Papers, stolen}, until,
+    Mesh, Stranger,
+    stranger::{Ask, MEMBER, Papers, stolen},
+    until,
 };
 
 /// The longest that a worker that was taken over may survive its removal.
@@ -21,8 +23,10 @@ fn a_removed_member_is_cut_off_at_once_and_stays_out() -> Result<()> {
     };
     let lines = open(&papers)?;
     for line in &lines {
-        line.ask(&Ask::Probe(node::identity::Identity::load(&mesh[0].data)?.context("one")?.peer()))
-            .context("until it is removed it is a member")?;
+        line.ask(&Ask::Probe(
+            node::identity::Identity::load(&mesh[0].data)?.context("one")?.peer(),
+        ))
+        .context("until it is removed it is a member")?;
     }
     let began = Instant::now();
     mesh[0].ok(&["peer", "remove", "h3"])?;
