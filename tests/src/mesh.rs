@@ -168,10 +168,9 @@ impl Index<usize> for Mesh {
 impl Drop for Mesh {
     fn drop(&mut self) {
         self.hosts.clear();
-        if std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some() {
-            if let Some(folder) = self.folder.take() {
-                eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
-            }
+        let kept = std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some();
+        if let Some(folder) = self.folder.take_if(|_| kept) {
+            eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
         }
     }
 }

@@ -207,10 +207,9 @@ impl Thief {
         let term = mesh[0].json(&["status"])?["term"].as_u64().context("a term")?;
         let told = mesh[0].control(b"\"mesh\"")?.ok().context("the log's time")?;
         let at = time(told["now"].as_str().context("a time")?)?;
-        match self.ask(mesh, &Ask::Propose(Entry { at, by, term, record }))? {
-            Reply::Proposed(_, outcome) => Ok(outcome),
-            other => bail!("{other:?}"),
-        }
+        let reply = self.ask(mesh, &Ask::Propose(Entry { at, by, term, record }))?;
+        let Reply::Proposed(_, outcome) = reply else { bail!("{reply:?}") };
+        Ok(outcome)
     }
 
     /// Brings a record in its own name that the sender may not write.
