@@ -111,7 +111,7 @@ impl Consensus {
         let lines = Lines {
             me: store.raft_id,
             wire,
-            patience: options.election_min.max(options.heartbeat),
+            patience: options.election_max.max(options.heartbeat),
             pause: options.heartbeat,
             hushed: Arc::default(),
         };

@@ -5,7 +5,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
     fs::{File, OpenOptions},
-    net::{SocketAddr, UdpSocket},
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, UdpSocket},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -80,6 +82,58 @@ impl Host {
         ensure!(!output.status.success(), "hearten {arguments:?} succeeded");
         let code = output.status.code().context("it ended by itself")?;
         Ok((code, String::from_utf8(output.stderr)?))
+    }
+
+    /// Runs a command that has to be refused with this exit code and these words, and gives what
+    /// it said. Nothing but the refusal may be said: no panic, no trace, no page of help.
+    ///
+    /// # Errors
+    /// When anything else happened.
+    pub fn refused(&self, arguments: &[&str], code: i32, words: &[&str]) -> Result<String> {
+        let (found, said) = self.fails(arguments)?;
+        let told = || format!("hearten {arguments:?} on {} ended with {found}: {said}", self.name);
+        ensure!(found == code, "{}, not with {code}", told());
+        for word in words {
+            ensure!(said.contains(word), "{}: where is {word:?}?", told());
+        }
+        ensure!(said.lines().count() <= 2 && !said.contains("panicked"), "too much: {}", told());
+        Ok(said)
+    }
+
+    /// Writes bytes to the daemon's control socket, as no command of ours would, and gives its
+    /// answer: what it answered, or the exit code and the message of its refusal.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn control(&self, request: &[u8]) -> Result<std::result::Result<Value, (i64, String)>> {
+        let mut stream = UnixStream::connect(self.data.join("control.sock"))?;
+        stream.write_all(request)?;
+        stream.shutdown(Shutdown::Write)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let mut answer: Value = serde_json::from_slice(&answer).context("the answer is JSON")?;
+        let error = answer["error"].take();
+        Ok(match error["exit_code"].as_i64() {
+            None => Ok(answer["ok"].take()),
+            Some(code) => Err((code, error["message"].as_str().unwrap_or_default().to_owned())),
+        })
+    }
+
+    /// What the daemon counts under this name.
+    ///
+    /// # Errors
+    /// When it does not count it.
+    pub fn counter(&self, name: &str) -> Result<u64> {
+        let counters = self.json(&["counters"])?;
+        counters["counters"][name].as_u64().with_context(|| format!("{name} is not counted"))
+    }
+
+    /// The revision of the documents that this host knows.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn revision(&self) -> Result<u64> {
+        self.json(&["status"])?["revision"].as_u64().context("a revision")
     }
 
     /// Starts the daemon and waits until it answers.

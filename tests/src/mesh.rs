@@ -169,7 +169,7 @@ impl Drop for Mesh {
     fn drop(&mut self) {
         self.hosts.clear();
         let kept = std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some();
-        if let Some(folder) = self.folder.take().filter(|_| kept) {
+        if let Some(folder) = self.folder.take_if(|_| kept) {
             eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
         }
     }

@@ -77,6 +77,15 @@ impl Gossip {
         }
     }
 
+    /// Counts a message or a report that was none.
+    fn malformed(&self, from: PeerId) {
+        let total = self.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+        // The first, the second, the fourth, …: whoever sends many does not fill the log.
+        if total.is_power_of_two() {
+            tracing::warn!(reason = "gossip_malformed", %from, total, "malformed gossip was dropped");
+        }
+    }
+
     /// Lets everybody know this peer's report.
     pub(crate) async fn publish(&self, report: &SignedReport) {
         let text = BASE64.encode(&report.encode());
@@ -228,9 +237,7 @@ fn news(daemon: &Daemon, chitchat: &Chitchat, heard: &mut Heard) -> Vec<Input> {
             let decoded = BASE64.decode(report.as_bytes()).ok();
             match decoded.and_then(|bytes| SignedReport::decode(&bytes).ok()) {
                 Some(signed) if signed.report.peer == peer => inputs.push(Input::Heard(signed)),
-                Some(_) | None => {
-                    daemon.gossip.malformed.fetch_add(1, Ordering::Relaxed);
-                }
+                Some(_) | None => daemon.gossip.malformed(peer),
             }
         }
     }
@@ -328,10 +335,7 @@ impl Socket for Port {
             let mut slice = bytes.as_slice();
             match ChitchatMessage::deserialize(&mut slice) {
                 Ok(message) if slice.is_empty() => return Ok((address, message)),
-                Ok(_) | Err(_) => {
-                    daemon.gossip.malformed.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(%from, "a gossip message was malformed");
-                }
+                Ok(_) | Err(_) => daemon.gossip.malformed(from),
             }
         }
     }
