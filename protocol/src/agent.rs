@@ -24,7 +24,7 @@ pub use output::{Forwarding, Message, Output, Proposal, WorkOrder};
 use crate::{
     document::{Check, Document, Verdict, parse::parse},
     ledger::{self, Ledger, incident::State, roster::Standing as Running},
-    name::{IncidentId, Name, PeerId, RaftId},
+    name::{IncidentId, Labels, Name, PeerId, RaftId},
     record::{
         AttemptReport, Because, Entry, EvidenceSummary, PeerCard, Position, Record, Seen, Trust,
     },
@@ -176,6 +176,13 @@ pub enum Input {
     MembersChanged(Result<(), String>),
     /// The facts of this host.
     Facts(BTreeMap<String, String>),
+    /// The operator changed the local configuration.
+    Configured {
+        /// The peer's labels from now on.
+        labels: Labels,
+        /// What this host forbids from now on.
+        policy: LocalPolicy,
+    },
     /// The daemon is about to stop on purpose; with `true` the peer leaves for good.
     Stopping {
         /// Whether it leaves the mesh.
@@ -280,19 +287,16 @@ impl Agent {
 
     /// How long the driver may sleep when nothing happens.
     pub fn sleep(&self, now: Now) -> Duration {
-        let next = [
-            self.checks.next_due(),
-            self.leader.next_due(),
-            self.forwarded.values().min().copied(),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
+        let check = self.checks.next_due().filter(|_| self.stopping.is_none());
+        let forwarded = self.forwarded.values().min().copied();
+        let next = [check, self.leader.next_due(), forwarded].into_iter().flatten().min();
         next.map_or(TICK, |due| due.saturating_sub(now.mono).min(TICK))
     }
 
     /// Takes one input and says what to do.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
+        // Also what was on disk when the daemon started: its host's clock may have begun anew.
+        self.clock.observe(now, self.ledger.last_at());
         let mut out = Vec::new();
         match input {
             Input::Tick => {}
@@ -346,9 +350,17 @@ impl Agent {
                     self.tell(&mut out);
                 }
             }
+            Input::Configured { labels, policy } => {
+                self.card.labels = labels;
+                self.policy = policy;
+                self.checks_of = None;
+            }
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }
         self.duties(now, &mut out);
+        // What is due and was not sent again just now is not wanted any more: kept, it would have
+        // the driver look for it without a pause.
+        self.forwarded.retain(|_, due| *due > now.mono);
         out
     }
 
@@ -356,11 +368,14 @@ impl Agent {
     fn duties(&mut self, now: Now, out: &mut Vec<Output>) {
         self.announce(now, out);
         if self.stopping.is_some() {
+            // Nothing is begun any more; what has ended is still told.
             self.send_reports(now, out);
+            self.leader.rest();
             return;
         }
         self.run_checks(now, out);
         self.verify_repairs(now);
+        self.outlive_incidents(out);
         self.work(now, out);
         if self.standing.leads {
             self.lead(now, out);
@@ -522,6 +537,22 @@ impl Agent {
             };
             let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
             self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
+        }
+    }
+
+    /// What passes now is later than what opened an incident about it, though this host's clock may
+    /// have gone back since, and its daemon forgotten what it had said: without this the incident
+    /// would stay open until the clock has caught up.
+    fn outlive_incidents(&mut self, out: &mut Vec<Output>) {
+        let me = self.card.id;
+        let mut redated = false;
+        for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
+            if let Because::Check { check, verdict, since, .. } = &incident.because {
+                redated |= self.checks.outlive(check, *verdict, *since);
+            }
+        }
+        if redated {
+            self.tell(out);
         }
     }
 

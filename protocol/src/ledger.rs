@@ -27,7 +27,7 @@ use documents::Library;
 use incident::{Incident, Notice, Subject};
 use roster::Roster;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What an applied record brought about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,12 @@ pub struct Ledger {
     /// Until when nothing acts on a target, because its last rung settles.
     settling: BTreeMap<PeerId, Timestamp>,
     frozen: Option<Freeze>,
+    /// The latest attempts whose whole output is kept.
+    outputs: VecDeque<(IncidentId, u32)>,
     spent_orders: BTreeMap<u64, Timestamp>,
+    /// The incidents whose targets are under repair, those among them that were closed while an
+    /// attempt was under way.
+    repairing: BTreeSet<IncidentId>,
 }
 
 impl Ledger {
@@ -175,13 +180,19 @@ impl Ledger {
         let context = Context { position, at, by: entry.by };
         let outcome = self.apply_record(&context, entry);
         if let Some(id) = incident_in(&entry.record) {
-            self.index_notices(id);
+            self.index_incident(id);
         }
         outcome
     }
 
-    fn index_notices(&mut self, id: IncidentId) {
+    /// Keeps what is looked up at every tick, and for every incident, apart from the history.
+    fn index_incident(&mut self, id: IncidentId) {
         let Some(incident) = self.incidents.get(&id) else { return };
+        if incident.is_under_repair() || incident.in_flight().is_some() {
+            self.repairing.insert(id);
+        } else {
+            self.repairing.remove(&id);
+        }
         for notice in &incident.notices {
             if notice.done.is_none() {
                 self.notices_due.insert((id, notice.number));

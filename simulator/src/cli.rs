@@ -65,9 +65,9 @@ struct ReplayArguments {
 struct Seeds(u64, u64);
 
 fn parse_seeds(text: &str) -> Result<Seeds, String> {
-    let seeds = text.split_once("..").and_then(|(from, to)| {
-        Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
-    });
+    let seeds = text
+        .split_once("..")
+        .and_then(|(from, to)| Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?)));
     match seeds {
         Some((from, to)) if from < to => Ok(Seeds(from, to)),
         Some(_) => Err("the first seed must be less than the end".to_owned()),

@@ -1,9 +1,6 @@
 //! What a story says must have become of it, held against the ledger in the end.
 
-use crate::{
-    scenario::Expectation,
-    world::World,
-};
+use crate::{scenario::Expectation, world::World};
 use protocol::{
     ledger::incident::{Fact, Incident, State, Subject},
     time::Timestamp,
@@ -16,9 +13,8 @@ use std::time::Duration;
 /// What is otherwise than the story says, with the line that says it.
 pub(crate) fn check(world: &World<'_>) -> Result<(), String> {
     for expectation in &world.story.expectations {
-        hold_against(world, expectation).map_err(|what| {
-            format!("{}:{}: {what}", world.story.path, expectation.line)
-        })?;
+        hold_against(world, expectation)
+            .map_err(|what| format!("{}:{}: {what}", world.story.path, expectation.line))?;
     }
     Ok(())
 }

@@ -105,8 +105,7 @@ fn executions<'w>(
                 let (incident, attempt) = (order.incident, order.attempt);
                 format!("attempt {attempt} of {incident} is executed and not in the log")
             };
-            let incident =
-                world.raft.truth.incidents().get(&order.incident).ok_or_else(missing)?;
+            let incident = world.raft.truth.incidents().get(&order.incident).ok_or_else(missing)?;
             let attempt = incident.attempts.iter().find(|a| a.number == order.attempt);
             Ok((incident, attempt.ok_or_else(missing)?))
         })

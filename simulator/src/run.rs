@@ -1,10 +1,6 @@
 //! One story with one seed: what became of it.
 
-use crate::{
-    expectation,
-    scenario::Scenario,
-    world::World,
-};
+use crate::{expectation, scenario::Scenario, world::World};
 use std::time::Duration;
 
 /// What became of a story with one seed.

@@ -273,10 +273,7 @@ impl<'s> World<'s> {
     }
 
     /// Shows the world to every invariant.
-    fn look(
-        &mut self,
-        mut check: impl FnMut(&mut dyn Invariant, &Self) -> Result<(), String>,
-    ) {
+    fn look(&mut self, mut check: impl FnMut(&mut dyn Invariant, &Self) -> Result<(), String>) {
         let mut invariants = std::mem::take(&mut self.invariants);
         for invariant in &mut invariants {
             if let Err(what) = check(invariant.as_mut(), self)

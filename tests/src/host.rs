@@ -89,7 +89,6 @@ impl Host {
     pub fn start(&mut self) -> Result<()> {
         let log = self.log_file()?;
         let mut command = self.command(&["run"]);
-        command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()));
         command.stdout(log.try_clone()?).stderr(log);
         self.daemon = Some(command.spawn().context("starting a daemon")?);
         until(&format!("the daemon of {} answers", self.name), || {

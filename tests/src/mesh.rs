@@ -53,7 +53,8 @@ impl Mesh {
     pub fn add(&mut self, labels: &str) -> Result<usize> {
         let mut host = Host::new(&self.folder(), &format!("h{}", self.hosts.len() + 1))?;
         let address = host.address.to_string();
-        let mut arguments = vec!["--name", &host.name, "--listen", &address, "--advertise", &address];
+        let mut arguments =
+            vec!["--name", &host.name, "--listen", &address, "--advertise", &address];
         arguments.extend(["--http", "off"]);
         for label in labels.split(',').filter(|label| !label.is_empty()) {
             arguments.extend(["--label", label]);
@@ -167,10 +168,9 @@ impl Index<usize> for Mesh {
 impl Drop for Mesh {
     fn drop(&mut self) {
         self.hosts.clear();
-        if std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some() {
-            if let Some(folder) = self.folder.take() {
-                eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
-            }
+        let kept = std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some();
+        if let Some(folder) = self.folder.take().filter(|_| kept) {
+            eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
         }
     }
 }

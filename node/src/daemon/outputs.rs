@@ -1,18 +1,24 @@
 //! Carrying out what the agent wants: each output in a task of its own, its result an input.
 
-use super::{Daemon, forward::{self, Ask, Reply}};
-use crate::exec::{check::run_check, environment::Environment, evidence, process, started::Recorded, webhook};
+use super::{
+    Daemon,
+    forward::{self, Ask, Reply},
+};
+use crate::exec::{
+    check::run_check, environment::Environment, evidence, process, started::Recorded, webhook,
+};
 use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, WorkOrder, voters::MemberChange},
     codec,
     document::Channel,
     ledger::incident::News,
-    name::{IncidentId, PeerId},
+    name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, EvidenceSummary, Outcome, Seen},
     report::{Report, SignedReport},
 };
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -56,9 +62,7 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             publish(daemon, report).await;
             None
         }
-        Output::Probe { peer } => {
-            Some(Input::Probed { peer, seen: probe(daemon, peer).await })
-        }
+        Output::Probe { peer } => Some(Input::Probed { peer, seen: probe(daemon, peer).await }),
         Output::AskWitness { witness, peer } => {
             let seen = ask_witness(daemon, witness, peer).await;
             Some(Input::Testified { witness, peer, seen })
@@ -83,14 +87,14 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         }
         Output::Execute(order) => Some(execute(daemon, order).await),
         Output::TakeEvidence { incident, steps, variables } => {
-            let taking =
-                evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
+            let taking = evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
             let dir = daemon.data.join("evidence");
             let environment = Environment::from(variables);
             let taken = tokio::select! {
                 taken = evidence::take(&steps, &environment, &dir, taking) => taken,
                 () = daemon.break_off.cancelled() => return None,
             };
+            tokio::task::spawn_blocking(move || prune_evidence(&dir));
             let evidence = taken.unwrap_or_else(|error| {
                 tracing::error!(%incident, %error, "evidence could not be kept");
                 lost_evidence(daemon.me, steps.len())
@@ -107,12 +111,22 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         }
         Output::ChangeMembers(change) => {
             tracing::info!(?change, "changing the members of the Raft group");
-            let result = daemon.consensus.change(members(change)).await;
+            let learns = daemon.standing().learners;
+            let result = daemon.consensus.change(members(change, &learns)).await;
             if let Err(error) = &result {
                 tracing::info!(%error, "the members were not changed; it is tried again");
             }
             Some(Input::MembersChanged(result.map_err(|error| error.to_string())))
         }
+    }
+}
+
+/// The most evidence that a host keeps, in bytes; the oldest goes first.
+const EVIDENCE_BYTES_MAX: u64 = 256 << 20;
+
+fn prune_evidence(dir: &std::path::Path) {
+    if let Err(error) = evidence::prune(dir, EVIDENCE_BYTES_MAX) {
+        tracing::warn!(%error, "old evidence could not be removed");
     }
 }
 
@@ -122,11 +136,14 @@ fn lost_evidence(taken_by: PeerId, steps: usize) -> EvidenceSummary {
     EvidenceSummary { hash: [0; 32], bytes: 0, taken_by, steps_failed }
 }
 
-const fn members(change: MemberChange) -> consensus::MemberChange {
+fn members(change: MemberChange, learners: &BTreeMap<PeerId, RaftId>) -> consensus::MemberChange {
     use consensus::MemberChange as Wanted;
     match change {
         MemberChange::AddLearner(peer, raft_id) => Wanted::AddLearner { peer, raft_id },
         MemberChange::Promote(peer, raft_id) => Wanted::Promote { peer, raft_id },
+        MemberChange::Remove(peer, raft_id) if learners.get(&peer) == Some(&raft_id) => {
+            Wanted::RemoveLearner { peer, raft_id }
+        }
         MemberChange::Remove(peer, raft_id) => Wanted::Demote { peer, raft_id },
     }
 }
@@ -252,6 +269,8 @@ pub(super) async fn propose_for(
     if let Err(refusal) = protocol::ledger::may_forward(from, &entry) {
         return Ok(Reply::Proposed(None, Err(refusal)));
     }
+    // The leader stamps: no other host's clock reaches the log.
+    let entry = Entry { at: daemon.log_now(), ..entry };
     match daemon.consensus.propose(entry).await {
         Ok((position, outcome)) => Ok(Reply::Proposed(Some(position), outcome)),
         Err(consensus::ProposeError::NotLeader { leader }) => Ok(Reply::NotLeader(leader)),

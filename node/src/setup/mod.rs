@@ -21,6 +21,8 @@ pub mod joining;
 pub mod operator;
 pub mod trust;
 
+mod failure;
+
 use std::path::PathBuf;
 
 /// Why a host could not be set up.

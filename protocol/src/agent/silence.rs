@@ -97,7 +97,8 @@ impl Agent {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Vec<(PeerId, Finding)> {
-        let running: Vec<PeerId> = self.ledger.roster().running().map(|(peer, _)| peer).collect();
+        let running: BTreeSet<PeerId> =
+            self.ledger.roster().running().map(|(peer, _)| peer).collect();
         let silences = &mut self.leader.silence;
         silences.looks.retain(|peer, _| running.contains(peer));
         silences.again_at.retain(|_, at| *at > now.mono);

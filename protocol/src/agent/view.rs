@@ -7,7 +7,7 @@ use crate::{
     report::{CheckState, Report, SignedReport},
     time::Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of one peer.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,8 @@ struct Seen {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     peers: BTreeMap<PeerId, Seen>,
+    /// The checks that fail or warn, so that those that pass cost nothing at every look.
+    ailing: BTreeMap<PeerId, BTreeSet<Name>>,
     /// Reports that were dropped: of no member, or not signed by the peer they speak of.
     pub dropped: u64,
 }
@@ -35,7 +37,7 @@ impl View {
         }
         let member = ledger.roster().member(peer);
         if member.is_some_and(|member| signed.is_by(&member.card.public_key)) {
-            self.peers.entry(peer).or_default().report = Some(signed.report);
+            self.keep(signed.report);
         } else {
             self.dropped += 1;
         }
@@ -43,8 +45,27 @@ impl View {
 
     /// Takes this peer's own report.
     pub fn hear_own(&mut self, report: Report) {
+        self.keep(report);
+    }
+
+    fn keep(&mut self, report: Report) {
+        let ails = |(_, state): &(&Name, &CheckState)| {
+            matches!(state.verdict, Verdict::Fail | Verdict::Warn)
+        };
+        let ailing: BTreeSet<Name> =
+            report.checks.iter().filter(ails).map(|(check, _)| check.clone()).collect();
+        if ailing.is_empty() {
+            self.ailing.remove(&report.peer);
+        } else {
+            self.ailing.insert(report.peer, ailing);
+        }
         let seen = self.peers.entry(report.peer).or_default();
         seen.report = Some(report);
+    }
+
+    /// The peers of which a check fails or warns, with their reports and those checks.
+    pub fn ailing(&self) -> impl Iterator<Item = (PeerId, &Report, &BTreeSet<Name>)> {
+        self.ailing.iter().filter_map(|(peer, checks)| Some((*peer, self.report(*peer)?, checks)))
     }
 
     /// What gossip's failure detector says now.

@@ -84,6 +84,9 @@ impl Agent {
             if self.worker.started.contains(&key) {
                 let text = "the daemon stopped while it ran: nobody saw how it ended";
                 self.conclude(now, key, Outcome::Unknown, text.to_owned());
+            } else if !self.log_knows_this_start() {
+                // This replica may be reading what happened long ago.
+                continue;
             } else if let Some(refusal) = self.objection(incident, now) {
                 self.conclude(now, key, Outcome::Refused, refusal.to_string());
             } else {
@@ -93,6 +96,13 @@ impl Agent {
         }
         self.take_evidence(out);
         self.send_reports(now, out);
+    }
+
+    /// Whether the replica has come to this start of the daemon: what was given out before is not
+    /// begun now.
+    fn log_knows_this_start(&self) -> bool {
+        let own = self.ledger.roster().member(self.card.id);
+        own.is_some_and(|own| own.card.generation == self.card.generation)
     }
 
     pub(super) fn start_recorded(
@@ -226,7 +236,8 @@ pub(super) fn objection(agent: &Agent, id: IncidentId, now: Now) -> Option<Refus
     let Some(incident) = agent.ledger.incidents().get(&id) else {
         return Some(Refusal::UnknownIncident { incident: id });
     };
-    let Some(attempt) = incident.in_flight() else {
+    // An operator may have closed it meanwhile, whatever was given out.
+    let Some(attempt) = incident.in_flight().filter(|_| !incident.state.is_over()) else {
         return Some(Refusal::IncidentOver { incident: id });
     };
     rules(agent, incident, attempt, now).err()
@@ -243,6 +254,11 @@ fn rules(agent: &Agent, incident: &Incident, attempt: &Attempt, now: Now) -> Res
     if let Some(freeze) = agent.ledger.frozen() {
         let (since, reason) = (freeze.since, freeze.reason.clone());
         return Err(Refusal::Frozen { since, reason });
+    }
+    // How long ago that was, a host that has just started cannot know: its clock may be wrong.
+    let own = agent.ledger.roster().member(agent.card.id);
+    if own.is_none_or(|own| attempt.assigned_at <= own.since) {
+        return Err(misassigned("it was given out before this daemon was started"));
     }
     let plan = incident.plan.as_ref().ok_or(Refusal::NoRunbook)?;
     let local = |why: &str| Err(Refusal::LocalPolicy { why: why.to_owned() });

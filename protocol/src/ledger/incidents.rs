@@ -20,6 +20,15 @@ use std::{collections::BTreeSet, time::Duration};
 /// The most output of one attempt that is kept, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
+/// How many attempts, the latest ones, keep their whole output: 64 MiB at the very most.
+pub const OUTPUTS_KEPT_MAX: usize = 1_000;
+
+/// What is left of an older attempt's output, in bytes: its first lines.
+pub const OUTPUT_CUT_BYTES: usize = 1_000;
+
+/// How many incidents are kept; of more, the oldest ones that are over are forgotten.
+pub const INCIDENTS_KEPT_MAX: usize = 100_000;
+
 /// What an execution may take beyond its time limit: TERM, two seconds later KILL, then the look
 /// at what is left of the process tree.
 pub const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
@@ -157,6 +166,7 @@ impl Ledger {
         incident.note(context.at, context.by, Fact::Opened);
         self.incidents.insert(id, incident);
         self.open.insert(id);
+        self.forget_old_incidents();
         self.latest.insert((peer, Subject::of(because)), id);
         Ok(Effect::Opened(id))
     }
@@ -305,16 +315,50 @@ impl Ledger {
         let rung = attempt.rung;
         incident.note(context.at, context.by, Fact::Reported(number));
         // A late word about an attempt that was given up is kept; it changes what happens next
-        // only while a person is still being asked about that very attempt.
-        let asked = matches!(
-            incident.held,
-            Some(Refusal::UnknownOutcome { attempt, .. }) if attempt == number
-        );
+        // only while a person is still being asked about that very attempt, and answers it.
+        let asked = report.outcome != record::Outcome::Unknown
+            && matches!(
+                incident.held,
+                Some(Refusal::UnknownOutcome { attempt, .. }) if attempt == number
+            );
         if !over && (!given_up || asked) {
             after_attempt(incident, rung, report.outcome);
         }
-        self.remember_acting(id, context.at);
+        if report.outcome != record::Outcome::Refused {
+            self.remember_acting(id, context.at);
+        }
+        self.keep_output(id, number);
         Ok(Effect::Done)
+    }
+
+    /// Keeps the whole output of this attempt and cuts that of one long ago, so that the ledger
+    /// stays of a size that every host can hold and every snapshot can carry.
+    fn keep_output(&mut self, id: IncidentId, number: u32) {
+        self.outputs.push_back((id, number));
+        while self.outputs.len() > OUTPUTS_KEPT_MAX {
+            let Some((old, number)) = self.outputs.pop_front() else { return };
+            let attempts = self.incidents.get_mut(&old).map(|incident| &mut incident.attempts);
+            let attempt = attempts.and_then(|all| all.iter_mut().find(|a| a.number == number));
+            if let Some(report) = attempt.and_then(|attempt| attempt.report.as_mut()) {
+                cut(&mut report.output);
+            }
+        }
+    }
+
+    /// Forgets the oldest incidents that are over, when there are too many.
+    fn forget_old_incidents(&mut self) {
+        while self.incidents.len() > INCIDENTS_KEPT_MAX {
+            let over = self.incidents.values().find(|incident| {
+                incident.state.is_over() && incident.notices_due().next().is_none()
+            });
+            let Some(id) = over.map(|incident| incident.id) else { return };
+            if let Some(gone) = self.incidents.remove(&id) {
+                let about = (gone.peer, Subject::of(&gone.because));
+                if self.latest.get(&about) == Some(&id) {
+                    self.latest.remove(&about);
+                }
+            }
+        }
     }
 
     pub(super) fn lose(
@@ -351,7 +395,9 @@ impl Ledger {
             self.acted.insert((plan.name.clone(), incident.peer), at);
         }
         if let Some(until) = incident.settles_until() {
-            self.settling.insert(incident.peer, until);
+            // A rung that settles quickly does not cut another one short.
+            let known = self.settling.entry(incident.peer).or_insert(until);
+            *known = until.max(*known);
         }
     }
 
@@ -433,6 +479,9 @@ impl Ledger {
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
         end(incident, context.at, State::Closed);
         self.open.remove(&id);
+        // What is being executed goes on: until it has ended, or can no longer act, it counts.
+        let incidents = &self.incidents;
+        self.repairing.retain(|id| incidents.get(id).is_some_and(|i| counts_at(i, context.at)));
         Ok(Effect::Done)
     }
 
@@ -455,6 +504,14 @@ impl Ledger {
         Ok(Effect::Done)
     }
 
+    /// The incidents whose targets are under repair; a closed one while its attempt may still act.
+    pub(super) fn under_repair(&self, at: Timestamp) -> impl Iterator<Item = &Incident> {
+        self.repairing
+            .iter()
+            .filter_map(|id| self.incidents.get(id))
+            .filter(move |incident| counts_at(incident, at))
+    }
+
     fn notifier_names(&self) -> Vec<Name> {
         self.library.notifiers().map(|notifier| notifier.name.clone()).collect()
     }
@@ -466,6 +523,27 @@ impl Ledger {
             return Err(Refusal::IncidentOver { incident: id });
         }
         Ok(incident)
+    }
+}
+
+/// Whether this incident's target is under repair.
+fn counts_at(incident: &Incident, at: Timestamp) -> bool {
+    if incident.state.is_over() {
+        incident.in_flight().is_some_and(|attempt| attempt.until > at)
+    } else {
+        incident.is_under_repair()
+    }
+}
+
+/// Cuts an output to its first lines.
+fn cut(output: &mut String) {
+    if output.len() > OUTPUT_CUT_BYTES {
+        let mut end = OUTPUT_CUT_BYTES;
+        while !output.is_char_boundary(end) {
+            end -= 1;
+        }
+        output.truncate(end);
+        output.push_str("\n[the rest is no longer kept]");
     }
 }
 

@@ -112,6 +112,16 @@ impl Roster {
 
     pub(super) fn start(&mut self, context: &Context, card: &PeerCard) -> Outcome {
         self.name_is_free(&card.name, card.id)?;
+        let others = self.members().filter(|(other, _)| *other != card.id);
+        if others
+            .into_iter()
+            .any(|(_, other)| other.card.raft_id == card.raft_id && card.raft_id.0 != 0)
+        {
+            return Err(Refusal::NotAllowed {
+                by: context.by,
+                why: format!("store {} is another peer's", card.raft_id),
+            });
+        }
         let member = self.own_entry(context, card.id)?;
         if card.public_key != member.card.public_key {
             return Err(Refusal::NotAllowed { by: context.by, why: "a peer keeps its key".into() });

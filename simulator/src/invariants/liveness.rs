@@ -32,10 +32,8 @@ impl Invariant for Liveness {
         }
         for (peer, host) in &world.hosts {
             let Some(process) = &host.process else { continue };
-            let behind = world
-                .raft
-                .committed()
-                .saturating_sub(process.agent.ledger().position().index);
+            let behind =
+                world.raft.committed().saturating_sub(process.agent.ledger().position().index);
             if behind > BEHIND_MAX {
                 return Err(format!("{} is {behind} entries behind", world.name(*peer)));
             }

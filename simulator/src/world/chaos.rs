@@ -61,9 +61,7 @@ impl World<'_> {
                 let Some(from) = self.random.pick(&all) else { return };
                 (Deed::Cut(Who::Peer(from), Who::Peer(to)), Some(Deed::Heal))
             }
-            Fault::Loss => {
-                (Deed::Weather(BAD_WEATHER), Some(Deed::Weather(self.story.weather)))
-            }
+            Fault::Loss => (Deed::Weather(BAD_WEATHER), Some(Deed::Weather(self.story.weather))),
             Fault::Clock => {
                 let hour = Duration::from_secs(3_600);
                 let by = self.random.between(Duration::from_secs(1), hour);
@@ -80,8 +78,7 @@ impl World<'_> {
     }
 
     fn ambush_worker(&mut self, chaos: &Chaos, lasts: Duration) {
-        let moments =
-            [Moment::Recording, Moment::Recorded, Moment::Executing, Moment::Finished];
+        let moments = [Moment::Recording, Moment::Recorded, Moment::Executing, Moment::Finished];
         let Some(moment) = self.random.pick(&moments) else { return };
         let after = self.random.millis(0, 20);
         let deed = Deed::Kill(Who::Worker);

@@ -1,7 +1,10 @@
 //! How committed entries come to the replicas: one after the other, late, from any voter that has
 //! them; as a whole ledger when a replica is far behind.
 
-use super::{World, queue::{Daemon, Event}};
+use super::{
+    World,
+    queue::{Daemon, Event},
+};
 use protocol::{agent::Input, ledger::Ledger, name::PeerId};
 use std::time::Duration;
 

@@ -76,8 +76,7 @@ pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
 pub(crate) fn first_entries(story: &Scenario, hosts: &[Host]) -> Vec<Entry> {
     let founder = &hosts[0].card;
     let mesh = Name::parse("model").unwrap_or_else(|_| unreachable!("it is a name"));
-    let founding =
-        Founding { mesh, root_fingerprint: MESH, trust: trust(), peer: founder.clone() };
+    let founding = Founding { mesh, root_fingerprint: MESH, trust: trust(), peer: founder.clone() };
     let token = TokenId(1);
     let grant = TokenGrant {
         id: token,

@@ -127,7 +127,11 @@ impl Raft {
         self.log.get(usize::try_from(index.checked_sub(1)?).ok()?)
     }
 
-    pub(super) fn append(&mut self, term: u64, entry: Option<Entry>) -> (Position, ledger::Outcome) {
+    pub(super) fn append(
+        &mut self,
+        term: u64,
+        entry: Option<Entry>,
+    ) -> (Position, ledger::Outcome) {
         let position = Position { index: self.committed() + 1, term };
         if let Some(Entry { by, record: Record::Opened { peer, .. }, .. }) = &entry {
             let roster = self.truth.roster();
@@ -228,7 +232,8 @@ impl World<'_> {
             }
         };
         let (position, outcome) = self.raft.append(term, entry);
-        let said = match (&self.raft.log.last().and_then(|logged| logged.entry.as_ref()), &outcome) {
+        let said = match (&self.raft.log.last().and_then(|logged| logged.entry.as_ref()), &outcome)
+        {
             (Some(entry), Ok(_)) => super::describe::entry(entry),
             (Some(entry), Err(refusal)) => {
                 format!("{} is refused: {refusal}", super::describe::entry(entry))
@@ -305,9 +310,7 @@ impl World<'_> {
     ) {
         let (daemon, input) = match client.clone() {
             Client::Decision(daemon, proposal) => (daemon, Input::Proposed { proposal, result }),
-            Client::Members(daemon) => {
-                (daemon, Input::MembersChanged(result.map(|_committed| ())))
-            }
+            Client::Members(daemon) => (daemon, Input::MembersChanged(result.map(|_committed| ()))),
             Client::Fact(daemon, forwarding) => {
                 let result = result.map(|(_position, outcome)| outcome);
                 (daemon, Input::Forwarded { forwarding, result })

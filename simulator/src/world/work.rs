@@ -56,7 +56,7 @@ impl World<'_> {
         let told = |key: &str| order.variables.get(key).map_or("", String::as_str);
         let named = |name: &str| {
             let known = |peer: &PeerId| self.hosts[peer].card.name.as_str() == name;
-            self.order.iter().position(|peer| known(peer))
+            self.order.iter().position(known)
         };
         let place = named(told("HEARTEN_PEER")).unwrap_or(0);
         let effect = self.story.rungs.iter().find(|effect| {

@@ -10,7 +10,7 @@ mod mesh;
 mod peer;
 mod status;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 
 pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,

@@ -8,12 +8,12 @@ use protocol::{
         Silence, Verdict,
         bundle::{Bundle, Source},
     },
-    ledger::Ledger,
+    ledger::{Ledger, Outcome},
     name::{IncidentId, Labels, Name, PeerId, RaftId},
     order::{Action, Order},
     record::{
-        AttemptReport, Because, Entry, EvidenceSummary, Founding, Outcome, PeerCard, Position,
-        Record, Seen, Testimony, TokenGrant, TokenId, Trust,
+        self, AttemptReport, Because, Entry, EvidenceSummary, Founding, PeerCard, Position, Record,
+        Seen, Testimony, TokenGrant, TokenId, Trust,
     },
     refusal::Refusal,
     report::{CheckState, Report, SignedReport},
@@ -125,8 +125,7 @@ impl Sample {
         });
         let mut sample = Self { agent, index: 0, second: 0, operator };
         let mesh = name("prod");
-        let founding =
-            Founding { mesh, root_fingerprint: MESH, trust, peer: first.clone() };
+        let founding = Founding { mesh, root_fingerprint: MESH, trust, peer: first.clone() };
         sample.commit(1, Record::Founded(founding));
         sample.commit(1, Record::PeerStarted { peer: first });
         sample.order(Action::CreateToken(TokenGrant {
@@ -167,11 +166,8 @@ impl Sample {
     /// web-2 is dark, as db-1 and web-1 have seen.
     pub(crate) fn with_silence() -> Self {
         let mut sample = Self::quiet();
-        let seen = |witness: u8| Testimony {
-            witness: peer(witness),
-            seen: Seen::NoAnswer,
-            at: at(21),
-        };
+        let seen =
+            |witness: u8| Testimony { witness: peer(witness), seen: Seen::NoAnswer, at: at(21) };
         let because = Because::Silent {
             kind: Silence::Dark,
             since: at(20),
@@ -192,12 +188,8 @@ impl Sample {
     }
 
     pub(crate) fn take_evidence(&mut self) {
-        let evidence = EvidenceSummary {
-            hash: [4; 32],
-            bytes: 1_234,
-            taken_by: peer(2),
-            steps_failed: 0,
-        };
+        let evidence =
+            EvidenceSummary { hash: [4; 32], bytes: 1_234, taken_by: peer(2), steps_failed: 0 };
         let incident = self.incident();
         self.commit(2, Record::EvidenceTaken { incident, evidence });
     }
@@ -215,7 +207,7 @@ impl Sample {
         self.commit(1, record);
     }
 
-    pub(crate) fn finish(&mut self, outcome: Outcome, exit_code: i32, output: &str) {
+    pub(crate) fn finish(&mut self, outcome: record::Outcome, exit_code: i32, output: &str) {
         let report = AttemptReport {
             outcome,
             exit_code: Some(exit_code),
@@ -265,12 +257,8 @@ impl Sample {
     }
 
     pub(crate) fn report(&mut self, place: u8, verdict: Verdict, since: u64) {
-        let state = CheckState {
-            verdict,
-            since: at(since),
-            summary: "no file".to_owned(),
-            verified: None,
-        };
+        let state =
+            CheckState { verdict, since: at(since), summary: "no file".to_owned(), verified: None };
         let report = Report {
             peer: peer(place),
             generation: 1,
@@ -289,13 +277,19 @@ impl Sample {
     }
 
     fn commit(&mut self, by: u8, record: Record) {
+        let outcome = self.try_commit(by, record);
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+
+    /// Commits a record and gives what the ledger made of it.
+    pub(crate) fn try_commit(&mut self, by: u8, record: Record) -> Outcome {
         self.index += 1;
         let entry = Entry { at: self.now().wall, by: peer(by), term: 1, record };
         let mut rehearsal = self.agent.ledger().clone();
         let position = Position { index: self.index, term: 1 };
         let outcome = rehearsal.apply(position, &entry);
-        assert!(outcome.is_ok(), "{outcome:?}");
         self.input(Input::Committed { position, entry: Some(entry) });
+        outcome
     }
 
     fn input(&mut self, input: Input) {

@@ -4,7 +4,10 @@ use super::*;
 use std::{fs, path::Path};
 
 fn environment() -> Environment {
-    Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]))
+    Environment::from(std::collections::BTreeMap::from([(
+        "HEARTEN_PEER".to_owned(),
+        "web-1".to_owned(),
+    )]))
 }
 
 async fn run_script(script: &str, limits: RunLimits) -> Ran {

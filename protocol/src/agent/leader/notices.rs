@@ -11,7 +11,10 @@ use crate::{
     record::{Because, Record},
     time::Now,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How long the first retry waits; the wait doubles up to [`AGAIN_MAX`].
 const AGAIN: Duration = Duration::from_secs(2);
@@ -41,7 +44,9 @@ impl Sendings {
     }
 
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.0.values().map(|sending| sending.again_at).min()
+        // One that has its answer waits for the log, which is an input.
+        let waiting = self.0.values().filter(|sending| sending.result.is_none());
+        waiting.map(|sending| sending.again_at).min()
     }
 
     /// Takes what the channel said.
@@ -71,10 +76,9 @@ impl Agent {
             .notices_due()
             .map(|(incident, notice)| (incident, notice.clone()))
             .collect();
-        let wanted = |key: &(IncidentId, u32)| {
-            due.iter().any(|(incident, notice)| *key == (*incident, notice.number))
-        };
-        self.leader.notices.0.retain(|key, _| wanted(key));
+        let wanted: BTreeSet<(IncidentId, u32)> =
+            due.iter().map(|(incident, notice)| (*incident, notice.number)).collect();
+        self.leader.notices.0.retain(|key, _| wanted.contains(key));
         for (id, notice) in &due {
             self.send_notice(now, *id, notice, out);
         }
@@ -118,12 +122,7 @@ impl Agent {
             News::Called => format!(
                 "{}: {what}. {} of {} rungs were climbed; a person has to look.",
                 incident.id,
-                incident
-                    .attempts
-                    .iter()
-                    .map(|attempt| attempt.rung)
-                    .collect::<std::collections::BTreeSet<_>>()
-                    .len(),
+                incident.attempts.iter().map(|attempt| attempt.rung).collect::<BTreeSet<_>>().len(),
                 incident.plan.as_ref().map_or(0, |plan| plan.rungs.len()),
             ),
             News::Resolved => format!("{}: {peer} is well again.", incident.id),

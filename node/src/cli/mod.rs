@@ -1,0 +1,130 @@
+//! The commands of an operator.
+//!
+//! A command asks the daemon of this host over its control socket and shows what it answers. What
+//! changes the mesh is signed here, with the operator's own key: the daemon never holds it. Data
+//! go to standard output, messages to standard error.
+//!
+//! - [`arguments`]: every command and its options.
+//! - `session`: the data directory, the daemon, the operator's key.
+//! - `host`, `status`, `peers`, `documents`, `incidents`, `orders`, `manual`: the commands.
+//! - `output`, `table`, [`yaml`], `age`: how answers are shown.
+
+pub mod arguments;
+pub mod yaml;
+
+mod age;
+mod documents;
+mod host;
+mod incidents;
+mod manual;
+mod orders;
+mod output;
+mod peers;
+mod session;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    control::{Exit, Failure, Request},
+    setup::SetupError,
+};
+use arguments::{
+    Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, PeerCommand, RaftCommand,
+    TokenCommand,
+};
+use clap::Parser;
+use session::Session;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Carries out the command that this process was started with. `run` is the daemon; it is given
+/// the data directory. `demo` shows a mesh of daemons.
+pub fn main_with(
+    run: impl FnOnce(PathBuf) -> anyhow::Result<()>,
+    demo: impl FnOnce(DemoOptions) -> anyhow::Result<()>,
+) -> ExitCode {
+    // clap ends the process itself: 2 for a wrong use, 0 for --help.
+    let Cli { data_dir, command } = Cli::parse();
+    let result = if matches!(command, Command::Run) {
+        run(data_dir).map_err(failure).map(|()| 0)
+    } else if let Command::Demo(options) = command {
+        demo(options).map_err(failure).map(|()| 0)
+    } else {
+        carry_out(&Session::new(data_dir), command)
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            output::message(&format!("hearten: {}", failure.message));
+            ExitCode::from(failure.exit_code.code())
+        }
+    }
+}
+
+/// Prints data on standard output.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    output::data(text)
+}
+
+/// What an error of the daemon ends the command with.
+fn failure(error: anyhow::Error) -> Failure {
+    match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        Err(error) => match error.downcast::<SetupError>() {
+            Ok(error) => error.into(),
+            Err(error) => Failure::new(Exit::Failed, format!("{error:#}")),
+        },
+    }
+}
+
+fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Init(options) => host::init(session, options)?,
+        Command::Join(options) => host::join(session, options)?,
+        Command::Leave => host::leave(session)?,
+        Command::Status(options) => return status::status(session, &options),
+        Command::Token { command: TokenCommand::Create(options) } => {
+            orders::create_token(session, options)?;
+        }
+        Command::Peer { command } => match command {
+            PeerCommand::List(shown) => peers::list(session, shown)?,
+            PeerCommand::Show { name, output } => peers::show(session, name, output)?,
+            PeerCommand::Remove { name, key } => orders::remove_peer(session, name, key)?,
+        },
+        Command::Apply(options) => documents::apply(session, options)?,
+        Command::Document { command } => match command {
+            DocumentCommand::List(shown) => documents::list(session, shown)?,
+            DocumentCommand::Show { document, output } => {
+                documents::show(session, document, output)?;
+            }
+            DocumentCommand::History(shown) => documents::history(session, shown)?,
+            DocumentCommand::Validate { files } => documents::validate(session, &files)?,
+        },
+        Command::Incident { command } => match command {
+            IncidentCommand::List(options) => incidents::list(session, options)?,
+            IncidentCommand::Show { id, output } => incidents::show(session, id, output)?,
+            IncidentCommand::Explain { id, output } => incidents::explain(session, id, output)?,
+            IncidentCommand::Close { id, reason, key } => {
+                orders::close(session, id, reason, key)?;
+            }
+        },
+        Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
+        Command::Thaw { key } => orders::thaw(session, key)?,
+        Command::Raft { command: RaftCommand::Members(shown) } => peers::members(session, shown)?,
+        Command::Counters(shown) => {
+            let answer = session.ask(&Request::Counters)?;
+            output::show(shown, &answer, |answer| table::pairs(&answer["counters"]))?;
+        }
+        Command::Completions { shell } => manual::completions(shell)?,
+        Command::Man { folder } => manual::pages(&folder)?,
+        Command::DemoService(options) => {
+            crate::demo::service::serve(options.listen, &options.pid_file).map_err(failure)?;
+        }
+        Command::Run | Command::Demo(_) => unreachable!("carried out by the caller"),
+    }
+    Ok(0)
+}

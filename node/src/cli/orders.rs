@@ -1,0 +1,83 @@
+//! Orders: signed here with the operator's key, carried out by the mesh.
+
+use super::{
+    arguments::{KeyOption, TokenOptions},
+    output,
+    session::Session,
+};
+use crate::{
+    control::{Exit, Failure, Request, views::PeerView},
+    identity::Token,
+};
+use protocol::{
+    name::{IncidentId, PeerId},
+    order::Action,
+    record::{TokenGrant, TokenId},
+};
+use zeroize::Zeroizing;
+
+/// `hearten token create`: the token alone on standard output.
+pub(super) fn create_token(session: &Session, options: TokenOptions) -> Result<(), Failure> {
+    let operator = session.operator(options.key)?;
+    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
+    let token = Token::create(rand::random(), *seed, operator.fingerprint);
+    let expires = operator.mesh.now.plus(options.ttl);
+    let grant = TokenGrant {
+        id: TokenId(token.id()),
+        verifying_key: token.verifying_key(),
+        expires,
+        uses: options.uses,
+        name: options.name,
+    };
+    session.order(&operator, Action::CreateToken(grant))?;
+    output::message(&format!("the token lets {} in until {expires}", hosts(options.uses)));
+    let text = token.text();
+    output::data(&text)
+}
+
+fn hosts(uses: u32) -> String {
+    if uses == 1 { "one host".to_owned() } else { format!("{uses} hosts") }
+}
+
+/// `hearten peer remove`
+pub(super) fn remove_peer(session: &Session, name: String, key: KeyOption) -> Result<(), Failure> {
+    let operator = session.operator(key)?;
+    let peer: PeerView = session.ask_for(&Request::Peer { name })?;
+    let id = PeerId::parse(&peer.row.id)
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    session.order(&operator, Action::RemovePeer { peer: id })?;
+    output::message(&format!(
+        "{} ({id}) is a member no more; its host can only come back as a new peer",
+        peer.row.name
+    ));
+    Ok(())
+}
+
+/// `hearten incident close`
+pub(super) fn close(
+    session: &Session,
+    incident: IncidentId,
+    reason: String,
+    key: KeyOption,
+) -> Result<(), Failure> {
+    let operator = session.operator(key)?;
+    session.order(&operator, Action::Close { incident, reason })?;
+    output::message(&format!("{incident} is closed"));
+    Ok(())
+}
+
+/// `hearten freeze`
+pub(super) fn freeze(session: &Session, reason: String, key: KeyOption) -> Result<(), Failure> {
+    let operator = session.operator(key)?;
+    session.order(&operator, Action::Freeze { reason })?;
+    output::message("frozen: no repair is started until `hearten thaw`");
+    Ok(())
+}
+
+/// `hearten thaw`
+pub(super) fn thaw(session: &Session, key: KeyOption) -> Result<(), Failure> {
+    let operator = session.operator(key)?;
+    session.order(&operator, Action::Thaw)?;
+    output::message("repairs go on");
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Bytes of version 1, as they lie in logs and snapshots and travel between daemons.
+//!
+//! A line that does not fit any more means that a daemon cannot read what another one wrote: the
+//! change has to be made readable, not the fixture new. Values are only ever added.
+
+mod common;
+
+use common::{
+    Mesh, card, ended, evidence_by, failing, founding, id, name, ordered, sign_report, signed,
+    silent, token,
+};
+use protocol::{
+    codec,
+    document::Verdict,
+    ledger::Ledger,
+    name::IncidentId,
+    order::{Action, SignedOrder},
+    record::{Entry, Outcome, Record, Seen, TokenGrant, TokenId},
+    refusal::Refusal,
+    report::{CheckState, Report, SignedReport, Verification},
+    time::Timestamp,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fmt::Debug};
+
+const FIXTURE: &str = include_str!("fixtures/version-1.txt");
+
+const DOCUMENTS: &str = "[[check]]\nname = \"web\"\ncommand = \"true\"\n\
+    [[runbook]]\nname = \"again\"\non = { check = \"web\" }\n\
+    [[runbook.rung]]\nname = \"restart\"\nrun = [\"restart\"]\n\
+    [limits]\nat_once = 2\n[mesh]\nvoters_max = 3\n";
+
+fn moment(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn records() -> Vec<(&'static str, Record)> {
+    let (incident, attempt) = (IncidentId(300), 2);
+    let grant = TokenGrant { name: Some(name("web-3")), ..token(5, 1) };
+    let order = |action| Record::Ordered { order: ordered(77, moment(90_000), action) };
+    let reason = || "a reason".to_owned();
+    vec![
+        ("founded", Record::Founded(founding())),
+        ("ordered-token", order(Action::CreateToken(grant))),
+        ("ordered-remove", order(Action::RemovePeer { peer: id(3) })),
+        ("ordered-freeze", order(Action::Freeze { reason: reason() })),
+        ("ordered-thaw", order(Action::Thaw)),
+        ("ordered-close", order(Action::Close { incident, reason: reason() })),
+        ("joined", Record::PeerJoined { token: TokenId(5), peer: card(3) }),
+        ("started", Record::PeerStarted { peer: card(3) }),
+        ("stopped", Record::PeerStopped { peer: id(3) }),
+        ("left", Record::PeerLeft { peer: id(3) }),
+        ("documents", Record::DocumentsApplied { bundle: signed(1, DOCUMENTS) }),
+        ("opened-check", Record::Opened { peer: id(2), because: failing(700) }),
+        (
+            "opened-silence",
+            Record::Opened {
+                peer: id(2),
+                because: silent(
+                    700,
+                    &[(1, Seen::NoAnswer), (3, Seen::Refused), (4, Seen::Reached)],
+                ),
+            },
+        ),
+        ("evidence", Record::EvidenceTaken { incident, evidence: evidence_by(2) }),
+        (
+            "assigned",
+            Record::Assigned {
+                incident,
+                attempt,
+                rung: 1,
+                worker: id(2),
+                start_by: moment(10_000),
+                until: moment(80_000),
+            },
+        ),
+        ("reported", Record::Reported { incident, attempt, report: ended(Outcome::TimedOut) }),
+        ("lost", Record::Lost { incident, attempt, reason: reason() }),
+        (
+            "held",
+            Record::Held { incident, refusal: Refusal::BlastRadius { limit: 2, in_flight: 2 } },
+        ),
+        ("resolved", Record::Resolved { incident, because: reason() }),
+        ("escalated", Record::Escalated { incident, reason: reason() }),
+        ("called", Record::Called { incident, rung: 2 }),
+        (
+            "notified",
+            Record::Notified { incident, notice: 1, delivered: true, detail: "200".to_owned() },
+        ),
+    ]
+}
+
+fn report() -> SignedReport {
+    let verified = Verification { incident: IncidentId(300), attempt: 2, settled: true };
+    let state = CheckState {
+        verdict: Verdict::Fail,
+        since: moment(700),
+        summary: "no such file".to_owned(),
+        verified: Some(verified),
+    };
+    let report = Report {
+        peer: id(2),
+        generation: 3,
+        sequence: 4,
+        checks: BTreeMap::from([(name("web"), state)]),
+        facts: BTreeMap::from([("kernel".to_owned(), "6.1".to_owned())]),
+    };
+    sign_report(2, report)
+}
+
+fn order() -> SignedOrder {
+    ordered(77, moment(90_000), Action::Thaw)
+}
+
+fn ledger() -> Ledger {
+    let mut mesh = Mesh::of(2);
+    mesh.documents(DOCUMENTS).expect("valid");
+    let incident = mesh.open(2);
+    mesh.done(1, Record::Held { incident, refusal: Refusal::NoRunbook });
+    mesh.assign(incident, 2);
+    mesh.report(incident, 2, Outcome::Failed);
+    mesh.ledger
+}
+
+/// The fixture's bytes are the value's, and read as the value.
+fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value: &T) {
+    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+    let line = FIXTURE.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let encoded = hex(&codec::encode(value));
+    let Some(line) = line else { panic!("the fixture lacks this line:\n{name} {encoded}") };
+    let bytes = data_encoding::HEXLOWER.decode(line.as_bytes()).expect("hex");
+    let read: T = codec::decode(&bytes).expect("version 1 is readable");
+    assert_eq!(&read, value, "{name} reads as it was written");
+    assert_eq!(encoded, line, "{name} is written as it was");
+}
+
+#[test]
+fn records_of_version_1_are_read_and_written() {
+    for (name, record) in records() {
+        holds(name, &Entry { at: moment(60_000), by: id(1), term: 7, record });
+    }
+}
+
+#[test]
+fn reports_and_orders_of_version_1_are_read_and_written_and_their_signatures_hold() {
+    holds("report", &report());
+    assert!(report().is_by(&card(2).public_key));
+    holds("order", &order());
+    assert!(order().is_authorised(&common::trust()));
+}
+
+#[test]
+fn a_ledger_of_version_1_is_read_and_written() {
+    holds("ledger", &ledger());
+}
+
+#[test]
+fn every_refusal_and_outcome_keeps_its_number() {
+    // Enums that travel are only ever appended to: the number is the variant's place.
+    let number = |bytes: Vec<u8>| bytes[1];
+    assert_eq!(number(codec::encode(&Refusal::AlreadyFounded)), 0);
+    assert_eq!(number(codec::encode(&Refusal::TokenUsed)), 9);
+    assert_eq!(number(codec::encode(&Refusal::NoRunbook)), 26);
+    assert_eq!(number(codec::encode(&Refusal::OrderSpent)), 36);
+    assert_eq!(number(codec::encode(&Refusal::PeerNotRunning)), 37);
+    assert_eq!(number(codec::encode(&Outcome::Unknown)), 4);
+}
