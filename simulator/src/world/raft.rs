@@ -339,7 +339,9 @@ impl World<'_> {
         if let Err(refusal) = ledger::may_forward(from.peer, &entry) {
             self.answer(&client, Err(refusal.to_string()));
         } else if self.raft.leader == Some(to) {
-            self.propose(to, entry, client);
+            // The leader stamps: no other host's clock reaches the log.
+            let at = self.hosts[&to].log_now(self.time);
+            self.propose(to, Entry { at, ..entry }, client);
         } else {
             self.answer(&client, Err("not the leader".to_owned()));
         }
