@@ -404,6 +404,9 @@ impl Agent {
         if applied.is_ok() && matches!(entry.record, Record::DocumentsApplied { .. }) {
             self.authorise_new_revisions();
         }
+        if applied.is_ok() && matches!(entry.record, Record::Assigned { .. }) {
+            self.watch_attempts(now);
+        }
     }
 
     fn restore(&mut self, ledger: Ledger) {

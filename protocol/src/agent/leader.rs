@@ -6,6 +6,7 @@
 
 mod notices;
 mod steps;
+mod watch;
 
 use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 };
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
+use watch::Watch;
 
 /// How long a decision may be on its way before it is made again.
 const PROPOSE_AGAIN: Duration = Duration::from_secs(5);
@@ -41,11 +43,13 @@ struct UnderWay {
     at: Option<u64>,
 }
 
-/// What the leader has under way. A peer that does not lead has nothing.
+/// What the leader has under way. A peer that does not lead has nothing but its watch.
 #[derive(Debug, Clone, Default)]
 pub struct Leader {
     pub(super) silence: Silences,
     pub(super) notices: Sendings,
+    /// What may still act; kept whoever leads, since anyone may lead next.
+    pub(super) watch: Watch,
     under_way: BTreeMap<Proposal, UnderWay>,
     /// Since when this peer leads.
     since: Option<Duration>,
@@ -98,9 +102,19 @@ impl Agent {
         self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
         self.attest_silence(now, out);
+        self.watch_attempts(now);
         self.step_incidents(now, out);
         self.send_notices(now, out);
         self.appoint_voters(now, out);
+    }
+
+    /// Keeps in mind since when each attempt may act.
+    pub(super) fn watch_attempts(&mut self, now: Now) {
+        let in_flight = self
+            .ledger
+            .open_incidents()
+            .filter_map(|incident| Some((incident.id, incident.in_flight()?.number)));
+        self.leader.watch.see(in_flight, now.mono);
     }
 
     /// Whom gossip has told nothing of by now, it does not hear. Only of its own cell, since

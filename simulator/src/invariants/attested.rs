@@ -25,7 +25,6 @@ impl Invariant for Attested {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
             let Because::Silent { witnesses, .. } = &incident.because else { continue };
-            let others = world.hosts.len().saturating_sub(2);
             let saw: BTreeSet<PeerId> = witnesses
                 .iter()
                 .filter(|testimony| testimony.seen != Seen::Reached)
@@ -33,15 +32,9 @@ impl Invariant for Attested {
                 .filter(|witness| *witness != incident.peer)
                 .collect();
             let leader_saw = saw.contains(&incident.opened_by);
-            // Peers that are silent or stopped themselves cannot be witnesses.
-            let able = world
-                .raft
-                .truth
-                .roster()
-                .running()
-                .filter(|(peer, _)| !world.raft.truth.is_silent(*peer))
-                .count();
-            let needed = WITNESSES.min(others).min(able.saturating_sub(1));
+            // Peers that were silent or stopped themselves could not be witnesses.
+            let able = world.raft.able.get(&incident.id).copied().unwrap_or(0);
+            let needed = WITNESSES.min(able);
             if !leader_saw || saw.len() < needed + 1 {
                 return Err(format!(
                     "attempt {} of {} acts on {}, whose silence {} of {} have seen (the leader: \

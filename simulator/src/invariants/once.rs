@@ -1,4 +1,5 @@
-//! No attempt is executed twice: not by the same host after a crash, not by two hosts.
+//! No attempt is executed twice: not by the same host after a crash, not by two hosts; and none
+//! that the mesh has given up.
 
 use super::{Invariant, Step, executions};
 use crate::world::World;
@@ -27,6 +28,14 @@ impl Invariant for Once {
                     attempt.number,
                     incident.id,
                     world.name(peer),
+                ));
+            }
+            if let Some(ended_at) = attempt.ended_at {
+                return Err(format!(
+                    "{} executes attempt {} of {}, which the log has ended at {ended_at}",
+                    world.name(step.peer),
+                    attempt.number,
+                    incident.id,
                 ));
             }
             if attempt.worker != step.peer {

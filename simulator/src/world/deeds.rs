@@ -172,7 +172,7 @@ impl World<'_> {
         let Some(leader) = self.raft.leader.filter(|leader| self.has_majority(*leader)) else {
             return;
         };
-        let at = self.hosts[&leader].wall(self.time);
+        let at = self.hosts[&leader].log_now(self.time);
         let entry = Entry { at, by: leader, term: self.raft.term, record };
         self.propose(leader, entry, Client::Operator);
     }

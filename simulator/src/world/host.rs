@@ -123,6 +123,12 @@ impl Host {
         Timestamp::from_millis(true_time.saturating_add_signed(self.clock_ahead_millis))
     }
 
+    /// What its agent takes the log's time to be.
+    pub(crate) fn log_now(&self, time: Duration) -> Timestamp {
+        let agent = self.process.as_ref().map(|process| &process.agent);
+        agent.map_or_else(|| self.wall(time), |agent| agent.log_now(self.now(time)))
+    }
+
     /// Whether the daemon runs and is not halted.
     pub(crate) const fn is_active(&self) -> bool {
         self.process.is_some() && !self.paused

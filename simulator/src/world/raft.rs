@@ -12,8 +12,8 @@ use protocol::{
     agent::{Forwarding, Input, Proposal, voters::MemberChange},
     codec,
     ledger::{self, Ledger},
-    name::{PeerId, RaftId},
-    record::{Entry, PeerCard, Position},
+    name::{IncidentId, PeerId, RaftId},
+    record::{Entry, PeerCard, Position, Record},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -40,6 +40,8 @@ pub(crate) struct Raft {
     pub(crate) learners: BTreeMap<PeerId, RaftId>,
     /// How often a leader was elected.
     pub(crate) elections: u32,
+    /// How many peers beside the leader could have seen each silence when it was opened.
+    pub(crate) able: BTreeMap<IncidentId, usize>,
     /// When the voters elect another leader, unless theirs comes back before.
     pub(super) election_at: Option<Duration>,
     /// What the leader has appended and no majority has yet.
@@ -103,6 +105,7 @@ impl Raft {
             voters: BTreeMap::from([(founder.id, founder.raft_id)]),
             learners: BTreeMap::new(),
             elections: 0,
+            able: BTreeMap::new(),
             election_at: None,
             pending: VecDeque::new(),
             last_due: Duration::ZERO,
@@ -130,6 +133,13 @@ impl Raft {
         entry: Option<Entry>,
     ) -> (Position, ledger::Outcome) {
         let position = Position { index: self.committed() + 1, term };
+        if let Some(Entry { by, record: Record::Opened { peer, .. }, .. }) = &entry {
+            let roster = self.truth.roster();
+            let able = roster.running().map(|(other, _)| other).filter(|other| {
+                other != peer && other != by && !self.truth.is_silent(*other)
+            });
+            self.able.insert(IncidentId(position.index), able.count());
+        }
         let outcome = match &entry {
             Some(entry) => self.truth.apply(position, entry),
             None => {
@@ -329,7 +339,9 @@ impl World<'_> {
         if let Err(refusal) = ledger::may_forward(from.peer, &entry) {
             self.answer(&client, Err(refusal.to_string()));
         } else if self.raft.leader == Some(to) {
-            self.propose(to, entry, client);
+            // The leader stamps: no other host's clock reaches the log.
+            let at = self.hosts[&to].log_now(self.time);
+            self.propose(to, Entry { at, ..entry }, client);
         } else {
             self.answer(&client, Err("not the leader".to_owned()));
         }

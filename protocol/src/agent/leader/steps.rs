@@ -38,7 +38,7 @@ impl Agent {
         let steps: Vec<(IncidentId, Record)> = self
             .ledger
             .open_incidents()
-            .filter_map(|incident| Some((incident.id, self.next_step(incident, at)?)))
+            .filter_map(|incident| Some((incident.id, self.next_step(incident, now, at)?)))
             .collect();
         for (incident, record) in steps {
             self.propose(now, Proposal::Step(incident), record, out);
@@ -46,10 +46,12 @@ impl Agent {
     }
 
     /// What the log should say next about an incident; nothing while there is only to wait.
-    fn next_step(&self, incident: &Incident, at: Timestamp) -> Option<Record> {
+    fn next_step(&self, incident: &Incident, now: Now, at: Timestamp) -> Option<Record> {
         let id = incident.id;
         if let Some(attempt) = incident.in_flight() {
-            let lost = at > attempt.until.plus(REPORT_GRACE);
+            let given = attempt.until.since(attempt.assigned_at);
+            let lost = at > attempt.until.plus(REPORT_GRACE)
+                && self.leader.watch.has_lasted((id, attempt.number), given, now.mono);
             return lost.then(|| Record::Lost {
                 incident: id,
                 attempt: attempt.number,
