@@ -219,7 +219,7 @@ echo "OK: $waiting requests wait"
     fn requests(&self) -> Result<u32> {
         let stat = self.ask("show stat")?;
         let row = backend(&stat).context("there are no statistics")?;
-        Ok(row[2].parse::<u32>()? + row[4].parse::<u32>()?)
+        Ok(row[4].parse()?)
     }
 }
 
@@ -232,7 +232,7 @@ impl Drop for Proxy {
 }
 
 /// The row of the statistics that is about all servers: name, part, waiting now, most ever
-/// waiting, at a server now, and so on.
+/// waiting, all requests now, and so on.
 fn backend(stat: &str) -> Option<Vec<&str>> {
     let row = stat.lines().find(|line| line.starts_with("app,BACKEND,"))?;
     Some(row.split(',').collect())
