@@ -8,10 +8,12 @@ pub mod hook;
 pub mod host;
 pub mod mesh;
 pub mod parts;
+pub mod turn;
 
 pub use hook::Hook;
 pub use host::Host;
 pub use mesh::Mesh;
+pub use turn::Turn;
 
 use anyhow::{Result, bail};
 use std::{
