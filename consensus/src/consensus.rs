@@ -1,6 +1,7 @@
 //! The handle: opening the store, founding a group, proposing, reading, stopping.
 
 use crate::{
+    election,
     feed::Feed,
     group::{Answer, Member, Raft, StoredMembership, position},
     introduction::Acquaintances,
@@ -11,9 +12,7 @@ use crate::{
     store::{self, OpenError, Opening, log::Log},
     wire::{FRAME_BYTES_MAX, Wire},
 };
-use openraft::error::{
-    CheckIsLeaderError, ClientWriteError, ForwardToLeader, InitializeError, RaftError,
-};
+use openraft::error::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
 use protocol::{
     codec,
     ledger::{Ledger, Outcome},
@@ -40,8 +39,8 @@ pub(crate) struct Inner {
     pub(crate) acquaintances: Acquaintances,
     pub(crate) standing: watch::Receiver<Standing>,
     me: PeerId,
-    log: Log,
-    state: watch::Receiver<State>,
+    pub(crate) log: Log,
+    pub(crate) state: watch::Receiver<State>,
     watcher: AbortHandle,
 }
 
@@ -104,8 +103,7 @@ impl Consensus {
         options: Options,
         wire: Arc<dyn Wire>,
     ) -> Result<(Self, Opening), OpenError> {
-        let config =
-            options.raft_config().map_err(|error| OpenError::Options(error.to_string()))?;
+        let config = options.raft_config().map_err(OpenError::Options)?;
         let path = dir.to_owned();
         let opened = tokio::task::spawn_blocking(move || store::open(&path, me)).await;
         let store =
@@ -115,6 +113,7 @@ impl Consensus {
             wire,
             patience: options.election_min.max(options.heartbeat),
             pause: options.heartbeat,
+            hushed: Arc::default(),
         };
         let (log, state) = (store.log.clone(), store.machine.follow());
         let (id, config) = (store.raft_id.0, Arc::new(config));
@@ -123,7 +122,7 @@ impl Consensus {
             .map_err(|error| OpenError::Raft(error.to_string()))?;
         let heard = Heard::default();
         let (standing, watcher) = standing::keep(&raft, options.clone(), heard.clone());
-        let inner = Inner {
+        let inner = Arc::new(Inner {
             raft,
             lines,
             options,
@@ -134,8 +133,9 @@ impl Consensus {
             log,
             state,
             watcher,
-        };
-        Ok((Self { inner: Arc::new(inner) }, store.opening))
+        });
+        election::watch(&inner);
+        Ok((Self { inner }, store.opening))
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -201,27 +201,6 @@ impl Consensus {
                 Err(ProposeError::Fatal(error.to_string()))
             }
             Err(RaftError::Fatal(error)) => Err(ProposeError::Fatal(error.to_string())),
-        }
-    }
-
-    /// Makes sure that this peer leads right now, and that the ledger here has applied everything
-    /// that was committed before the question: what is read afterwards is not stale.
-    ///
-    /// # Errors
-    /// As [`propose`](Self::propose); nothing is written.
-    pub async fn confirm_leadership(&self) -> Result<Position, ProposeError> {
-        let after = self.inner.options.propose_timeout;
-        let asked = tokio::time::timeout(after, self.inner.raft.ensure_linearizable()).await;
-        match asked {
-            Ok(Ok(read)) => Ok(read.as_ref().map(position).unwrap_or_default()),
-            Ok(Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to)))) => {
-                Err(not_leader(&to))
-            }
-            Ok(Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_)))) => {
-                Err(ProposeError::NoQuorum)
-            }
-            Ok(Err(RaftError::Fatal(error))) => Err(ProposeError::Fatal(error.to_string())),
-            Err(_elapsed) => Err(ProposeError::NoQuorum),
         }
     }
 

@@ -23,6 +23,7 @@ const AHEAD_BYTES: usize = 256 << 10;
 const AHEAD_ENTRIES: u64 = 256;
 
 /// What a subscriber is given.
+#[expect(clippy::large_enum_variant, reason = "the large one is what is given nearly always")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedItem {
     /// Begin anew with this ledger: what lies between is no longer in the log.
@@ -71,7 +72,7 @@ impl Feed {
             };
             let first = self.reached + 1;
             let end = applied.min(self.reached.saturating_add(AHEAD_ENTRIES)) + 1;
-            let entries = match self.log.read(first..end, AHEAD_BYTES).await {
+            let entries = match self.log.read_kept(first..end, AHEAD_BYTES).await {
                 Ok(entries) => entries,
                 Err(fault) => {
                     tracing::error!(%fault, "a subscriber could not read the log");

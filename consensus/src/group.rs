@@ -27,6 +27,7 @@ pub(crate) type LogId = openraft::LogId<u64>;
 pub(crate) type Vote = openraft::Vote<u64>;
 pub(crate) type StorageError = openraft::StorageError<u64>;
 pub(crate) type StorageIoError = openraft::StorageIOError<u64>;
+pub(crate) type Membership = openraft::Membership<u64, Member>;
 pub(crate) type StoredMembership = openraft::StoredMembership<u64, Member>;
 pub(crate) type SnapshotMeta = openraft::SnapshotMeta<u64, Member>;
 

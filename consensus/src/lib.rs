@@ -6,7 +6,7 @@
 //! Four promises are kept here, each held twice:
 //!
 //! - *Nothing that was acknowledged is lost.* An entry or a vote is answered only after it has
-//!   passed a durable barrier and after the [witness](store) file, which lies outside sled, has
+//!   passed a durable barrier and after the witness file, which lies outside sled, has
 //!   been told of it.
 //! - *What cannot be read is never guessed.* Every record bears its length and a checksum; the
 //!   store is read through when it is opened, compared with its witness, and set aside on any
@@ -21,13 +21,16 @@
 //! [`MemberChange`], [`Feed`]), how calls travel ([`Wire`]), the replicated state, the store.
 
 mod change;
+mod confirm;
 mod consensus;
+mod election;
 mod feed;
 mod group;
 mod introduction;
 mod line;
 mod machine;
 mod options;
+mod poll;
 mod rpc;
 mod serve;
 mod standing;

@@ -27,7 +27,14 @@ use protocol::{
     codec,
     name::{PeerId, RaftId},
 };
-use std::{iter, sync::Arc, time::Duration};
+use std::{
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::task::JoinHandle;
 
 type Failure<E> = RPCError<u64, Member, RaftError<u64, E>>;
@@ -41,6 +48,8 @@ pub(crate) struct Lines {
     pub(crate) patience: Duration,
     /// The pause before a peer that cannot be reached is tried again.
     pub(crate) pause: Duration,
+    /// Whether this leader has fallen silent, because no majority answers it.
+    pub(crate) hushed: Arc<AtomicBool>,
 }
 
 impl RaftNetworkFactory<Group> for Lines {
@@ -79,6 +88,15 @@ impl Drop for Attempt {
 }
 
 impl Lines {
+    /// Lets this leader fall silent, or speak again.
+    pub(crate) fn hush(&self, hushed: bool) {
+        self.hushed.store(hushed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_hushed(&self) -> bool {
+        self.hushed.load(Ordering::Relaxed)
+    }
+
     /// Asks a peer and reads its answer.
     pub(crate) async fn ask(
         &self,
@@ -117,6 +135,12 @@ impl RaftNetwork<Group> for Line {
         rpc: AppendEntriesRequest<Group>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, Failure<openraft::error::Infallible>> {
+        if self.lines.is_hushed() {
+            self.attempt = None;
+            return Err(failure(&WireError::Unreachable(
+                "this leader has fallen silent".to_owned(),
+            )));
+        }
         let entries = rpc.entries.len();
         let said = Said {
             vote: rpc.vote,
@@ -142,9 +166,12 @@ impl RaftNetwork<Group> for Line {
         let answer = answer.unwrap_or_else(|error| Err(WireError::Unreachable(error.to_string())));
         match answer.and_then(|answer| read(&answer)).map_err(|error| failure(&error))? {
             Reply::Append(response) => Ok(response),
-            Reply::Vote(_) | Reply::Snapshot(_) | Reply::Mismatch(_) | Reply::Owner(_) => {
-                Err(unexpected())
-            }
+            Reply::Vote(_)
+            | Reply::Snapshot(_)
+            | Reply::Mismatch(_)
+            | Reply::Owner(_)
+            | Reply::Follows(_)
+            | Reply::WouldElect(_) => Err(unexpected()),
         }
     }
 
@@ -156,9 +183,12 @@ impl RaftNetwork<Group> for Line {
         let asked = self.lines.ask(self.peer, self.to, Call::Vote(rpc), option.hard_ttl()).await;
         match asked.map_err(|error| failure(&error))? {
             Reply::Vote(response) => Ok(response),
-            Reply::Append(_) | Reply::Snapshot(_) | Reply::Mismatch(_) | Reply::Owner(_) => {
-                Err(unexpected())
-            }
+            Reply::Append(_)
+            | Reply::Snapshot(_)
+            | Reply::Mismatch(_)
+            | Reply::Owner(_)
+            | Reply::Follows(_)
+            | Reply::WouldElect(_) => Err(unexpected()),
         }
     }
 
@@ -175,7 +205,11 @@ impl RaftNetwork<Group> for Line {
                 self.to.0,
                 RaftError::APIError(InstallSnapshotError::SnapshotMismatch(mismatch)),
             ))),
-            Reply::Append(_) | Reply::Vote(_) | Reply::Owner(_) => Err(unexpected()),
+            Reply::Append(_)
+            | Reply::Vote(_)
+            | Reply::Owner(_)
+            | Reply::Follows(_)
+            | Reply::WouldElect(_) => Err(unexpected()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is said between members. Enums that travel are only ever appended to.
 
-use crate::group::{Group, Vote};
+use crate::group::{Group, LogId, Vote};
 use openraft::{
     error::SnapshotMismatch,
     raft::{
@@ -33,6 +33,15 @@ pub(crate) enum Call {
     Snapshot(InstallSnapshotRequest<Group>),
     /// Which peer owns this store?
     WhoIs(RaftId),
+    /// Is this, the sender's, still the vote that you stand by?
+    DoYouFollow(Vote),
+    /// Would you vote for me, if I stood for election with this log?
+    WouldYouElect {
+        /// The vote that would be asked for.
+        candidate: Vote,
+        /// The last entry of the sender's log.
+        last: Option<LogId>,
+    },
 }
 
 impl Call {
@@ -42,6 +51,7 @@ impl Call {
             Self::Append(call) => Some(&call.vote),
             Self::Vote(call) => Some(&call.vote),
             Self::Snapshot(call) => Some(&call.vote),
+            Self::DoYouFollow(vote) | Self::WouldYouElect { candidate: vote, .. } => Some(vote),
             Self::WhoIs(_) => None,
         }
     }
@@ -60,4 +70,8 @@ pub(crate) enum Reply {
     Mismatch(SnapshotMismatch),
     /// To [`Call::WhoIs`].
     Owner(Option<PeerId>),
+    /// To [`Call::DoYouFollow`].
+    Follows(bool),
+    /// To [`Call::WouldYouElect`].
+    WouldElect(bool),
 }

@@ -125,6 +125,11 @@ impl Inner {
                     Err(RaftError::Fatal(error)) => Err(fatal(&error)),
                 }
             }
+            Call::DoYouFollow(leader) => {
+                let vote = self.raft.with_raft_state(|state| *state.vote_ref()).await;
+                Ok(Reply::Follows(vote.map_err(|error| fatal(&error))? == leader))
+            }
+            Call::WouldYouElect { last, .. } => Ok(Reply::WouldElect(self.would_elect(last))),
             Call::WhoIs(store) => Ok(Reply::Owner(owner(&self.membership(), store))),
         }
     }

@@ -5,11 +5,13 @@
 //!
 //! Reading order: how a host becomes a peer ([`setup`], [`identity`], [`files`]), how peers talk
 //! ([`net`]), what is carried out on the host ([`exec`]), the daemon that puts it together
-//! ([`daemon`]), and how operators talk to it ([`control`], [`cli`]).
+//! ([`daemon`]), how operators talk to it ([`control`], [`cli`]), and a mesh to look at
+//! ([`demo`]).
 
 pub mod cli;
 pub mod control;
 pub mod daemon;
+pub mod demo;
 pub mod exec;
 pub mod files;
 pub mod identity;

@@ -280,14 +280,9 @@ impl Agent {
 
     /// How long the driver may sleep when nothing happens.
     pub fn sleep(&self, now: Now) -> Duration {
-        let next = [
-            self.checks.next_due(),
-            self.leader.next_due(),
-            self.forwarded.values().min().copied(),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
+        let check = self.checks.next_due().filter(|_| self.stopping.is_none());
+        let forwarded = self.forwarded.values().min().copied();
+        let next = [check, self.leader.next_due(), forwarded].into_iter().flatten().min();
         next.map_or(TICK, |due| due.saturating_sub(now.mono).min(TICK))
     }
 
@@ -349,6 +344,9 @@ impl Agent {
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }
         self.duties(now, &mut out);
+        // What is due and was not sent again just now is not wanted any more: kept, it would have
+        // the driver look for it without a pause.
+        self.forwarded.retain(|_, due| *due > now.mono);
         out
     }
 
@@ -356,11 +354,14 @@ impl Agent {
     fn duties(&mut self, now: Now, out: &mut Vec<Output>) {
         self.announce(now, out);
         if self.stopping.is_some() {
+            // Nothing is begun any more; what has ended is still told.
             self.send_reports(now, out);
+            self.leader.rest();
             return;
         }
         self.run_checks(now, out);
         self.verify_repairs(now);
+        self.outlive_incidents(out);
         self.work(now, out);
         if self.standing.leads {
             self.lead(now, out);
@@ -522,6 +523,22 @@ impl Agent {
             };
             let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
             self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
+        }
+    }
+
+    /// What passes now is later than what opened an incident about it, though this host's clock may
+    /// have gone back since, and its daemon forgotten what it had said: without this the incident
+    /// would stay open until the clock has caught up.
+    fn outlive_incidents(&mut self, out: &mut Vec<Output>) {
+        let me = self.card.id;
+        let mut redated = false;
+        for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
+            if let Because::Check { check, since, .. } = &incident.because {
+                redated |= self.checks.outlive(check, *since);
+            }
+        }
+        if redated {
+            self.tell(out);
         }
     }
 

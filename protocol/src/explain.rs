@@ -128,7 +128,9 @@ pub fn story(
     for entry in &incident.timeline {
         let by = ledger.roster().name(entry.by);
         let text = match &entry.fact {
-            Fact::Opened => format!("{}; {by} opened {}", line(ledger, incident, entry), incident.id),
+            Fact::Opened => {
+                format!("{}; {by} opened {}", line(ledger, incident, entry), incident.id)
+            }
             Fact::EvidenceTaken
             | Fact::Assigned(_)
             | Fact::Reported(_)
@@ -187,13 +189,12 @@ pub fn waiting(
     if incident.state == State::Verifying
         && let Some(until) = incident.settles_until().filter(|until| *until > at)
     {
-        let text = format!("the last rung settles until {until}; then it is seen whether it helped");
+        let text =
+            format!("the last rung settles until {until}; then it is seen whether it helped");
         return Some(Waiting { text, until: Some(until) });
     }
     match rule(ledger, incident, leader, at) {
-        Some(refusal) => {
-            Some(Waiting { text: refusal.to_string(), until: ends_at(&refusal) })
-        }
+        Some(refusal) => Some(Waiting { text: refusal.to_string(), until: ends_at(&refusal) }),
         None if incident.state == State::Verifying => {
             event("it is being seen whether the last rung helped".to_owned())
         }
@@ -202,12 +203,7 @@ pub fn waiting(
 }
 
 /// The rule that forbids the next rung now.
-fn rule(
-    ledger: &Ledger,
-    incident: &Incident,
-    leader: PeerId,
-    at: Timestamp,
-) -> Option<Refusal> {
+fn rule(ledger: &Ledger, incident: &Incident, leader: PeerId, at: Timestamp) -> Option<Refusal> {
     // Whether a worker is heard of only the leader knows; what it said stands until it acts.
     if let Some(refusal @ (Refusal::NoWorker { .. } | Refusal::UnknownOutcome { .. })) =
         &incident.held
@@ -277,11 +273,13 @@ fn outcome(ledger: &Ledger, incident: &Incident, number: u32) -> String {
         format!(" after {}", format_span(report.finished_at.since(started)))
     });
     let first_line = report.output.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-    let said = |text: String| if first_line.is_empty() { text } else { format!("{text}: {first_line}") };
+    let said =
+        |text: String| if first_line.is_empty() { text } else { format!("{text}: {first_line}") };
     match report.outcome {
         Outcome::Succeeded => format!("rung {rung} succeeded on {worker}{took}"),
         Outcome::Failed => {
-            let code = report.exit_code.map_or_else(String::new, |code| format!(" with code {code}"));
+            let code =
+                report.exit_code.map_or_else(String::new, |code| format!(" with code {code}"));
             said(format!("rung {rung} failed on {worker}{code}{took}"))
         }
         Outcome::TimedOut => {

@@ -94,6 +94,8 @@ pub struct Ledger {
     settling: BTreeMap<PeerId, Timestamp>,
     frozen: Option<Freeze>,
     spent_orders: BTreeMap<u64, Timestamp>,
+    /// The incidents that were closed while an attempt was under way.
+    outlasting: BTreeSet<IncidentId>,
 }
 
 impl Ledger {

@@ -55,7 +55,8 @@ impl Mesh {
     pub fn add(&mut self, labels: &str) -> Result<usize> {
         let mut host = Host::new(&self.folder(), &format!("h{}", self.hosts.len() + 1))?;
         let address = host.address.to_string();
-        let mut arguments = vec!["--name", &host.name, "--listen", &address, "--advertise", &address];
+        let mut arguments =
+            vec!["--name", &host.name, "--listen", &address, "--advertise", &address];
         arguments.extend(["--http", "off"]);
         for label in labels.split(',').filter(|label| !label.is_empty()) {
             arguments.extend(["--label", label]);

@@ -43,13 +43,29 @@ impl Log {
     }
 
     /// Reads entries from `range` in order, until about `bytes_max` were read.
-    pub(crate) async fn read(
+    async fn read(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<LogEntry>, Fault> {
+        let shelf = Arc::clone(&self.shelf);
+        blocking("reading the log", move || shelf.entries(range, bytes_max)).await
+    }
+
+    /// As [`read`](Self::read), for a subscriber, whom the log does not wait for: nothing when the
+    /// range's beginning was removed, even while it was being read.
+    pub(crate) async fn read_kept(
         &self,
         range: Range<u64>,
         bytes_max: usize,
     ) -> Result<Vec<LogEntry>, Fault> {
-        let shelf = Arc::clone(&self.shelf);
-        blocking("reading the log", move || shelf.entries(range, bytes_max)).await
+        let start = range.start;
+        let read = self.read(range, bytes_max).await;
+        if self.extent.get().purged.is_some_and(|purged| start <= purged.index) {
+            return Ok(Vec::new());
+        }
+        read
+    }
+
+    /// The last entry, durable or about to be.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.extent.get().last
     }
 
     /// Makes everything durable and ends the writer.

@@ -106,9 +106,12 @@ fn checksum(key: &[u8], rest: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// A key and its sealed value.
+pub(crate) type Part = ([u8; 13], Vec<u8>);
+
 /// Cuts an encoded entry into sealed parts with their keys. Every part says how many there are, so
 /// that a lost one is missed.
-pub(crate) fn parts(index: u64, bytes: &[u8]) -> Result<Vec<([u8; 13], Vec<u8>)>, Fault> {
+pub(crate) fn parts(index: u64, bytes: &[u8]) -> Result<Vec<Part>, Fault> {
     let total = u32::try_from(bytes.chunks(PART_BYTES).len())
         .map_err(|error| Fault::damage(format!("an entry of {} bytes: {error}", bytes.len())))?;
     (0..total)

@@ -8,6 +8,7 @@ use openraft::{
     testing::{StoreBuilder, Suite},
 };
 use protocol::{
+    name::IncidentId,
     record::{Entry, Record},
     time::Timestamp,
 };
@@ -39,7 +40,7 @@ fn id(term: u64, index: u64) -> LogId {
 }
 
 fn entry(term: u64, index: u64, bytes: usize) -> LogEntry {
-    let record = Record::Frozen { reason: "x".repeat(bytes) };
+    let record = Record::Escalated { incident: IncidentId(1), reason: "x".repeat(bytes) };
     let record = Entry { at: Timestamp::default(), by: me(), term, record };
     LogEntry { log_id: id(term, index), payload: EntryPayload::Normal(record) }
 }

@@ -236,13 +236,15 @@ impl Writer {
     }
 
     fn purge(&self, upto: LogId) -> Result<(), Fault> {
+        {
+            // Readers are told first: what they miss from now on was removed, not lost.
+            let mut extent = self.extent.lock();
+            extent.purged = Some(upto);
+            extent.last = extent.last.max(Some(upto));
+        }
         let mut changes = Changes::default();
         changes.set(Meta::Purged, &Some(upto))?;
-        self.shelf.remove(0..upto.index + 1, false, changes)?;
-        let mut extent = self.extent.lock();
-        extent.purged = Some(upto);
-        extent.last = extent.last.max(Some(upto));
-        Ok(())
+        self.shelf.remove(0..upto.index + 1, false, changes)
     }
 
     /// Makes a group durable and gives its promises.

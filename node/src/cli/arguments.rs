@@ -98,6 +98,9 @@ pub enum Command {
     Counters(Shown),
     /// Show a mesh of real daemons on this host that heals itself.
     Demo(DemoOptions),
+    /// The service that the demo breaks.
+    #[command(hide = true)]
+    DemoService(DemoServiceOptions),
     /// Print a shell's completions.
     Completions {
         /// For which shell.
@@ -375,6 +378,17 @@ pub struct DemoOptions {
     /// Leave the daemons running and their data in place.
     #[arg(long)]
     pub keep: bool,
+}
+
+/// The service that the demo breaks.
+#[derive(Debug, Clone, Args)]
+pub struct DemoServiceOptions {
+    /// Where it listens.
+    #[arg(long)]
+    pub listen: SocketAddr,
+    /// Where it leaves its process id.
+    #[arg(long)]
+    pub pid_file: PathBuf,
 }
 
 fn parse_name(text: &str) -> Result<Name, String> {

@@ -199,16 +199,15 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// Reads a text of at most `left` bytes.
 fn read_text(path: &Path, left: usize) -> Result<String, Failure> {
-    let refusal = |what: String| {
-        Failure::new(Exit::Failed, format!("{}: {what}", path.display()))
-    };
+    let refusal = |what: String| Failure::new(Exit::Failed, format!("{}: {what}", path.display()));
     let limit = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
+    let file = File::open(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
             Failure::not_found(format!("{}: there is no such file", path.display()))
+        } else {
+            refusal(error.to_string())
         }
-        _ => refusal(error.to_string()),
     })?;
     file.take(limit).read_to_end(&mut bytes).map_err(|error| refusal(error.to_string()))?;
     if bytes.len() > left {

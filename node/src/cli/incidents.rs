@@ -25,7 +25,8 @@ pub(super) fn list(session: &Session, options: IncidentListOptions) -> Result<()
     let answer = session.ask(&request)?;
     output::show(options.shown, &answer, |answer| {
         let rows = table::list(&answer["incidents"]).map(|incident| row(incident, now));
-        let headings = ["ID", "STATE", "PEER", "BECAUSE", "RUNBOOK", "TRIED", "OPENED", "WAITS FOR"];
+        let headings =
+            ["ID", "STATE", "PEER", "BECAUSE", "RUNBOOK", "TRIED", "OPENED", "WAITS FOR"];
         table::rows(&headings, rows.collect(), "no incidents")
     })
 }

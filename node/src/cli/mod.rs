@@ -46,10 +46,12 @@ pub fn main_with(
 ) -> ExitCode {
     // clap ends the process itself: 2 for a wrong use, 0 for --help.
     let Cli { data_dir, command } = Cli::parse();
-    let result = match command {
-        Command::Run => run(data_dir).map_err(failure).map(|()| 0),
-        Command::Demo(options) => demo(options).map_err(failure).map(|()| 0),
-        command => carry_out(&Session::new(data_dir), command),
+    let result = if matches!(command, Command::Run) {
+        run(data_dir).map_err(failure).map(|()| 0)
+    } else if let Command::Demo(options) = command {
+        demo(options).map_err(failure).map(|()| 0)
+    } else {
+        carry_out(&Session::new(data_dir), command)
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -58,6 +60,14 @@ pub fn main_with(
             ExitCode::from(failure.exit_code.code())
         }
     }
+}
+
+/// Prints data on standard output.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    output::data(text)
 }
 
 /// What an error of the daemon ends the command with.
@@ -111,6 +121,9 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
         }
         Command::Completions { shell } => manual::completions(shell)?,
         Command::Man { folder } => manual::pages(&folder)?,
+        Command::DemoService(options) => {
+            crate::demo::service::serve(options.listen, &options.pid_file).map_err(failure)?;
+        }
         Command::Run | Command::Demo(_) => unreachable!("carried out by the caller"),
     }
     Ok(0)

@@ -34,13 +34,14 @@ impl Service for Daemon {
         if let Some(answer) = answers::read(&sample.agent, now, &BTreeMap::new(), &request) {
             return answer;
         }
-        match request {
-            Request::Apply { bundle } => {
-                effect(&sample.try_commit(1, Record::DocumentsApplied { bundle }))
-            }
-            Request::Order { order } => effect(&sample.try_commit(1, Record::Ordered { order })),
-            other => Err(Failure::new(Exit::Failed, format!("{other:?}"))),
-        }
+        let record = if let Request::Apply { bundle } = request {
+            Record::DocumentsApplied { bundle }
+        } else if let Request::Order { order } = request {
+            Record::Ordered { order }
+        } else {
+            return Err(Failure::new(Exit::Failed, format!("{request:?}")));
+        };
+        effect(&sample.try_commit(1, record))
     }
 }
 

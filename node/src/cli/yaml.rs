@@ -44,13 +44,14 @@ fn block(value: &Value, indent: usize, out: &mut String) {
                 out.push_str(nested.get(depth..).unwrap_or_default());
             }
         }
-        scalar => {
-            out.push_str(&match scalar {
-                Value::String(string) => text(string),
-                Value::Object(_) => "{}".to_owned(),
-                Value::Array(_) => "[]".to_owned(),
-                Value::Null | Value::Bool(_) | Value::Number(_) => scalar.to_string(),
-            });
+        Value::Object(_) => out.push_str("{}\n"),
+        Value::Array(_) => out.push_str("[]\n"),
+        Value::String(string) => {
+            out.push_str(&text(string));
+            out.push('\n');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            out.push_str(&value.to_string());
             out.push('\n');
         }
     }
@@ -130,8 +131,27 @@ mod tests {
     #[test]
     fn what_could_be_something_else_is_quoted() {
         for odd in [
-            "no", "Null", "1e3", "12", "-1", "2026-11-21T02:00:00Z", "a: b", "# a", "", " a", "~",
-            "p7k2m9 ", "10.0.0.5:4327", "*a", "&a", "!a", "%a", "@a", "[", "ä", "it's",
+            "no",
+            "Null",
+            "1e3",
+            "12",
+            "-1",
+            "2026-11-21T02:00:00Z",
+            "a: b",
+            "# a",
+            "",
+            " a",
+            "~",
+            "p7k2m9 ",
+            "10.0.0.5:4327",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "[",
+            "ä",
+            "it's",
         ] {
             let text = emit(&json!(odd));
             assert_eq!(serde_json::from_str::<String>(&text).unwrap(), odd, "{text}");

@@ -13,11 +13,7 @@ use super::{
     },
 };
 use protocol::{
-    agent::Agent,
-    ledger::incident::Incident,
-    name::IncidentId,
-    refusal::Refusal,
-    time::Now,
+    agent::Agent, ledger::incident::Incident, name::IncidentId, refusal::Refusal, time::Now,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -3,8 +3,15 @@
 
 use super::Daemon;
 use crate::files;
-use protocol::{codec, ledger::Ledger};
-use std::{io, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use protocol::{codec, ledger::Ledger, name::PeerId};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How often the replica is written when it has changed.
 const EVERY: Duration = Duration::from_secs(30);
@@ -67,6 +74,18 @@ pub(super) async fn keep_replica(daemon: Arc<Daemon>) {
             return;
         }
     }
+}
+
+/// Where the other members were last; a host finds its way back with it, whatever else it lost.
+pub(super) fn load_peers(data: &Path) -> BTreeMap<PeerId, SocketAddr> {
+    let read = files::read_if_present(&data.join("peers"));
+    let peers = read.ok().flatten().and_then(|bytes| codec::decode(&bytes).ok());
+    peers.unwrap_or_default()
+}
+
+/// Keeps where the members are.
+pub(super) fn store_peers(data: &Path, peers: &BTreeMap<PeerId, SocketAddr>) -> io::Result<()> {
+    files::write_durably(&data.join("peers"), &codec::encode(peers), files::PRIVATE)
 }
 
 /// The next number of a start of the daemon, written before it is used.

@@ -1,6 +1,6 @@
 //! The loop between the agent and everything else: one input at a time.
 
-use super::{Daemon, outputs};
+use super::{Daemon, disk, outputs};
 use protocol::agent::{Input, TICK};
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
@@ -31,7 +31,11 @@ pub(super) async fn drive(daemon: Arc<Daemon>, mut inputs: mpsc::Receiver<Input>
         daemon.beat.store(millis, Ordering::Relaxed);
         if let Some(addresses) = roster_at {
             daemon.consensus.introduce(addresses.iter().map(|(peer, (_, raft))| (*raft, *peer)));
-            daemon.book.set(addresses.into_iter().map(|(peer, (to, _))| (peer, to)).collect());
+            let book = addresses.into_iter().map(|(peer, (to, _))| (peer, to)).collect();
+            if *daemon.book.entries() != book && !book.is_empty() {
+                daemon.book.set(book);
+                keep_peers(&daemon);
+            }
         }
         for output in outputs {
             outputs::carry_out(&daemon, output);
@@ -39,8 +43,21 @@ pub(super) async fn drive(daemon: Arc<Daemon>, mut inputs: mpsc::Receiver<Input>
     }
 }
 
-type Addresses =
-    std::collections::BTreeMap<protocol::name::PeerId, (std::net::SocketAddr, protocol::name::RaftId)>;
+/// Writes down where the members are.
+fn keep_peers(daemon: &Arc<Daemon>) {
+    let daemon = Arc::clone(daemon);
+    let work = daemon.work.clone();
+    work.spawn_blocking(move || {
+        if let Err(error) = disk::store_peers(&daemon.data, &daemon.book.entries()) {
+            tracing::warn!(%error, "the peers' addresses could not be kept");
+        }
+    });
+}
+
+type Addresses = std::collections::BTreeMap<
+    protocol::name::PeerId,
+    (std::net::SocketAddr, protocol::name::RaftId),
+>;
 
 /// Who is a member, where, and with which store.
 fn addresses(agent: &protocol::agent::Agent) -> Addresses {

@@ -123,6 +123,7 @@ pub(super) async fn tell_standing(daemon: Arc<Daemon>) {
 pub(super) async fn bring(daemon: Arc<Daemon>) {
     let mut tried = 0_u64;
     while !daemon.stop.is_cancelled() {
+        own_ledger(&daemon).await;
         let group = daemon.consensus.standing().borrow().clone();
         if takes_part(&daemon, &group) {
             own_log(&daemon).await;
@@ -142,6 +143,17 @@ pub(super) async fn bring(daemon: Arc<Daemon>) {
         } else {
             tried = 0;
         }
+    }
+}
+
+/// Gives the agent what this peer's own store holds, if that is more than it knows: after a start
+/// it is all that is known, of the other peers' addresses too.
+async fn own_ledger(daemon: &Daemon) {
+    let own = daemon.consensus.ledger();
+    if own.position().index > daemon.agent().ledger().position().index {
+        let ledger = Box::new((*own).clone());
+        drop(own);
+        daemon.tell(Input::Restored(ledger)).await;
     }
 }
 

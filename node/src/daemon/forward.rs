@@ -69,7 +69,9 @@ impl Ask {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ForwardError {
     /// Nobody leads, as far as can be seen from here.
-    #[error("no leader is known: the mesh may have lost its quorum; `hearten status` shows who answers")]
+    #[error(
+        "no leader is known: the mesh may have lost its quorum; `hearten status` shows who answers"
+    )]
     NoLeader,
     /// The leader did not take it in time.
     #[error("the leader did not take it: {0}")]

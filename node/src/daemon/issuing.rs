@@ -92,8 +92,7 @@ async fn admit(
     };
     let request: JoinRequest =
         JoinRequest::decode(request).map_err(|error| malformed(error.to_string()))?;
-    let token =
-        ledger.admissible(request.token, &request.card.name, at).map_err(Turned::Away)?;
+    let token = ledger.admissible(request.token, &request.card.name, at).map_err(Turned::Away)?;
     if !request.verify(binding, &token.grant.verifying_key) {
         // The same words as for a token that was never made: nobody learns which ids exist.
         return Err(Turned::Away(Refusal::TokenUnknown));

@@ -1,18 +1,24 @@
 //! Carrying out what the agent wants: each output in a task of its own, its result an input.
 
-use super::{Daemon, forward::{self, Ask, Reply}};
-use crate::exec::{check::run_check, environment::Environment, evidence, process, started::Recorded, webhook};
+use super::{
+    Daemon,
+    forward::{self, Ask, Reply},
+};
+use crate::exec::{
+    check::run_check, environment::Environment, evidence, process, started::Recorded, webhook,
+};
 use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, WorkOrder, voters::MemberChange},
     codec,
     document::Channel,
     ledger::incident::News,
-    name::{IncidentId, PeerId},
+    name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, EvidenceSummary, Outcome, Seen},
     report::{Report, SignedReport},
 };
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -56,9 +62,7 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             publish(daemon, report).await;
             None
         }
-        Output::Probe { peer } => {
-            Some(Input::Probed { peer, seen: probe(daemon, peer).await })
-        }
+        Output::Probe { peer } => Some(Input::Probed { peer, seen: probe(daemon, peer).await }),
         Output::AskWitness { witness, peer } => {
             let seen = ask_witness(daemon, witness, peer).await;
             Some(Input::Testified { witness, peer, seen })
@@ -83,8 +87,7 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         }
         Output::Execute(order) => Some(execute(daemon, order).await),
         Output::TakeEvidence { incident, steps, variables } => {
-            let taking =
-                evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
+            let taking = evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
             let dir = daemon.data.join("evidence");
             let environment = Environment::from(variables);
             let taken = tokio::select! {
@@ -107,7 +110,8 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         }
         Output::ChangeMembers(change) => {
             tracing::info!(?change, "changing the members of the Raft group");
-            let result = daemon.consensus.change(members(change)).await;
+            let learns = daemon.standing().learners;
+            let result = daemon.consensus.change(members(change, &learns)).await;
             if let Err(error) = &result {
                 tracing::info!(%error, "the members were not changed; it is tried again");
             }
@@ -122,11 +126,14 @@ fn lost_evidence(taken_by: PeerId, steps: usize) -> EvidenceSummary {
     EvidenceSummary { hash: [0; 32], bytes: 0, taken_by, steps_failed }
 }
 
-const fn members(change: MemberChange) -> consensus::MemberChange {
+fn members(change: MemberChange, learners: &BTreeMap<PeerId, RaftId>) -> consensus::MemberChange {
     use consensus::MemberChange as Wanted;
     match change {
         MemberChange::AddLearner(peer, raft_id) => Wanted::AddLearner { peer, raft_id },
         MemberChange::Promote(peer, raft_id) => Wanted::Promote { peer, raft_id },
+        MemberChange::Remove(peer, raft_id) if learners.get(&peer) == Some(&raft_id) => {
+            Wanted::RemoveLearner { peer, raft_id }
+        }
         MemberChange::Remove(peer, raft_id) => Wanted::Demote { peer, raft_id },
     }
 }

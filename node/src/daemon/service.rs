@@ -5,9 +5,7 @@
 
 use super::{Daemon, forward};
 use crate::{
-    control::{
-        self, Exit, Failure, Request, Service, answers, views::effect,
-    },
+    control::{self, Exit, Failure, Request, Service, answers, views::effect},
     setup::data_dir,
 };
 use async_trait::async_trait;

@@ -5,15 +5,14 @@ use super::{
     service,
 };
 use crate::{
-    files,
     exec::{http::HttpClient, started::Journal},
     identity::{CurrentIdentity, Identity},
     net::{Book, Net, NetConfig, StreamKind},
     setup::{
         card,
         config::{Config, Http},
-        data_dir::{self, DataDir},
-        trust,
+        data_dir::DataDir,
+        init, trust,
     },
 };
 use anyhow::Context;
@@ -21,10 +20,9 @@ use async_trait::async_trait;
 use consensus::{Consensus, Opening, Options, Wire, WireError};
 use protocol::{
     agent::{Agent, Input, Origin, Standing},
-    codec,
     ledger::roster::Standing as Running,
     name::PeerId,
-    record::{Entry, Founding, Record},
+    record::{Entry, Record},
 };
 use std::{
     collections::BTreeMap,
@@ -54,8 +52,6 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     let config = Config::load(data)?;
     let daemon = assemble(&config, data).await?;
     let mut parts = tokio::task::JoinSet::new();
-    let listener = service::listen(data).context("opening the control socket")?;
-    parts.spawn(service::serve(Arc::clone(&daemon), listener));
     if let Http::At(address) = config.http {
         parts.spawn(http::serve(Arc::clone(&daemon), address));
     }
@@ -66,6 +62,9 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     parts.spawn(facts::collect(Arc::clone(&daemon)));
     let replica = tokio::spawn(disk::keep_replica(Arc::clone(&daemon)));
     found(&daemon).await?;
+    // Operators are answered once there is something to say.
+    let listener = service::listen(data).context("opening the control socket")?;
+    parts.spawn(service::serve(Arc::clone(&daemon), listener));
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut failed = None;
@@ -110,6 +109,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let answerer = Arc::new(Answerer(OnceLock::new()));
     let replica = disk::load_replica(data);
     let mut known: BTreeMap<PeerId, SocketAddr> = seeds(config).await;
+    known.extend(disk::load_peers(data));
     known.extend(replica.roster().members().map(|(peer, member)| (peer, member.card.address)));
     let book = Arc::new(Book::new(known));
     let answering: Arc<dyn crate::net::Handler> = Arc::<Answerer>::clone(&answerer);
@@ -123,8 +123,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let wire = Arc::new(Lines(OnceLock::new()));
     let calling: Arc<dyn Wire> = Arc::<Lines>::clone(&wire);
     let store = data.join("raft");
-    let (consensus, opening) =
-        Consensus::open(&store, me, Options::default(), calling).await?;
+    let (consensus, opening) = Consensus::open(&store, me, Options::default(), calling).await?;
     match &opening {
         Opening::Fresh | Opening::Resumed => tracing::info!(?opening, "the Raft store is open"),
         Opening::Quarantined { why, moved_to } => tracing::error!(
@@ -133,18 +132,17 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         ),
     }
     let of_group = consensus.ledger();
-    let ledger = if of_group.position() >= replica.position() { (*of_group).clone() } else { replica };
+    let ledger =
+        if of_group.position() >= replica.position() { (*of_group).clone() } else { replica };
     drop(of_group);
-    consensus.introduce(
-        ledger.roster().members().map(|(peer, member)| (member.card.raft_id, peer)),
-    );
+    consensus
+        .introduce(ledger.roster().members().map(|(peer, member)| (member.card.raft_id, peer)));
     // Attempts of incidents that are over will not be asked about again.
     let journal = Journal::open(&data.join("started"), |incident, _| {
         ledger.incidents().get(&incident).is_none_or(|incident| !incident.state.is_over())
     })?;
     let started = journal.entries().collect();
-    let card =
-        card::card(config, me, public_key, consensus.raft_id(), generation, Some(bound));
+    let card = card::card(config, me, public_key, consensus.raft_id(), generation, Some(bound));
     tracing::info!(name = %card.name, id = %me, address = %card.address, listen = %bound, generation, "this peer starts");
     let policy = config.policy();
     let agent = Agent::new(Origin { card, trust, policy, ledger, started });
@@ -190,10 +188,7 @@ async fn seeds(config: &Config) -> BTreeMap<PeerId, SocketAddr> {
 
 /// Founds the mesh when `init` has left its beginning here, and the log does not have it yet.
 async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
-    let path = data_dir::founding_path(&daemon.data);
-    let waiting = files::read_if_present(&path).context("reading the founding")?;
-    let Some(waiting) = waiting else { return Ok(()) };
-    let mut founding: Founding = codec::decode(&waiting).context("reading the founding")?;
+    let Some(mut founding) = init::waiting_founding(&daemon.data)? else { return Ok(()) };
     match daemon.consensus.found().await {
         Ok(()) | Err(consensus::FoundError::Member) => {}
         Err(error) => return Err(error.into()),
@@ -218,7 +213,11 @@ async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
             }
         }
     }
-    std::fs::remove_file(&path).context("removing the founding")?;
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    while daemon.agent().ledger().mesh().is_none() {
+        tick.tick().await;
+    }
+    init::founded(&daemon.data)?;
     tracing::info!(mesh = %founding.mesh, "the mesh is founded");
     Ok(())
 }

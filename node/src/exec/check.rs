@@ -163,7 +163,8 @@ mod tests {
             fail_after: 1,
             pass_after: 1,
         };
-        let environment = Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]));
+        let environment =
+            Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]));
         run_check(&check, &environment, &HttpClient::new().unwrap()).await
     }
 

@@ -232,7 +232,8 @@ mod tests {
     }
 
     async fn take_in(dir: &Path, incident: u64, steps: &[EvidenceStep]) -> EvidenceSummary {
-        let environment = Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]));
+        let environment =
+            Environment::from(BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]));
         let taking = Taking {
             incident: IncidentId(incident),
             taken_by: PeerId::from_random(1),

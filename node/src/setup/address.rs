@@ -44,11 +44,7 @@ pub fn advertise(
 
 /// The address to be told to the others, once it is known which port is really listened on.
 pub const fn bound(advertise: SocketAddr, really: SocketAddr) -> SocketAddr {
-    if advertise.port() == 0 {
-        SocketAddr::new(advertise.ip(), really.port())
-    } else {
-        advertise
-    }
+    if advertise.port() == 0 { SocketAddr::new(advertise.ip(), really.port()) } else { advertise }
 }
 
 fn local_address_to(there: SocketAddr) -> Option<IpAddr> {

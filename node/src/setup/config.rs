@@ -25,8 +25,7 @@ pub const PORT: u16 = 4327;
 pub const HTTP_PORT: u16 = 4328;
 
 /// Where a peer listens unless said otherwise.
-pub const LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
+pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
 
 /// Where the HTTP interface listens, if it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,8 +162,11 @@ impl Config {
     /// # Errors
     /// [`SetupError::Config`] with the line.
     pub fn parse(text: &str, path: &Path) -> Result<Self, SetupError> {
-        let refusal =
-            |line: usize, reason: String| SetupError::Config { path: path.to_owned(), line, reason };
+        let refusal = |line: usize, reason: String| SetupError::Config {
+            path: path.to_owned(),
+            line,
+            reason,
+        };
         let config: Self = toml::from_str(text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start).min(text.len());
             let line = text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -184,8 +186,11 @@ impl Config {
         let list = |items: Vec<String>| format!("[{}]", items.join(", "));
         let labels: Vec<String> =
             self.labels.iter().map(|(key, value)| format!("{key} = {}", quoted(value))).collect();
-        let labels =
-            if labels.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", labels.join(", ")) };
+        let labels = if labels.is_empty() {
+            "{}".to_owned()
+        } else {
+            format!("{{ {} }}", labels.join(", "))
+        };
         let seeds = list(self.seeds.iter().map(|seed| quoted(seed)).collect());
         let denied = list(self.denied_runbooks.iter().map(|name| quoted(name)).collect());
         format!(

@@ -22,8 +22,7 @@ pub fn load(data: &Path) -> Result<Trust, SetupError> {
     let Some(bytes) = files::read_if_present(&path).map_err(SetupError::file(&path))? else {
         return Err(SetupError::NotAPeer { path: data.to_owned() });
     };
-    codec::decode(&bytes)
-        .map_err(|error| SetupError::Damaged { path, reason: error.to_string() })
+    codec::decode(&bytes).map_err(|error| SetupError::Damaged { path, reason: error.to_string() })
 }
 
 /// Pins a trust.

@@ -121,9 +121,12 @@ impl OwnChecks {
         let verdict = tracked.count(result);
         let verified = tracked.verified(result, began, mono);
         if let Some(verdict) = verdict {
+            // Later than what it said before, even within one millisecond or when this host's clock
+            // has gone back: the leader tells the newer of two episodes by this.
             let since = match &before {
                 Some(state) if state.verdict == verdict => state.since,
-                Some(_) | None => at,
+                Some(state) => at.max(just_after(state.since)),
+                None => at,
             };
             let verified = verified.or_else(|| before.as_ref().and_then(|state| state.verified));
             let summary = shortened(summary);
@@ -134,6 +137,20 @@ impl OwnChecks {
             state.as_ref().map(|state| (state.verdict, state.since, state.verified))
         };
         essence(&before) != essence(&tracked.state)
+    }
+
+    /// Dates a good verdict later than what an incident about it was opened with; says whether it
+    /// had to.
+    pub fn outlive(&mut self, name: &Name, opened_with: Timestamp) -> bool {
+        let Some(state) = self.tracked.get_mut(name).and_then(|t| t.state.as_mut()) else {
+            return false;
+        };
+        let good = matches!(state.verdict, Verdict::Pass | Verdict::Warn);
+        if !good || state.since > opened_with {
+            return false;
+        }
+        state.since = just_after(opened_with);
+        true
     }
 
     /// What the checks say, for the report.
@@ -198,6 +215,10 @@ impl Tracked {
         let (incident, attempt) = (verifying.incident, verifying.attempt);
         Some(Verification { incident, attempt, settled })
     }
+}
+
+fn just_after(moment: Timestamp) -> Timestamp {
+    moment.plus(Duration::from_millis(1))
 }
 
 /// Where in its first second a check is run first; different on different peers.

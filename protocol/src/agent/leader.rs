@@ -25,6 +25,10 @@ const PROPOSE_AGAIN: Duration = Duration::from_secs(5);
 /// How long after a decision that was refused or lost the next is made about the same thing.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 
+/// How long after it began to lead the leader takes a peer for unheard of that gossip has not told
+/// of at all: it fell silent before this peer's gossip began, so that nothing will ever be told.
+const TOLD_WITHIN: Duration = Duration::from_secs(15);
+
 /// How long before a failed change of the Raft group's members is tried again.
 const MEMBERS_AGAIN: Duration = Duration::from_millis(500);
 
@@ -43,6 +47,8 @@ pub struct Leader {
     pub(super) silence: Silences,
     pub(super) notices: Sendings,
     under_way: BTreeMap<Proposal, UnderWay>,
+    /// Since when this peer leads.
+    since: Option<Duration>,
     members_due: Duration,
     changing_members: bool,
 }
@@ -53,6 +59,7 @@ impl Leader {
         self.silence.forget();
         self.notices.forget();
         self.under_way.clear();
+        self.since = None;
         self.changing_members = false;
     }
 
@@ -88,11 +95,34 @@ impl Agent {
         self.leader
             .under_way
             .retain(|_, way| way.until > now.mono && way.at.is_none_or(|at| at > applied));
+        self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
         self.attest_silence(now, out);
         self.step_incidents(now, out);
         self.send_notices(now, out);
         self.appoint_voters(now, out);
+    }
+
+    /// Whom gossip has told nothing of by now, it does not hear. Only of its own cell, since
+    /// gossip tells of no other.
+    fn suspect_the_untold(&mut self, now: Now) {
+        let since = *self.leader.since.get_or_insert(now.mono);
+        if now.mono < since + TOLD_WITHIN {
+            return;
+        }
+        let at = self.clock.now(now);
+        let untold: Vec<PeerId> = self
+            .ledger
+            .roster()
+            .running()
+            .filter(|(peer, _)| *peer != self.card.id && self.view.is_alive(*peer).is_none())
+            .filter(|(_, member)| member.card.cell == self.card.cell)
+            .filter(|(_, member)| at.since(member.since) >= TOLD_WITHIN)
+            .map(|(peer, _)| peer)
+            .collect();
+        for peer in untold {
+            self.view.set_liveness(peer, false, at);
+        }
     }
 
     /// Proposes a decision unless the same one is on its way.
@@ -155,8 +185,10 @@ impl Agent {
                     self.propose(now, Proposal::OpenSilence(peer), record, out);
                 }
                 Finding::Answered => {
-                    let returned = self.ledger.silence_of(peer).map(|silence| silence.id);
-                    if let Some(incident) = returned
+                    // What still acts has to end first; the peer is looked at again until then.
+                    let silence = self.ledger.silence_of(peer);
+                    let returned = silence.filter(|silence| silence.in_flight().is_none());
+                    if let Some(incident) = returned.map(|silence| silence.id)
                         && self.view.is_alive(peer) == Some(true)
                     {
                         let because = "the peer answers again".to_owned();

@@ -226,7 +226,8 @@ pub(super) fn objection(agent: &Agent, id: IncidentId, now: Now) -> Option<Refus
     let Some(incident) = agent.ledger.incidents().get(&id) else {
         return Some(Refusal::UnknownIncident { incident: id });
     };
-    let Some(attempt) = incident.in_flight() else {
+    // An operator may have closed it meanwhile, whatever was given out.
+    let Some(attempt) = incident.in_flight().filter(|_| !incident.state.is_over()) else {
         return Some(Refusal::IncidentOver { incident: id });
     };
     rules(agent, incident, attempt, now).err()

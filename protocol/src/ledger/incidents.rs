@@ -305,15 +305,21 @@ impl Ledger {
         let rung = attempt.rung;
         incident.note(context.at, context.by, Fact::Reported(number));
         // A late word about an attempt that was given up is kept; it changes what happens next
-        // only while a person is still being asked about that very attempt.
-        let asked = matches!(
-            incident.held,
-            Some(Refusal::UnknownOutcome { attempt, .. }) if attempt == number
-        );
+        // only while a person is still being asked about that very attempt, and answers it.
+        let asked = report.outcome != record::Outcome::Unknown
+            && matches!(
+                incident.held,
+                Some(Refusal::UnknownOutcome { attempt, .. }) if attempt == number
+            );
         if !over && (!given_up || asked) {
             after_attempt(incident, rung, report.outcome);
         }
-        self.remember_acting(id, context.at);
+        if over && incident.in_flight().is_none() {
+            self.outlasting.remove(&id);
+        }
+        if report.outcome != record::Outcome::Refused {
+            self.remember_acting(id, context.at);
+        }
         Ok(Effect::Done)
     }
 
@@ -351,7 +357,9 @@ impl Ledger {
             self.acted.insert((plan.name.clone(), incident.peer), at);
         }
         if let Some(until) = incident.settles_until() {
-            self.settling.insert(incident.peer, until);
+            // A rung that settles quickly does not cut another one short.
+            let known = self.settling.entry(incident.peer).or_insert(until);
+            *known = until.max(*known);
         }
     }
 
@@ -431,8 +439,15 @@ impl Ledger {
     pub(super) fn close(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
         let incident = self.still_open(id)?;
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
+        let outlasts = incident.in_flight().is_some();
         end(incident, context.at, State::Closed);
         self.open.remove(&id);
+        // What is being executed goes on: until it has ended, or can no longer act, it counts.
+        let incidents = &self.incidents;
+        self.outlasting.retain(|id| acts_at(incidents.get(id), context.at));
+        if outlasts {
+            self.outlasting.insert(id);
+        }
         Ok(Effect::Done)
     }
 
@@ -455,6 +470,14 @@ impl Ledger {
         Ok(Effect::Done)
     }
 
+    /// The closed incidents of which an attempt may still act.
+    pub(super) fn acting_after_close(&self, at: Timestamp) -> impl Iterator<Item = &Incident> {
+        self.outlasting
+            .iter()
+            .filter_map(|id| self.incidents.get(id))
+            .filter(move |incident| acts_at(Some(incident), at))
+    }
+
     fn notifier_names(&self) -> Vec<Name> {
         self.library.notifiers().map(|notifier| notifier.name.clone()).collect()
     }
@@ -467,6 +490,11 @@ impl Ledger {
         }
         Ok(incident)
     }
+}
+
+/// Whether an attempt of this incident may still act.
+fn acts_at(incident: Option<&Incident>, at: Timestamp) -> bool {
+    incident.and_then(Incident::in_flight).is_some_and(|attempt| attempt.until > at)
 }
 
 /// Since when a signal has lasted.

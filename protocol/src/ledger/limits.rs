@@ -25,8 +25,9 @@ pub fn permit(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(),
         return Err(Refusal::Frozen { since, reason });
     }
     settled(ledger, incident.peer, at)?;
+    outlived(ledger, incident.peer, at)?;
     cooled_down(ledger, plan, incident, at)?;
-    let others = under_repair(ledger, incident);
+    let others = under_repair(ledger, incident, at);
     within_at_once(ledger, &others)?;
     within_share(ledger, plan, incident.peer, &others)
 }
@@ -36,6 +37,18 @@ fn settled(ledger: &Ledger, target: PeerId, at: Timestamp) -> Result<(), Refusal
     match ledger.settling.get(&target).copied() {
         Some(until) if until > at => Err(Refusal::Settling { until }),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Nothing acts on a target while an attempt of an incident that an operator closed still may.
+fn outlived(ledger: &Ledger, target: PeerId, at: Timestamp) -> Result<(), Refusal> {
+    let mut closed = ledger.acting_after_close(at).filter(|closed| closed.peer == target);
+    match closed.find_map(|closed| Some((closed.id, closed.in_flight()?))) {
+        Some((incident, attempt)) => {
+            let (attempt, until) = (attempt.number, attempt.until);
+            Err(Refusal::AttemptUnderWay { incident, attempt, until })
+        }
+        None => Ok(()),
     }
 }
 
@@ -57,10 +70,11 @@ fn cooled_down(
 }
 
 /// The other incidents whose targets are under repair.
-fn under_repair<'a>(ledger: &'a Ledger, incident: &Incident) -> Vec<&'a Incident> {
+fn under_repair<'a>(ledger: &'a Ledger, incident: &Incident, at: Timestamp) -> Vec<&'a Incident> {
     ledger
         .open_incidents()
         .filter(|other| other.id != incident.id && other.is_under_repair())
+        .chain(ledger.acting_after_close(at))
         .collect()
 }
 

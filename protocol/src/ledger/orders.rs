@@ -19,11 +19,12 @@ impl Ledger {
         if context.at > order.expires {
             return Err(Refusal::OrderExpired { expired: order.expires });
         }
-        self.spent_orders.retain(|_, expires| *expires >= context.at);
         if self.spent_orders.contains_key(&order.nonce) {
             return Err(Refusal::OrderSpent);
         }
         let effect = self.carry_out(context, &order.action)?;
+        // An order that has expired is refused for that; its number need not be kept.
+        self.spent_orders.retain(|_, expires| *expires >= context.at);
         self.spent_orders.insert(order.nonce, order.expires);
         Ok(effect)
     }

@@ -182,9 +182,10 @@ fn written_in(source: &Source, key: &DocumentKey) -> Option<(String, String)> {
 fn fields(text: &str, key: &DocumentKey) -> Option<Value> {
     let table: toml::Table = toml::from_str(text).ok()?;
     let value = serde_json::to_value(table.get(key.kind.as_str())?).ok()?;
-    match value {
-        Value::Array(mut all) if all.len() == 1 => all.pop(),
-        other => Some(other),
+    // Several of a kind are a list, of which this text holds one.
+    match value.as_array().map(Vec::as_slice) {
+        Some([only]) => Some(only.clone()),
+        Some(_) | None => Some(value),
     }
 }
 

@@ -281,14 +281,13 @@ impl PeerView {
     /// Everything about one member.
     pub fn of(agent: &Agent, peer: PeerId, member: &Member) -> Self {
         let report = agent.view().report(peer);
-        let checks = report.iter().flat_map(|report| &report.checks).map(|(name, state)| {
-            CheckView {
+        let checks =
+            report.iter().flat_map(|report| &report.checks).map(|(name, state)| CheckView {
                 name: name.to_string(),
                 verdict: state.verdict.as_str().to_owned(),
                 since: state.since,
                 summary: state.summary.clone(),
-            }
-        });
+            });
         let silence = agent.ledger().silence_of(peer).and_then(|incident| {
             let Because::Silent { kind, since, witnesses } = &incident.because else {
                 return None;

@@ -1,11 +1,7 @@
 //! `hearten status`: the headline and the peers.
 
 use super::{PeerRow, PeerState, SCHEMA, peer::Health};
-use protocol::{
-    agent::Agent,
-    ledger::incident::State,
-    time::Timestamp,
-};
+use protocol::{agent::Agent, ledger::incident::State, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The mesh-wide stop.
@@ -117,11 +113,7 @@ impl StatusView {
             || self.incidents.open > 0
             || any_state(PeerState::Suspect)
             || any_health(Health::Warning);
-        if broken {
-            2
-        } else {
-            u8::from(worth_a_look)
-        }
+        if broken { 2 } else { u8::from(worth_a_look) }
     }
 }
 

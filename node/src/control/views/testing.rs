@@ -12,8 +12,8 @@ use protocol::{
     name::{IncidentId, Labels, Name, PeerId, RaftId},
     order::{Action, Order},
     record::{
-        self, AttemptReport, Because, Entry, EvidenceSummary, Founding, PeerCard, Position,
-        Record, Seen, Testimony, TokenGrant, TokenId, Trust,
+        self, AttemptReport, Because, Entry, EvidenceSummary, Founding, PeerCard, Position, Record,
+        Seen, Testimony, TokenGrant, TokenId, Trust,
     },
     refusal::Refusal,
     report::{CheckState, Report, SignedReport},
@@ -125,8 +125,7 @@ impl Sample {
         });
         let mut sample = Self { agent, index: 0, second: 0, operator };
         let mesh = name("prod");
-        let founding =
-            Founding { mesh, root_fingerprint: MESH, trust, peer: first.clone() };
+        let founding = Founding { mesh, root_fingerprint: MESH, trust, peer: first.clone() };
         sample.commit(1, Record::Founded(founding));
         sample.commit(1, Record::PeerStarted { peer: first });
         sample.order(Action::CreateToken(TokenGrant {
@@ -167,11 +166,8 @@ impl Sample {
     /// web-2 is dark, as db-1 and web-1 have seen.
     pub(crate) fn with_silence() -> Self {
         let mut sample = Self::quiet();
-        let seen = |witness: u8| Testimony {
-            witness: peer(witness),
-            seen: Seen::NoAnswer,
-            at: at(21),
-        };
+        let seen =
+            |witness: u8| Testimony { witness: peer(witness), seen: Seen::NoAnswer, at: at(21) };
         let because = Because::Silent {
             kind: Silence::Dark,
             since: at(20),
@@ -192,12 +188,8 @@ impl Sample {
     }
 
     pub(crate) fn take_evidence(&mut self) {
-        let evidence = EvidenceSummary {
-            hash: [4; 32],
-            bytes: 1_234,
-            taken_by: peer(2),
-            steps_failed: 0,
-        };
+        let evidence =
+            EvidenceSummary { hash: [4; 32], bytes: 1_234, taken_by: peer(2), steps_failed: 0 };
         let incident = self.incident();
         self.commit(2, Record::EvidenceTaken { incident, evidence });
     }
@@ -265,12 +257,8 @@ impl Sample {
     }
 
     pub(crate) fn report(&mut self, place: u8, verdict: Verdict, since: u64) {
-        let state = CheckState {
-            verdict,
-            since: at(since),
-            summary: "no file".to_owned(),
-            verified: None,
-        };
+        let state =
+            CheckState { verdict, since: at(since), summary: "no file".to_owned(), verified: None };
         let report = Report {
             peer: peer(place),
             generation: 1,

@@ -41,7 +41,9 @@ impl Sendings {
     }
 
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.0.values().map(|sending| sending.again_at).min()
+        // One that has its answer waits for the log, which is an input.
+        let waiting = self.0.values().filter(|sending| sending.result.is_none());
+        waiting.map(|sending| sending.again_at).min()
     }
 
     /// Takes what the channel said.

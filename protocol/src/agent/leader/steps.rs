@@ -2,7 +2,7 @@
 
 use super::{Agent, Output, Proposal};
 use crate::{
-    document::{Action, By, Verdict},
+    document::{Action, By, Check, Verdict},
     ledger::{
         incident::{Attempt, Incident, State},
         incidents::ATTEMPT_MARGIN,
@@ -102,6 +102,10 @@ impl Agent {
                     None => format!("check \"{check}\" passes again by itself"),
                 })
             }
+            // Nobody probes itself; and a leader must not order its neighbours against itself.
+            Because::Silent { .. } if incident.peer == self.card.id => {
+                Some("the peer leads the mesh".to_owned())
+            }
             // It said goodbye after all, or started anew; being heard of is seen by a probe.
             Because::Silent { .. } => (member.standing == Running::Stopped)
                 .then(|| "the peer was stopped on purpose".to_owned()),
@@ -121,9 +125,9 @@ impl Agent {
         let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
         match &incident.because {
             Because::Check { check, .. } => {
-                let timeout =
-                    self.ledger.library().check(check).map_or(Duration::ZERO, |c| c.timeout);
-                let late = ended_at.plus(settle).plus(timeout).plus(VERIFY_GRACE);
+                let known = self.ledger.library().check(check);
+                let runs = known.map_or(Duration::ZERO, time_to_pass);
+                let late = ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE);
                 at >= late || self.still_fails(incident, check, attempt)
             }
             Because::Silent { .. } => at >= ended_at.plus(settle).plus(RETURN_GRACE),
@@ -231,6 +235,13 @@ impl Agent {
             }
         }
     }
+}
+
+/// How long a check that is well again takes to say so: its first good run, and as many more as it
+/// needs in a row, each at its turn.
+fn time_to_pass(check: &Check) -> Duration {
+    let turn = check.every.max(check.timeout);
+    check.timeout.saturating_add(turn.saturating_mul(check.pass_after.saturating_sub(1)))
 }
 
 /// Writes down once by which rule nothing is done. What lasts only a moment is not worth a line:

@@ -1,0 +1,465 @@
+//! A mesh of real agents around a log that commits at once, hosts that do as they are told, and
+//! time that passes only when nothing else happens.
+
+use super::{DOCUMENTS, Mesh, card, id, name, sign_report, trust};
+use protocol::{
+    agent::{Agent, Input, LocalPolicy, Origin, Output, Standing, WorkOrder, voters::MemberChange},
+    document::Verdict,
+    ledger::{self, incident::Incident},
+    name::{IncidentId, PeerId, RaftId},
+    record::{
+        AttemptReport, Entry, EvidenceSummary, Outcome, PeerCard, Position, Record, Seen, Trust,
+    },
+    time::{Now, Timestamp},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+/// What executing a rung comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It exits with 0 and all is well.
+    Heals,
+    /// It exits with 0 and nothing is better.
+    InVain,
+    /// It exits with 1.
+    Fails,
+    /// It never ends.
+    Hangs,
+}
+
+/// One host and its agent.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) agent: Agent,
+    /// Whether its daemon runs.
+    pub(crate) up: bool,
+    /// What its check finds.
+    pub(crate) verdict: Verdict,
+    /// What is on its disk.
+    pub(crate) started: BTreeSet<(IncidentId, u32)>,
+    pub(crate) trust: Trust,
+    pub(crate) policy: LocalPolicy,
+    /// How far its clock is ahead of the others, in milliseconds.
+    pub(crate) ahead: i64,
+    /// Whether its disk answers.
+    pub(crate) disk: bool,
+}
+
+/// The mesh, its log and its time.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) hosts: BTreeMap<u64, Host>,
+    pub(crate) ledger: ledger::Ledger,
+    pub(crate) log: Vec<(Position, Entry)>,
+    pub(crate) leader: Option<u64>,
+    pub(crate) term: u64,
+    pub(crate) index: u64,
+    pub(crate) now: u64,
+    /// By rung; what is not here hangs.
+    pub(crate) effects: BTreeMap<String, Effect>,
+    /// Whether the channels take notices.
+    pub(crate) channel: Result<(), ()>,
+    /// What each witness says when it does not say what it sees.
+    pub(crate) lies: BTreeMap<u64, Seen>,
+    /// Whether gossip tells at once who is up.
+    pub(crate) gossip: bool,
+    /// Every output, with the peer and the time.
+    pub(crate) outputs: Vec<(u64, u64, Output)>,
+    voters: BTreeMap<PeerId, RaftId>,
+    learners: BTreeMap<PeerId, RaftId>,
+    queue: VecDeque<(u64, Input)>,
+}
+
+impl Driver {
+    /// Peers 1 to `size`, with [`DOCUMENTS`], led by peer 1.
+    pub(crate) fn of(size: u64) -> Self {
+        Self::with(size, DOCUMENTS)
+    }
+
+    pub(crate) fn with(size: u64, documents: &str) -> Self {
+        let mut mesh = Mesh::of(size);
+        mesh.documents(documents).expect("valid documents");
+        Self::from_mesh(mesh, size)
+    }
+
+    pub(crate) fn from_mesh(mesh: Mesh, size: u64) -> Self {
+        let mut driver = Self {
+            hosts: BTreeMap::new(),
+            ledger: mesh.ledger,
+            log: Vec::new(),
+            leader: None,
+            term: mesh.term,
+            index: mesh.index,
+            now: mesh.now,
+            effects: BTreeMap::from([
+                ("restart".to_owned(), Effect::Heals),
+                ("reinstall".to_owned(), Effect::Heals),
+                ("power".to_owned(), Effect::Heals),
+            ]),
+            channel: Ok(()),
+            lies: BTreeMap::new(),
+            gossip: true,
+            outputs: Vec::new(),
+            voters: BTreeMap::from([(id(1), RaftId(1))]),
+            learners: BTreeMap::new(),
+            queue: VecDeque::new(),
+        };
+        for n in 1..=size {
+            driver.boot(n, card(n), trust(), LocalPolicy::default(), BTreeSet::new());
+        }
+        driver.elect(1);
+        driver
+    }
+
+    fn boot(
+        &mut self,
+        n: u64,
+        card: PeerCard,
+        trust: Trust,
+        policy: LocalPolicy,
+        started: BTreeSet<(IncidentId, u32)>,
+    ) {
+        let ledger = self.ledger.clone();
+        let origin = Origin {
+            card,
+            trust: trust.clone(),
+            policy: policy.clone(),
+            ledger,
+            started: started.clone(),
+        };
+        let (verdict, ahead) =
+            self.hosts.get(&n).map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
+        let agent = Agent::new(origin);
+        let host = Host { agent, up: true, verdict, started, trust, policy, ahead, disk: true };
+        self.hosts.insert(n, host);
+    }
+
+    /// The daemon of a host dies and starts anew, from what is on its disk.
+    pub(crate) fn restart(&mut self, n: u64) {
+        let host = &self.hosts[&n];
+        let mut card = host.agent.card().clone();
+        card.generation += 1;
+        let (trust, policy, started) =
+            (host.trust.clone(), host.policy.clone(), host.started.clone());
+        self.queue.retain(|(to, _)| *to != n);
+        self.boot(n, card, trust, policy, started);
+        self.elect_again();
+        self.tell_liveness(n, true);
+    }
+
+    /// Starts a host's agent anew with other settings, before anything has happened.
+    pub(crate) fn configure(&mut self, n: u64, trust: Trust, policy: LocalPolicy) {
+        let card = self.hosts[&n].agent.card().clone();
+        self.boot(n, card, trust, policy, BTreeSet::new());
+        self.elect_again();
+    }
+
+    /// The daemon of a host dies.
+    pub(crate) fn kill(&mut self, n: u64) {
+        if let Some(host) = self.hosts.get_mut(&n) {
+            host.up = false;
+        }
+        self.queue.retain(|(to, _)| *to != n);
+        self.tell_liveness(n, false);
+        if self.leader == Some(n) {
+            self.leader = None;
+            self.tell_standing();
+        }
+    }
+
+    pub(crate) fn tell_liveness(&mut self, n: u64, alive: bool) {
+        if self.gossip {
+            for other in self.others(n) {
+                self.queue.push_back((other, Input::Liveness { peer: id(n), alive }));
+            }
+        }
+    }
+
+    fn others(&self, n: u64) -> Vec<u64> {
+        self.hosts.keys().copied().filter(|other| *other != n).collect()
+    }
+
+    /// Another leader, in another term.
+    pub(crate) fn elect(&mut self, n: u64) {
+        self.term += 1;
+        self.leader = Some(n);
+        self.tell_standing();
+        if self.gossip {
+            for m in self.hosts.keys().copied().collect::<Vec<_>>() {
+                let alive = self.hosts[&m].up;
+                self.tell_liveness(m, alive);
+            }
+        }
+    }
+
+    fn elect_again(&mut self) {
+        if let Some(leader) = self.leader {
+            self.elect(leader);
+        }
+    }
+
+    fn tell_standing(&mut self) {
+        for n in self.hosts.keys().copied().collect::<Vec<_>>() {
+            let standing = Standing {
+                term: self.term,
+                leader: self.leader.map(id),
+                leads: self.leader == Some(n),
+                voters: self.voters.clone(),
+                learners: self.learners.clone(),
+            };
+            self.queue.push_back((n, Input::Standing(standing)));
+        }
+    }
+
+    pub(crate) fn host(&mut self, n: u64) -> &mut Host {
+        self.hosts.get_mut(&n).expect("a host")
+    }
+
+    pub(crate) fn fails(&mut self, n: u64) {
+        self.host(n).verdict = Verdict::Fail;
+    }
+
+    pub(crate) fn clock(&self, n: u64) -> Now {
+        let wall = self.now.saturating_add_signed(self.hosts[&n].ahead);
+        Now { wall: Timestamp::from_millis(wall), mono: Duration::from_millis(self.now) }
+    }
+
+    /// Tells an agent something and carries out what follows, without letting time pass.
+    pub(crate) fn tell(&mut self, n: u64, input: Input) {
+        self.queue.push_back((n, input));
+        self.settle();
+    }
+
+    /// Writes an entry into the log.
+    pub(crate) fn commit(&mut self, entry: Entry) -> (Position, ledger::Outcome) {
+        self.index += 1;
+        let position = Position { index: self.index, term: self.term };
+        let outcome = self.ledger.apply(position, &entry);
+        self.log.push((position, entry.clone()));
+        for n in self.hosts.keys().copied().collect::<Vec<_>>() {
+            let entry = Some(entry.clone());
+            self.queue.push_back((n, Input::Committed { position, entry }));
+        }
+        (position, outcome)
+    }
+
+    /// Writes a record of the leader's into the log.
+    pub(crate) fn write(&mut self, record: Record) -> ledger::Outcome {
+        let by = id(self.leader.unwrap_or(1));
+        let entry = Entry { at: Timestamp::from_millis(self.now), by, term: self.term, record };
+        let (_, outcome) = self.commit(entry);
+        self.settle();
+        outcome
+    }
+
+    /// Carries out whatever can be without letting time pass.
+    pub(crate) fn settle(&mut self) {
+        let mut steps = 0;
+        while let Some((n, input)) = self.queue.pop_front() {
+            steps += 1;
+            assert!(steps < 100_000, "it never comes to rest: {input:?}");
+            if !self.hosts[&n].up {
+                continue;
+            }
+            let now = self.clock(n);
+            let outputs = self.host(n).agent.handle(now, input);
+            for output in outputs {
+                self.outputs.push((n, self.now, output.clone()));
+                self.carry_out(n, output);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, n: u64, output: Output) {
+        let answer = match output {
+            Output::RunCheck { check, .. } => Input::CheckRan {
+                check: check.name,
+                verdict: self.hosts[&n].verdict,
+                summary: "as it is".to_owned(),
+            },
+            Output::Publish(report) => {
+                for other in self.others(n) {
+                    self.queue.push_back((other, Input::Heard(sign_report(n, report.clone()))));
+                }
+                return;
+            }
+            Output::Probe { peer } => Input::Probed { peer, seen: self.seen(n, peer) },
+            Output::AskWitness { witness, peer } => {
+                let m = number(witness);
+                let seen = self.hosts[&m].up.then(|| self.seen(m, peer));
+                Input::Testified { witness, peer, seen }
+            }
+            Output::Propose { proposal, entry } => {
+                let result = if self.leader == Some(n) {
+                    Ok(self.commit(entry))
+                } else {
+                    Err("not the leader".to_owned())
+                };
+                Input::Proposed { proposal, result }
+            }
+            Output::Forward { forwarding, entry } => {
+                let allowed = ledger::may_forward(id(n), &entry);
+                let result = match (self.leader, allowed) {
+                    (None, _) => Err("no leader".to_owned()),
+                    (Some(_), Err(refusal)) => Ok(Err(refusal)),
+                    (Some(_), Ok(())) => Ok(self.commit(entry).1),
+                };
+                Input::Forwarded { forwarding, result }
+            }
+            Output::RecordStart { incident, attempt } => {
+                if !self.hosts[&n].disk {
+                    return;
+                }
+                let first = self.host(n).started.insert((incident, attempt));
+                assert!(first, "attempt {attempt} of {incident} is started twice");
+                Input::StartRecorded { incident, attempt }
+            }
+            Output::Execute(order) => match self.execute(&order) {
+                Some(input) => input,
+                None => return,
+            },
+            Output::TakeEvidence { incident, .. } => Input::EvidenceTaken {
+                incident,
+                evidence: EvidenceSummary {
+                    hash: [1; 32],
+                    bytes: 1,
+                    taken_by: id(n),
+                    steps_failed: 0,
+                },
+            },
+            Output::Notify { message, .. } => Input::NoticeSent {
+                incident: message.incident,
+                notice: message.notice,
+                result: match self.channel {
+                    Ok(()) => Ok("200".to_owned()),
+                    Err(()) => Err("503".to_owned()),
+                },
+            },
+            Output::ChangeMembers(change) => {
+                self.change(change);
+                Input::MembersChanged(Ok(()))
+            }
+        };
+        self.queue.push_back((n, answer));
+    }
+
+    fn change(&mut self, change: MemberChange) {
+        match change {
+            MemberChange::AddLearner(peer, raft_id) => {
+                self.learners.insert(peer, raft_id);
+            }
+            MemberChange::Promote(peer, raft_id) => {
+                self.learners.remove(&peer);
+                self.voters.insert(peer, raft_id);
+            }
+            MemberChange::Remove(peer, _) => {
+                self.learners.remove(&peer);
+                self.voters.remove(&peer);
+            }
+        }
+        self.tell_standing();
+    }
+
+    fn seen(&self, witness: u64, peer: PeerId) -> Seen {
+        let truth = if self.hosts[&number(peer)].up { Seen::Reached } else { Seen::NoAnswer };
+        self.lies.get(&witness).copied().unwrap_or(truth)
+    }
+
+    fn execute(&mut self, order: &WorkOrder) -> Option<Input> {
+        let effect = *self.effects.get(&order.variables["HEARTEN_RUNG"])?;
+        let target = order.variables["HEARTEN_PEER"].clone();
+        let outcome = match effect {
+            Effect::Hangs => return None,
+            Effect::Fails => Outcome::Failed,
+            Effect::InVain => Outcome::Succeeded,
+            Effect::Heals => {
+                let n: u64 = target.trim_start_matches("web-").parse().expect("a number");
+                self.host(n).verdict = Verdict::Pass;
+                if !self.hosts[&n].up {
+                    self.restart(n);
+                }
+                Outcome::Succeeded
+            }
+        };
+        let finished_at = Timestamp::from_millis(self.now);
+        let report = AttemptReport {
+            outcome,
+            exit_code: Some(0),
+            started_at: Some(finished_at),
+            finished_at,
+            output: String::new(),
+        };
+        Some(Input::Finished { incident: order.incident, attempt: order.attempt, report })
+    }
+
+    /// Lets time pass in small steps.
+    pub(crate) fn pass(&mut self, millis: u64) {
+        let end = self.now + millis;
+        self.settle();
+        while self.now < end {
+            self.now += 100;
+            for n in self.hosts.keys().copied().collect::<Vec<_>>() {
+                self.queue.push_back((n, Input::Tick));
+            }
+            self.settle();
+        }
+    }
+
+    /// Lets time pass until something holds; at most ten minutes.
+    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let end = self.now + 600_000;
+        self.settle();
+        while !holds(self) {
+            assert!(self.now < end, "it does not come to this: {what}\n{}", self.history());
+            self.pass(100);
+        }
+    }
+
+    pub(crate) fn history(&self) -> String {
+        let lines = self.ledger.incidents().values().flat_map(|incident| {
+            incident.timeline.iter().map(move |line| format!("{} {:?}", incident.id, line))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The only incident.
+    pub(crate) fn incident(&self) -> &Incident {
+        let all: Vec<&Incident> = self.ledger.incidents().values().collect();
+        assert_eq!(all.len(), 1, "one incident\n{}", self.history());
+        all[0]
+    }
+
+    /// Peer and rung of every execution, in order.
+    pub(crate) fn executed(&self) -> Vec<(u64, String)> {
+        self.outputs
+            .iter()
+            .filter_map(|(n, _, output)| match output {
+                Output::Execute(order) => Some((*n, order.variables["HEARTEN_RUNG"].clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The records in the log since the test began.
+    pub(crate) fn records(&self) -> Vec<&Record> {
+        self.log.iter().map(|(_, entry)| &entry.record).collect()
+    }
+
+    /// How many outputs are like this.
+    pub(crate) fn count(&self, like: impl Fn(&Output) -> bool) -> usize {
+        self.outputs.iter().filter(|(_, _, output)| like(output)).count()
+    }
+}
+
+/// The number of a peer of the tests.
+pub(crate) fn number(peer: PeerId) -> u64 {
+    peer.bits()
+}
+
+/// The check of the tests.
+pub(crate) fn web() -> protocol::name::Name {
+    name("web")
+}

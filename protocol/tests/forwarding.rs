@@ -1,0 +1,111 @@
+//! What the leader takes from another peer: one table, every record by its author and by another.
+
+mod common;
+
+use common::{card, ended, evidence_by, failing, founding, id, ordered, signed};
+use protocol::{
+    ledger::{is_decision, may_forward},
+    name::IncidentId,
+    order::Action,
+    record::{Entry, Outcome, Record, TokenId},
+    refusal::Refusal,
+    time::Timestamp,
+};
+
+const INCIDENT: IncidentId = IncidentId(9);
+
+/// Every kind of record, of peer 2 where it is about a peer; whether peer 2 may have it written;
+/// and whether it is the leader's decision.
+fn table() -> Vec<(Record, bool, bool)> {
+    let (incident, attempt) = (INCIDENT, 1);
+    let table = vec![
+        (Record::Founded(founding()), false, false),
+        (Record::Ordered { order: ordered(1, Timestamp::default(), Action::Thaw) }, true, false),
+        (Record::PeerJoined { token: TokenId(1), peer: card(2) }, false, true),
+        (Record::PeerStarted { peer: card(2) }, true, false),
+        (Record::PeerStopped { peer: id(2) }, true, false),
+        (Record::PeerLeft { peer: id(2) }, true, false),
+        (Record::DocumentsApplied { bundle: signed(1, "") }, true, false),
+        (Record::Opened { peer: id(2), because: failing(1) }, false, true),
+        (Record::EvidenceTaken { incident, evidence: evidence_by(2) }, true, false),
+        (
+            Record::Assigned {
+                incident,
+                attempt,
+                rung: 0,
+                worker: id(2),
+                start_by: Timestamp::default(),
+                until: Timestamp::default(),
+            },
+            false,
+            true,
+        ),
+        (Record::Reported { incident, attempt, report: ended(Outcome::Failed) }, true, false),
+        (Record::Lost { incident, attempt, reason: String::new() }, false, true),
+        (Record::Held { incident, refusal: Refusal::NoRunbook }, false, true),
+        (Record::Resolved { incident, because: String::new() }, false, true),
+        (Record::Escalated { incident, reason: String::new() }, false, true),
+        (Record::Called { incident, rung: 0 }, false, true),
+        (
+            Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
+            false,
+            true,
+        ),
+    ];
+    // A new kind of record stops the build here: it belongs into the table above.
+    for (record, _, _) in &table {
+        match record {
+            Record::Founded(_)
+            | Record::Ordered { .. }
+            | Record::PeerJoined { .. }
+            | Record::PeerStarted { .. }
+            | Record::PeerStopped { .. }
+            | Record::PeerLeft { .. }
+            | Record::DocumentsApplied { .. }
+            | Record::Opened { .. }
+            | Record::EvidenceTaken { .. }
+            | Record::Assigned { .. }
+            | Record::Reported { .. }
+            | Record::Lost { .. }
+            | Record::Held { .. }
+            | Record::Resolved { .. }
+            | Record::Escalated { .. }
+            | Record::Called { .. }
+            | Record::Notified { .. } => {}
+        }
+    }
+    table
+}
+
+fn entry(by: u64, record: &Record) -> Entry {
+    Entry { at: Timestamp::default(), by: id(by), term: 1, record: record.clone() }
+}
+
+#[test]
+fn facts_are_their_authors_to_forward_and_decisions_nobodys() {
+    for (record, allowed, decision) in table() {
+        let answer = may_forward(id(2), &entry(2, &record));
+        assert_eq!(answer.is_ok(), allowed, "{record:?}: {answer:?}");
+        assert_eq!(is_decision(&record), decision, "{record:?}");
+        assert!(!(allowed && decision), "{record:?}");
+    }
+}
+
+#[test]
+fn nobody_writes_in_anothers_name() {
+    for (record, _, _) in table() {
+        let answer = may_forward(id(3), &entry(2, &record));
+        assert!(matches!(answer, Err(Refusal::NotAllowed { by, .. }) if by == id(3)), "{record:?}");
+    }
+}
+
+#[test]
+fn nobody_states_anothers_facts_in_its_own_name() {
+    for record in [
+        Record::PeerStarted { peer: card(2) },
+        Record::PeerStopped { peer: id(2) },
+        Record::PeerLeft { peer: id(2) },
+    ] {
+        assert!(may_forward(id(3), &entry(3, &record)).is_err(), "{record:?}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The command line: `run` stories with seeds, `replay` one of them line by line.
+//!
+//! Exit codes: 0 when everything held, 1 when something did not, 2 when the command line or a
+//! story's file is wrong.
+
+use crate::{
+    output,
+    run::{Run, run},
+    scenario::{Scenario, read::read},
+};
+use clap::{Args, Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// How often a long run says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// Runs stories through the model ring: the real agent and ledger, virtual time, hostile network.
+#[derive(Debug, Parser)]
+#[command(name = "hearten-sim", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs every story with every seed and says what held.
+    Run(RunArguments),
+    /// Runs one story with one seed and prints its whole history.
+    Replay(ReplayArguments),
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// Stories, or directories of them.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// The one seed to run.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "seeds")]
+    seed: u64,
+    /// The seeds to run, from A up to but without B.
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    seeds: Option<Seeds>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArguments {
+    /// The story.
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
+    /// The seed.
+    #[arg(long, value_name = "N")]
+    seed: u64,
+}
+
+/// The seeds from the first up to but without the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seeds(u64, u64);
+
+fn parse_seeds(text: &str) -> Result<Seeds, String> {
+    let seeds = text
+        .split_once("..")
+        .and_then(|(from, to)| Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?)));
+    match seeds {
+        Some((from, to)) if from < to => Ok(Seeds(from, to)),
+        Some(_) => Err("the first seed must be less than the end".to_owned()),
+        None => Err("write two numbers, 0..1000".to_owned()),
+    }
+}
+
+/// Does what the command line says.
+pub fn execute(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Run(arguments) => run_stories(&arguments),
+        Command::Replay(arguments) => replay(&arguments),
+    }
+}
+
+fn run_stories(arguments: &RunArguments) -> ExitCode {
+    let mut stories = Vec::new();
+    for path in &arguments.paths {
+        match stories_in(path) {
+            Ok(found) => stories.extend(found),
+            Err(message) => return wrong(&message),
+        }
+    }
+    let one = Seeds(arguments.seed, arguments.seed.saturating_add(1));
+    let seeds = arguments.seeds.unwrap_or(one);
+    let mut results = Vec::new();
+    for story in &stories {
+        let runs = run_seeds(story, seeds);
+        if !arguments.json {
+            output::story(story, &runs);
+        }
+        results.push((story, runs));
+    }
+    if arguments.json {
+        output::json(&results);
+    }
+    let held = results.iter().flat_map(|(_, runs)| runs).all(|run| run.failure.is_none());
+    if held { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// Runs one story with all seeds; a seed that fails does not stop the others.
+fn run_seeds(story: &Scenario, Seeds(from, to): Seeds) -> Vec<Run> {
+    let mut said = Instant::now();
+    let mut runs = Vec::new();
+    for seed in from..to {
+        let mut run = run(story, seed, false);
+        if run.failure.is_none() {
+            // Of what held, nobody reads the last lines.
+            run.trace.clear();
+        }
+        runs.push(run);
+        if said.elapsed() >= PROGRESS_EVERY {
+            said = Instant::now();
+            output::progress(story, seed + 1 - from, to - from);
+        }
+    }
+    runs
+}
+
+fn replay(arguments: &ReplayArguments) -> ExitCode {
+    let story = match read(&arguments.path) {
+        Ok(story) => story,
+        Err(error) => return wrong(&error.to_string()),
+    };
+    let run = run(&story, arguments.seed, true);
+    output::history(&run);
+    let held = run.failure.is_none();
+    output::story(&story, &[run]);
+    if held { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn wrong(message: &str) -> ExitCode {
+    output::error(message);
+    ExitCode::from(2)
+}
+
+/// The story of a file, or all stories of a directory in the order of their names.
+fn stories_in(path: &Path) -> Result<Vec<Scenario>, String> {
+    if !path.is_dir() {
+        return Ok(vec![read(path).map_err(|error| error.to_string())?]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(|e| format!("{}: {e}", path.display()))?.path();
+        if file.extension().is_some_and(|ending| ending == "toml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{}: there is no story (*.toml) in it", path.display()));
+    }
+    files.iter().map(|file| read(file).map_err(|error| error.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_range_without_its_end() {
+        assert_eq!(parse_seeds("0..1000"), Ok(Seeds(0, 1000)));
+        for bad in ["5", "5..5", "9..5", "a..b", "1..=2"] {
+            assert!(parse_seeds(bad).is_err(), "{bad}");
+        }
+    }
+}

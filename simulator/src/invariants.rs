@@ -1,0 +1,113 @@
+//! What must hold, one property a file, checked after every step of every agent.
+//!
+//! An invariant looks at the world and at what the agent of the last step wants done. It keeps its
+//! own books: nothing that it judges by comes from the code that it judges, except where the
+//! ledger itself is the subject.
+
+mod attested;
+mod authorised;
+mod cooldown;
+mod equal_ledgers;
+mod evidence_first;
+mod frozen;
+mod limits;
+mod liveness;
+mod notices;
+mod once;
+mod quiet;
+
+use crate::world::World;
+use protocol::{
+    agent::Output,
+    ledger::incident::{Attempt, Incident},
+    name::PeerId,
+};
+
+/// One step of one agent.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    /// Whose.
+    pub(crate) peer: PeerId,
+    /// What it wants done.
+    pub(crate) outputs: &'a [Output],
+    /// Whether it applied something of the log.
+    pub(crate) applied: bool,
+}
+
+/// A property of the whole mesh.
+pub(crate) trait Invariant {
+    /// What the report calls it.
+    fn name(&self) -> &'static str;
+
+    /// Looks at the world after a step.
+    ///
+    /// # Errors
+    /// What does not hold.
+    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String>;
+
+    /// Looks at the world when everything should have come to its end.
+    ///
+    /// # Errors
+    /// What does not hold.
+    fn at_end(&mut self, _world: &World<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// Which.
+    pub(crate) invariant: &'static str,
+    /// What was seen.
+    pub(crate) what: String,
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(once::Once::default()),
+        Box::new(limits::Limits),
+        Box::new(evidence_first::EvidenceFirst),
+        Box::new(attested::Attested),
+        Box::new(frozen::Frozen),
+        Box::new(liveness::Liveness),
+        Box::new(authorised::Authorised),
+        Box::new(cooldown::CoolDown::default()),
+        Box::new(equal_ledgers::EqualLedgers),
+        Box::new(notices::Notices),
+        Box::new(quiet::Quiet::default()),
+    ]
+}
+
+/// The incident and the attempt of every execution that begins in this step, as the committed log
+/// knows them.
+fn executions<'w>(
+    world: &'w World<'_>,
+    step: &Step<'_>,
+) -> Vec<Result<(&'w Incident, &'w Attempt), String>> {
+    let orders = step.outputs.iter().filter_map(|output| match output {
+        Output::Execute(order) => Some(order),
+        Output::RunCheck { .. }
+        | Output::Publish(_)
+        | Output::Probe { .. }
+        | Output::AskWitness { .. }
+        | Output::Propose { .. }
+        | Output::Forward { .. }
+        | Output::RecordStart { .. }
+        | Output::TakeEvidence { .. }
+        | Output::Notify { .. }
+        | Output::ChangeMembers(_) => None,
+    });
+    orders
+        .map(|order| {
+            let missing = || {
+                let (incident, attempt) = (order.incident, order.attempt);
+                format!("attempt {attempt} of {incident} is executed and not in the log")
+            };
+            let incident = world.raft.truth.incidents().get(&order.incident).ok_or_else(missing)?;
+            let attempt = incident.attempts.iter().find(|a| a.number == order.attempt);
+            Ok((incident, attempt.ok_or_else(missing)?))
+        })
+        .collect()
+}

@@ -1,0 +1,81 @@
+//! Only what the operator signed is executed: checks, evidence and rungs alike.
+
+use super::{Invariant, Step};
+use crate::world::World;
+use protocol::{
+    agent::Output,
+    document::{Action, Command, Document, Probe, parse::parse},
+};
+
+/// Looks at each step for itself; reads the story's own documents, never the ledger's.
+#[derive(Debug)]
+pub(super) struct Authorised;
+
+impl Invariant for Authorised {
+    fn name(&self) -> &'static str {
+        "only authorised documents are executed"
+    }
+
+    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+        let mut wanted: Vec<&Command> = Vec::new();
+        for output in step.outputs {
+            match output {
+                Output::RunCheck { check, .. } => {
+                    if let Probe::Command(command) = &check.probe {
+                        wanted.push(command);
+                    }
+                }
+                Output::Execute(order) => wanted.push(&order.command),
+                Output::TakeEvidence { steps, .. } => {
+                    wanted.extend(steps.iter().map(|step| &step.run));
+                }
+                Output::Publish(_)
+                | Output::Probe { .. }
+                | Output::AskWitness { .. }
+                | Output::Propose { .. }
+                | Output::Forward { .. }
+                | Output::RecordStart { .. }
+                | Output::Notify { .. }
+                | Output::ChangeMembers(_) => {}
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let signed = commands(world);
+        match wanted.into_iter().find(|command| !signed.contains(*command)) {
+            None => Ok(()),
+            Some(command) => {
+                let who = world.name(step.peer);
+                Err(format!("{who} executes {command:?}, which no operator signed"))
+            }
+        }
+    }
+}
+
+/// Every command of the story's documents.
+fn commands(world: &World<'_>) -> Vec<Command> {
+    let parsed = parse(&world.story.documents).unwrap_or_default();
+    let mut commands = Vec::new();
+    for document in parsed.into_iter().map(|parsed| parsed.document) {
+        match document {
+            Document::Check(check) => {
+                if let Probe::Command(command) = check.probe {
+                    commands.push(command);
+                }
+            }
+            Document::Runbook(runbook) => {
+                commands.extend(runbook.evidence.into_iter().map(|step| step.run));
+                commands.extend(runbook.rungs.into_iter().filter_map(|rung| match rung.action {
+                    Action::Run(command) => Some(command),
+                    Action::Notify(_) => None,
+                }));
+            }
+            Document::Notifier(_)
+            | Document::Limits(_)
+            | Document::Mesh(_)
+            | Document::Remove(_) => {}
+        }
+    }
+    commands
+}

@@ -1,0 +1,86 @@
+//! No limit is ever exceeded: counted over what is truly executed on the hosts, and over what the
+//! log has given out.
+
+use super::{Invariant, Step};
+use crate::world::World;
+use protocol::{
+    document::{On, Selector},
+    ledger::incident::Incident,
+    name::PeerId,
+};
+use std::collections::BTreeSet;
+
+/// Looks at each step for itself.
+#[derive(Debug)]
+pub(super) struct Limits;
+
+impl Invariant for Limits {
+    fn name(&self) -> &'static str {
+        "no limit is exceeded"
+    }
+
+    fn after(&mut self, world: &World<'_>, _step: &Step<'_>) -> Result<(), String> {
+        let ledger = &world.raft.truth;
+        let limits = ledger.library().limits();
+        let given_out: Vec<&Incident> =
+            ledger.open_incidents().filter(|incident| incident.in_flight().is_some()).collect();
+        let executed = world.executions.len();
+        if let Some(limit) = limits.at_once.and_then(|limit| usize::try_from(limit).ok()) {
+            if executed > limit {
+                let which: Vec<String> =
+                    world.executions.keys().map(|(id, number)| format!("{id}/{number}")).collect();
+                return Err(format!(
+                    "{executed} executions at once, at most {limit} may be: {}",
+                    which.join(", ")
+                ));
+            }
+            if given_out.len() > limit {
+                return Err(format!("{} repairs are given out, limit {limit}", given_out.len()));
+            }
+        }
+        let Some(percent) = limits.share_percent else { return Ok(()) };
+        for incident in &given_out {
+            let fits = in_scope(world, incident);
+            let targets: BTreeSet<PeerId> = given_out
+                .iter()
+                .map(|other| other.peer)
+                .chain(world.executions.values().map(|execution| execution.target))
+                .filter(|peer| fits.contains(peer))
+                .collect();
+            let percent = usize::try_from(percent).unwrap_or(100);
+            let limit = (fits.len() * percent / 100).max(1);
+            if targets.len() > limit {
+                return Err(format!(
+                    "{} of {} peers are under repair at once, at most {limit} may be",
+                    targets.len(),
+                    fits.len()
+                ));
+            }
+        }
+        let mut busy: BTreeSet<_> = BTreeSet::new();
+        for (incident, number) in world.executions.keys() {
+            if !busy.insert(*incident) {
+                return Err(format!("{incident} has attempt {number} executed beside another"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The peers that an incident's runbook is for.
+fn in_scope(world: &World<'_>, incident: &Incident) -> BTreeSet<PeerId> {
+    let ledger = &world.raft.truth;
+    let Some(plan) = &incident.plan else { return BTreeSet::new() };
+    let signal = match &plan.on {
+        On::Check(check) => ledger.library().check(check).map(|check| check.selector.clone()),
+        On::Peer(_) => None,
+    };
+    let signal: Selector = signal.unwrap_or_default();
+    ledger
+        .roster()
+        .members()
+        .filter(|(_, member)| plan.selector.fits(&member.card.labels))
+        .filter(|(_, member)| signal.fits(&member.card.labels))
+        .map(|(peer, _)| peer)
+        .collect()
+}

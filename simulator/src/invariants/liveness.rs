@@ -1,0 +1,94 @@
+//! Whatever fired ends: some time after the faults are over everything is repaired, handed to a
+//! person who was told, or held by a rule that `explain` names; and nothing that is well again is
+//! still called wrong.
+
+use super::{Invariant, Step};
+use crate::world::World;
+use protocol::{
+    ledger::incident::{Incident, State, Subject},
+    name::PeerId,
+};
+
+/// Looks at the end only.
+#[derive(Debug)]
+pub(super) struct Liveness;
+
+/// How far a replica may be behind: what was committed in the last moment.
+const BEHIND_MAX: u64 = 2;
+
+impl Invariant for Liveness {
+    fn name(&self) -> &'static str {
+        "every condition comes to its end"
+    }
+
+    fn after(&mut self, _world: &World<'_>, _step: &Step<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn at_end(&mut self, world: &World<'_>) -> Result<(), String> {
+        let leader = world.raft.leader.and_then(|leader| world.hosts[&leader].process.as_ref());
+        if leader.is_none_or(|process| !process.agent.standing().leads) {
+            return Err("nobody leads".to_owned());
+        }
+        for (peer, host) in &world.hosts {
+            let Some(process) = &host.process else { continue };
+            let behind =
+                world.raft.committed().saturating_sub(process.agent.ledger().position().index);
+            if behind > BEHIND_MAX {
+                return Err(format!("{} is {behind} entries behind", world.name(*peer)));
+            }
+        }
+        for incident in world.raft.truth.open_incidents() {
+            well_held(world, incident)?;
+        }
+        for (peer, check) in &world.broken {
+            let runs = world.hosts[peer].process.is_some();
+            if runs && !has_open(world, *peer, Subject::Check(check.clone())) {
+                let who = world.name(*peer);
+                return Err(format!("check {check} fails on {who} and no incident is open"));
+            }
+        }
+        for (peer, host) in &world.hosts {
+            let silent = host.process.is_none() && !host.stopped;
+            if silent && !has_open(world, *peer, Subject::Silence) {
+                return Err(format!("{} is silent and no incident is open", world.name(*peer)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has_open(world: &World<'_>, peer: PeerId, subject: Subject) -> bool {
+    let latest = world.raft.truth.latest_about(peer, subject);
+    // What an operator closed stays closed until the check has passed once.
+    latest.is_some_and(|incident| incident.state != State::Resolved)
+}
+
+/// Whether an open incident is where it may stay, and is still about something.
+fn well_held(world: &World<'_>, incident: &Incident) -> Result<(), String> {
+    let host = &world.hosts[&incident.peer];
+    let is_wrong = match Subject::of(&incident.because) {
+        Subject::Check(check) => {
+            host.process.is_none() || world.broken.contains(&(incident.peer, check))
+        }
+        Subject::Silence => host.process.is_none(),
+    };
+    let shown = format!("{} about {}", incident.id, world.name(incident.peer));
+    if !is_wrong {
+        let state = incident.state.as_str();
+        return Err(format!("{shown} is still {state}, and nothing is wrong any more"));
+    }
+    match incident.state {
+        State::Escalated => {}
+        State::Waiting if incident.held.is_some() => {}
+        State::Open | State::Acting | State::Verifying | State::Waiting => {
+            let state = incident.state.as_str();
+            return Err(format!("{shown} is still {state}, and no rule holds it"));
+        }
+        State::Resolved | State::Closed => return Err(format!("{shown} is open and over")),
+    }
+    match incident.notices_due().next() {
+        None => Ok(()),
+        Some(notice) => Err(format!("{shown}: nobody was told of notice {}", notice.number)),
+    }
+}

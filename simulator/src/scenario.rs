@@ -1,0 +1,268 @@
+//! A story: which peers there are, what they are told to do, what happens to them, and what must
+//! have become of it in the end.
+//!
+//! These are the stories as the model uses them, with names found and defaults filled in; [`read`]
+//! makes them from TOML.
+
+pub(crate) mod file;
+pub(crate) mod read;
+
+use protocol::{
+    document::bundle::Source,
+    ledger::incident::State,
+    name::{Labels, Name},
+    record::Outcome,
+};
+use std::time::Duration;
+
+/// A story.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    /// Its file's name without the ending.
+    pub(crate) name: String,
+    /// Its file, as it was given on the command line.
+    pub(crate) path: String,
+    /// How long things happen; then every fault is healed.
+    pub(crate) lasts: Duration,
+    /// How long the mesh then has to bring everything to an end.
+    pub(crate) settle: Duration,
+    /// The peers, the first founds the mesh.
+    pub(crate) peers: Vec<Peer>,
+    /// The operator's documents.
+    pub(crate) documents: Source,
+    /// What rungs do when they are executed.
+    pub(crate) rungs: Vec<RungEffect>,
+    /// What happens and when.
+    pub(crate) events: Vec<Event>,
+    /// What happens by chance.
+    pub(crate) chaos: Option<Chaos>,
+    /// The network when nothing is wrong with it.
+    pub(crate) weather: Weather,
+    /// The longest that a host's disk takes to make a write durable.
+    pub(crate) disk_max: Duration,
+    /// What must have become of it.
+    pub(crate) expectations: Vec<Expectation>,
+}
+
+/// A peer of the story.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Its name.
+    pub(crate) name: Name,
+    /// Its labels, the zone among them.
+    pub(crate) labels: Labels,
+    /// Whether it is started at the beginning.
+    pub(crate) starts: bool,
+}
+
+/// What executing a rung comes to.
+#[derive(Debug, Clone)]
+pub(crate) struct RungEffect {
+    /// Of which runbook.
+    pub(crate) runbook: String,
+    /// Which rung.
+    pub(crate) rung: String,
+    /// For which affected peer; every peer when it is not said.
+    pub(crate) peer: Option<usize>,
+    /// What it does.
+    pub(crate) does: Does,
+    /// How long it takes.
+    pub(crate) takes: Duration,
+    /// In how many of a hundred cases it does so; otherwise it exits with 1 and changes nothing.
+    pub(crate) chance_percent: u64,
+}
+
+/// What a rung does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Does {
+    /// The service works again, or the silent peer runs again; exit code 0.
+    Repairs,
+    /// Nothing, with exit code 0.
+    Nothing,
+    /// Nothing, with exit code 1.
+    Fails,
+    /// It does not end by itself.
+    Hangs,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// When, from the beginning; with `when`, not before this.
+    pub(crate) at: Duration,
+    /// What it waits for.
+    pub(crate) when: Option<Moment>,
+    /// How long after the moment that it waits for.
+    pub(crate) after: Duration,
+    /// What happens.
+    pub(crate) deed: Deed,
+}
+
+/// A moment in an attempt's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The worker begins to write down that it will start.
+    Recording,
+    /// The start is on disk.
+    Recorded,
+    /// The rung is executed.
+    Executing,
+    /// The execution has ended; the log does not know yet.
+    Finished,
+}
+
+/// Who is meant: known from the beginning, or only when it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// The peer at this place.
+    Peer(usize),
+    /// Whoever leads at that moment.
+    Leader,
+    /// Whoever executed last.
+    Worker,
+}
+
+/// What happens to the mesh.
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    /// A check's service breaks on a peer.
+    Break(Who, Name),
+    /// It works again by itself.
+    Mend(Who, Name),
+    /// The daemon dies; its host lives.
+    Kill(Who),
+    /// The host dies.
+    PowerOff(Who),
+    /// The host and its daemon are started, if they are not running.
+    Start(Who),
+    /// The daemon is stopped on purpose.
+    Stop(Who),
+    /// The daemon is halted for a while and goes on as if nothing had been.
+    Pause(Who, Duration),
+    /// The host's wall clock jumps; backwards when `true`.
+    Clock(Who, Duration, bool),
+    /// The network falls into these parts; who is in none of them is alone.
+    Partition(Vec<Vec<usize>>),
+    /// Nothing gets from the first to the second; the other way it does.
+    Cut(Who, Who),
+    /// Partitions and cuts are over.
+    Heal,
+    /// The network is like this from now on.
+    Weather(Weather),
+    /// An operator stops all repairs.
+    Freeze,
+    /// An operator lets them go on.
+    Thaw,
+    /// An operator closes what is open about this peer.
+    Close(Who),
+    /// A peer writes documents of its own, which no operator has signed, into the log.
+    Forge(Who),
+    /// The notifiers' channel takes nothing any more.
+    ChannelDown,
+    /// It does again.
+    ChannelUp,
+}
+
+impl Deed {
+    /// From now on, "the worker" is this one.
+    pub(crate) const fn settle_on(&mut self, worker: Who) {
+        match self {
+            Self::Break(who, _)
+            | Self::Mend(who, _)
+            | Self::Kill(who)
+            | Self::PowerOff(who)
+            | Self::Start(who)
+            | Self::Stop(who)
+            | Self::Pause(who, _)
+            | Self::Clock(who, _, _)
+            | Self::Cut(who, _)
+            | Self::Close(who)
+            | Self::Forge(who) => {
+                if matches!(who, Who::Worker) {
+                    *who = worker;
+                }
+            }
+            Self::Partition(_)
+            | Self::Heal
+            | Self::Weather(_)
+            | Self::Freeze
+            | Self::Thaw
+            | Self::ChannelDown
+            | Self::ChannelUp => {}
+        }
+    }
+}
+
+/// How messages fare.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weather {
+    /// How many of a hundred datagrams are lost.
+    pub(crate) loss_percent: u64,
+    /// The shortest way.
+    pub(crate) delay_min: Duration,
+    /// The longest way.
+    pub(crate) delay_max: Duration,
+}
+
+/// What happens by chance.
+#[derive(Debug, Clone)]
+pub(crate) struct Chaos {
+    /// The time from one fault to the next, on average.
+    pub(crate) every: Duration,
+    /// The longest that a fault lasts.
+    pub(crate) lasts: Duration,
+    /// Which kinds.
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A service breaks.
+    Break,
+    /// A daemon dies and comes back.
+    Kill,
+    /// The leader's daemon dies and comes back.
+    KillLeader,
+    /// A daemon dies at some moment of an attempt and comes back.
+    KillWorker,
+    /// A host dies and comes back.
+    PowerOff,
+    /// A daemon is halted.
+    Pause,
+    /// The network falls into two.
+    Partition,
+    /// Nothing gets from one peer to another.
+    Cut,
+    /// Many messages are lost and late.
+    Loss,
+    /// A wall clock jumps.
+    Clock,
+    /// An operator freezes the mesh for a while.
+    Freeze,
+    /// The channel takes nothing for a while.
+    Channel,
+}
+
+/// What must have become of the story.
+#[derive(Debug, Clone)]
+pub(crate) struct Expectation {
+    /// The line of the file that says so.
+    pub(crate) line: usize,
+    /// About which peer; any when it is not said.
+    pub(crate) peer: Option<usize>,
+    /// About what: a check's name or the word `silence`; any when it is not said.
+    pub(crate) about: Option<String>,
+    /// How the latest such incident stands.
+    pub(crate) incident: Option<State>,
+    /// How long it took from its opening.
+    pub(crate) within: Option<Duration>,
+    /// How many attempts it took.
+    pub(crate) attempts: Option<usize>,
+    /// How they ended, in order.
+    pub(crate) outcomes: Option<Vec<Outcome>>,
+    /// Whether a person was told.
+    pub(crate) told: Option<bool>,
+    /// How many such incidents there were.
+    pub(crate) count: Option<usize>,
+}

@@ -1,0 +1,409 @@
+//! From TOML to a story: names are looked up, documents are read as the mesh will read them.
+
+use super::{
+    Chaos, Deed, Does, Event, Expectation, Fault, Moment, Peer, RungEffect, Scenario, Weather, Who,
+    file::{self, File},
+};
+use protocol::{
+    document::{
+        Document, DocumentKey, DocumentKind,
+        bundle::{Bundle, Source},
+        validate::read_bundle,
+    },
+    name::Name,
+};
+use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
+
+/// How long the mesh has after the faults when a story does not say. The longest way of a repair is
+/// an attempt that is lost (10 s to start, its time limit, 8 s of grace) on each of three tries.
+const SETTLE: Duration = Duration::from_secs(120);
+
+/// What a rung takes when a story does not say.
+const TAKES: Duration = Duration::from_millis(300);
+
+/// A local network.
+const WEATHER: Weather = Weather {
+    loss_percent: 0,
+    delay_min: Duration::from_micros(200),
+    delay_max: Duration::from_millis(5),
+};
+
+/// A good disk.
+const DISK_MAX: Duration = Duration::from_millis(20);
+
+/// Why a story could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScenarioError {
+    /// The file could not be read at all.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{path}:{line}: {message}")]
+    Content {
+        /// Which file.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// Its documents are wrong; each problem has its own place.
+    #[error("{problems}")]
+    Documents {
+        /// What is wrong and where.
+        problems: String,
+    },
+}
+
+/// Reads a story's file.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(crate) fn read(path: &Path) -> Result<Scenario, ScenarioError> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ScenarioError::File { path: shown.clone(), source })?;
+    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
+    parse(name, shown, &text)
+}
+
+/// Reads a story's text.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, ScenarioError> {
+    let place = Place { path: &path, text };
+    let file: File = toml::from_str(text).map_err(|error| {
+        place.error(error.span().unwrap_or(0..0), error.message().replace('\n', " "))
+    })?;
+    let peers = peers(&place, &file)?;
+    let (documents, known) = documents(&place, &file)?;
+    let names = Names { place: &place, peers: &peers, documents: &known };
+    let mut rungs = Vec::new();
+    for rung in &file.rung {
+        rungs.push(names.rung(rung)?);
+    }
+    let mut events = Vec::new();
+    for event in &file.event {
+        events.push(names.event(event)?);
+    }
+    let mut expectations = Vec::new();
+    for expect in &file.expect {
+        expectations.push(names.expectation(expect)?);
+    }
+    let weather = file.network.map_or(WEATHER, |n| weather(n.loss_percent, n.delay));
+    Ok(Scenario {
+        lasts: file.lasts.0,
+        settle: file.settle.map_or(SETTLE, |span| span.0),
+        disk_max: file.disk_max.map_or(DISK_MAX, |span| span.0),
+        documents,
+        rungs,
+        events,
+        chaos: file.chaos.as_ref().map(chaos),
+        weather,
+        expectations,
+        peers,
+        name,
+        path: path.clone(),
+    })
+}
+
+/// Where things stand in the text.
+struct Place<'a> {
+    path: &'a str,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn line(&self, span: &Range<usize>) -> usize {
+        self.text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    fn error(&self, span: Range<usize>, message: String) -> ScenarioError {
+        ScenarioError::Content { path: self.path.to_owned(), line: self.line(&span), message }
+    }
+}
+
+fn peers(place: &Place<'_>, file: &File) -> Result<Vec<Peer>, ScenarioError> {
+    let count = *file.peers.count.get_ref();
+    if !(1..=100).contains(&count) {
+        let message = format!("\"count\" must be 1 to 100, not {count}");
+        return Err(place.error(file.peers.count.span(), message));
+    }
+    let mut peers = Vec::new();
+    for number in 1..=count {
+        let name = Name::parse(&format!("p{number}"))
+            .map_err(|error| place.error(file.peers.count.span(), error.to_string()))?;
+        let mut labels = file.peers.labels.clone();
+        if !file.peers.zones.is_empty() {
+            let zone = &file.peers.zones[(number - 1) % file.peers.zones.len()];
+            labels.insert("zone".to_owned(), zone.clone());
+        }
+        peers.push(Peer { name, labels, starts: true });
+    }
+    for special in &file.peer {
+        let given = special.get_ref();
+        let Some(peer) = peers.iter_mut().find(|peer| peer.name.as_str() == given.name) else {
+            return Err(place.error(special.span(), no_such_peer(&given.name, count)));
+        };
+        peer.labels.extend(given.labels.clone());
+        peer.starts = given.starts;
+    }
+    if !peers[0].starts {
+        let message = "p1 founds the mesh and has to start".to_owned();
+        return Err(place.error(file.peers.count.span(), message));
+    }
+    Ok(peers)
+}
+
+fn no_such_peer(name: &str, count: usize) -> String {
+    format!("there is no peer \"{name}\": they are called p1 to p{count}")
+}
+
+/// The documents, moved down so that their lines are those of the story's file.
+fn documents(place: &Place<'_>, file: &File) -> Result<(Source, Documents), ScenarioError> {
+    let padding = "\n".repeat(place.line(&file.documents.span()));
+    let text = format!("{padding}{}", file.documents.get_ref());
+    let source = Source { file: place.path.to_owned(), text };
+    let bundle = Bundle { mesh: [0; 32], revision: 1, sources: vec![source.clone()] };
+    let known = read_bundle(&bundle, &BTreeMap::new())
+        .map_err(|problems| ScenarioError::Documents { problems: problems.to_string() })?;
+    Ok((source, known))
+}
+
+fn chaos(file: &file::Chaos) -> Chaos {
+    let fault = |fault: &file::Fault| match fault {
+        file::Fault::Break => Fault::Break,
+        file::Fault::Kill => Fault::Kill,
+        file::Fault::KillLeader => Fault::KillLeader,
+        file::Fault::KillWorker => Fault::KillWorker,
+        file::Fault::PowerOff => Fault::PowerOff,
+        file::Fault::Pause => Fault::Pause,
+        file::Fault::Partition => Fault::Partition,
+        file::Fault::Cut => Fault::Cut,
+        file::Fault::Loss => Fault::Loss,
+        file::Fault::Clock => Fault::Clock,
+        file::Fault::Freeze => Fault::Freeze,
+        file::Fault::Channel => Fault::Channel,
+    };
+    let faults = file.faults.iter().map(fault).collect();
+    Chaos { every: file.every.0, lasts: file.lasts.0, faults }
+}
+
+fn weather(loss_percent: Option<u64>, delay: Option<[file::Span; 2]>) -> Weather {
+    let [min, max] = delay.map_or([WEATHER.delay_min, WEATHER.delay_max], |[a, b]| [a.0, b.0]);
+    let loss_percent = loss_percent.unwrap_or(0).min(100);
+    Weather { loss_percent, delay_min: min.min(max), delay_max: max }
+}
+
+type Documents = BTreeMap<DocumentKey, Document>;
+
+/// Finds what names mean.
+struct Names<'a> {
+    place: &'a Place<'a>,
+    peers: &'a [Peer],
+    documents: &'a Documents,
+}
+
+impl Names<'_> {
+    fn peer(&self, span: Range<usize>, name: &str) -> Result<usize, ScenarioError> {
+        let found = self.peers.iter().position(|peer| peer.name.as_str() == name);
+        found.ok_or_else(|| self.place.error(span, no_such_peer(name, self.peers.len())))
+    }
+
+    fn who(&self, span: Range<usize>, name: &str) -> Result<Who, ScenarioError> {
+        match name {
+            "leader" => Ok(Who::Leader),
+            "worker" => Ok(Who::Worker),
+            name => Ok(Who::Peer(self.peer(span, name)?)),
+        }
+    }
+
+    fn rung(&self, rung: &toml::Spanned<file::Rung>) -> Result<RungEffect, ScenarioError> {
+        let given = rung.get_ref();
+        let known = self.documents.values().any(|document| {
+            matches!(document, Document::Runbook(runbook) if runbook.name.as_str() == given.runbook
+                && runbook.rungs.iter().any(|rung| rung.name == given.rung))
+        });
+        if !known {
+            let (runbook, name) = (&given.runbook, &given.rung);
+            let message = format!("no runbook \"{runbook}\" has a rung \"{name}\"");
+            return Err(self.place.error(rung.span(), message));
+        }
+        let peer = match &given.peer {
+            Some(name) => Some(self.peer(rung.span(), name)?),
+            None => None,
+        };
+        Ok(RungEffect {
+            runbook: given.runbook.clone(),
+            rung: given.rung.clone(),
+            peer,
+            does: match given.does {
+                file::Does::Repairs => Does::Repairs,
+                file::Does::Nothing => Does::Nothing,
+                file::Does::Fails => Does::Fails,
+                file::Does::Hangs => Does::Hangs,
+            },
+            takes: given.takes.map_or(TAKES, |span| span.0),
+            chance_percent: given.chance_percent.unwrap_or(100),
+        })
+    }
+
+    fn event(&self, event: &toml::Spanned<file::Event>) -> Result<Event, ScenarioError> {
+        let given = event.get_ref();
+        if given.at.is_none() && given.when.is_none() {
+            let message = "an event needs \"at\", \"when\" or both".to_owned();
+            return Err(self.place.error(event.span(), message));
+        }
+        Ok(Event {
+            at: given.at.map_or(Duration::ZERO, |span| span.0),
+            when: given.when.map(|moment| match moment {
+                file::Moment::Recording => Moment::Recording,
+                file::Moment::Recorded => Moment::Recorded,
+                file::Moment::Executing => Moment::Executing,
+                file::Moment::Finished => Moment::Finished,
+            }),
+            after: given.after.map_or(Duration::ZERO, |span| span.0),
+            deed: self.deed(event)?,
+        })
+    }
+
+    fn deed(&self, event: &toml::Spanned<file::Event>) -> Result<Deed, ScenarioError> {
+        let given = event.get_ref();
+        let missing = |key: &str| {
+            self.place.error(event.span(), format!("this event needs \"{key}\" as well"))
+        };
+        let peer = || {
+            let name = given.peer.as_ref().ok_or_else(|| missing("peer"))?;
+            self.who(event.span(), name)
+        };
+        let check = || {
+            let check = given.check.clone().ok_or_else(|| missing("check"))?;
+            let key = DocumentKey { kind: DocumentKind::Check, name: check.clone() };
+            if self.documents.contains_key(&key) {
+                return Ok(check);
+            }
+            Err(self.place.error(event.span(), format!("there is no check \"{check}\"")))
+        };
+        Ok(match given.deed {
+            file::Deed::Break => Deed::Break(peer()?, check()?),
+            file::Deed::Mend => Deed::Mend(peer()?, check()?),
+            file::Deed::Kill => Deed::Kill(peer()?),
+            file::Deed::PowerOff => Deed::PowerOff(peer()?),
+            file::Deed::Start => Deed::Start(peer()?),
+            file::Deed::Stop => Deed::Stop(peer()?),
+            file::Deed::Pause => {
+                Deed::Pause(peer()?, given.lasting.ok_or_else(|| missing("for"))?.0)
+            }
+            file::Deed::Clock => {
+                let jump = given.by.ok_or_else(|| missing("by"))?;
+                Deed::Clock(peer()?, jump.by, jump.back)
+            }
+            file::Deed::Partition => {
+                let mut groups = Vec::new();
+                for group in given.groups.as_ref().ok_or_else(|| missing("groups"))? {
+                    let members: Result<Vec<usize>, ScenarioError> =
+                        group.iter().map(|name| self.peer(event.span(), name)).collect();
+                    groups.push(members?);
+                }
+                Deed::Partition(groups)
+            }
+            file::Deed::Cut => {
+                let to = given.to.as_ref().ok_or_else(|| missing("to"))?;
+                Deed::Cut(peer()?, self.who(event.span(), to)?)
+            }
+            file::Deed::Heal => Deed::Heal,
+            file::Deed::Network => Deed::Weather(weather(given.loss_percent, given.delay)),
+            file::Deed::Freeze => Deed::Freeze,
+            file::Deed::Thaw => Deed::Thaw,
+            file::Deed::Close => Deed::Close(peer()?),
+            file::Deed::Forge => Deed::Forge(peer()?),
+            file::Deed::ChannelDown => Deed::ChannelDown,
+            file::Deed::ChannelUp => Deed::ChannelUp,
+        })
+    }
+
+    fn expectation(
+        &self,
+        expect: &toml::Spanned<file::Expect>,
+    ) -> Result<Expectation, ScenarioError> {
+        let given = expect.get_ref();
+        let peer = match &given.peer {
+            Some(name) => Some(self.peer(expect.span(), name)?),
+            None => None,
+        };
+        let says_nothing = given.incident.is_none()
+            && given.attempts.is_none()
+            && given.outcomes.is_none()
+            && given.told.is_none()
+            && given.count.is_none();
+        if says_nothing || (given.within.is_some() && given.incident.is_none()) {
+            let message = "an expectation needs \"incident\", \"attempts\", \"outcomes\", \
+                           \"told\" or \"count\", and \"within\" needs \"incident\""
+                .to_owned();
+            return Err(self.place.error(expect.span(), message));
+        }
+        Ok(Expectation {
+            line: self.place.line(&expect.span()),
+            peer,
+            about: given.about.clone(),
+            incident: given.incident.map(|state| state.0),
+            within: given.within.map(|span| span.0),
+            attempts: given.attempts,
+            outcomes: given.outcomes.as_ref().map(|all| all.iter().map(|one| one.0).collect()),
+            told: given.told,
+            count: given.count,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "lasts = \"10s\"\ndocuments = '''\n'''\n";
+
+    fn read(rest: &str) -> Result<Scenario, String> {
+        parse("story".into(), "story.toml".into(), &format!("{HEAD}{rest}"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn peers_are_numbered_and_dealt_over_the_zones() {
+        let story = read("[peers]\ncount = 3\nzones = [\"a\", \"b\"]\n").unwrap();
+        let zones: Vec<&str> = story.peers.iter().map(|p| p.labels["zone"].as_str()).collect();
+        assert_eq!(zones, ["a", "b", "a"]);
+        assert_eq!(story.peers[2].name.as_str(), "p3");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let peers = "[peers]\ncount = 3\n";
+        for (rest, line, said) in [
+            ("peers = { count = 3, colour = 1 }", 4, "colour"),
+            (&format!("{peers}[[event]]\nat = \"5\"\ndo = \"heal\""), 7, "not a span"),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"dance\""), 8, "dance"),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"kill\""), 6, "\"peer\""),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"kill\"\npeer = \"p9\""), 6, "p9"),
+            (&format!("{peers}[[event]]\ndo = \"heal\""), 6, "\"at\""),
+            (&format!("{peers}[[expect]]\nincident = \"fine\""), 7, "fine"),
+            (&format!("{peers}[[expect]]\npeer = \"p1\""), 6, "needs"),
+        ] {
+            let error = read(rest).unwrap_err();
+            assert!(error.starts_with(&format!("story.toml:{line}: ")), "{rest}: {error}");
+            assert!(error.contains(said), "{rest}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_documents_is_told_with_the_storys_own_line() {
+        let text = "lasts = \"1s\"\npeers = { count = 1 }\ndocuments = '''\n[[check]]\nnaem = \"x\"\n'''\n";
+        let error = parse("s".into(), "s.toml".into(), text).unwrap_err().to_string();
+        assert!(error.contains("s.toml:5:"), "{error}");
+    }
+}

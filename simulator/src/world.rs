@@ -1,0 +1,433 @@
+//! The modelled world: virtual time, hosts that die, a hostile network, and the very same agents
+//! that the daemon drives.
+//!
+//! One event happens at a time, in an order that follows from the seed alone. Most of them come
+//! down to telling an agent something ([`World::give`]) and carrying out what it wants done
+//! ([`carry`]). The invariants look on after every such step.
+
+pub(crate) mod carry;
+pub(crate) mod chaos;
+pub(crate) mod deeds;
+pub(crate) mod describe;
+pub(crate) mod election;
+pub(crate) mod feed;
+pub(crate) mod founding;
+pub(crate) mod gossip;
+pub(crate) mod host;
+pub(crate) mod network;
+pub(crate) mod queue;
+pub(crate) mod raft;
+pub(crate) mod work;
+
+use crate::{
+    invariants::{self, Broken, Invariant, Step},
+    random::Random,
+    scenario::{Deed, Moment, Scenario, Who},
+    trace::Trace,
+};
+use host::{Host, Process, Rumours};
+use network::Network;
+use protocol::{
+    agent::{Agent, Input, LocalPolicy, Origin, Standing},
+    ledger::{Ledger, roster},
+    name::{IncidentId, Name, PeerId},
+};
+use queue::{Daemon, Event, Queue};
+use raft::Raft;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use work::Execution;
+
+/// The least time between two wake-ups of an agent: no timer is finer.
+const NAP_MIN: Duration = Duration::from_millis(1);
+
+/// How long a daemon that is asked to stop has to say goodbye.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The modelled world of one story and one seed.
+pub(crate) struct World<'s> {
+    /// The story.
+    pub(crate) story: &'s Scenario,
+    /// The time since the story began.
+    pub(crate) time: Duration,
+    /// How often an agent was told something.
+    pub(crate) steps: u64,
+    /// The history.
+    pub(crate) trace: Trace,
+    /// The hosts.
+    pub(crate) hosts: BTreeMap<PeerId, Host>,
+    /// The hosts in the order of their names.
+    pub(crate) order: Vec<PeerId>,
+    /// The Raft group and its log.
+    pub(crate) raft: Raft,
+    /// The services that do not work.
+    pub(crate) broken: BTreeSet<(PeerId, Name)>,
+    /// What is being executed.
+    pub(crate) executions: BTreeMap<(IncidentId, u32), Execution>,
+    /// How often each notice reached its channel.
+    pub(crate) received: BTreeMap<(IncidentId, u32), u32>,
+    /// Hosts that stay as they are when everything is healed: the story wants them so.
+    pub(crate) left_alone: BTreeSet<PeerId>,
+    /// Whether the faults are over.
+    pub(crate) healed: bool,
+    /// Whether any wall clock has jumped.
+    pub(crate) clocks_jumped: bool,
+    queue: Queue,
+    random: Random,
+    network: Network,
+    channel_up: bool,
+    /// What waits for a moment in an attempt's life.
+    ambushes: Vec<Ambush>,
+    last_worker: Option<PeerId>,
+    nonce: u64,
+    invariants: Vec<Box<dyn Invariant>>,
+    /// The first invariant that did not hold.
+    pub(crate) violation: Option<Broken>,
+}
+
+/// Something that happens at a moment of an attempt's life.
+#[derive(Debug, Clone)]
+struct Ambush {
+    not_before: Duration,
+    moment: Moment,
+    after: Duration,
+    deed: Deed,
+    undo: Option<(Duration, Deed)>,
+}
+
+impl<'s> World<'s> {
+    /// The world at the beginning of a story.
+    pub(crate) fn new(story: &'s Scenario, seed: u64, keep_trace: bool) -> Self {
+        let mut random = Random::new(seed);
+        let hosts = founding::hosts(story, &mut random);
+        let order: Vec<PeerId> = hosts.iter().map(Host::id).collect();
+        let raft = Raft::founded(&hosts[0].card, founding::first_entries(story, &hosts));
+        let network = Network { parts: None, cuts: BTreeSet::new(), weather: story.weather };
+        let mut world = Self {
+            story,
+            time: Duration::ZERO,
+            steps: 0,
+            trace: Trace::new(keep_trace),
+            hosts: hosts.into_iter().map(|host| (host.id(), host)).collect(),
+            order,
+            raft,
+            broken: BTreeSet::new(),
+            executions: BTreeMap::new(),
+            received: BTreeMap::new(),
+            left_alone: BTreeSet::new(),
+            healed: false,
+            clocks_jumped: false,
+            queue: Queue::default(),
+            random,
+            network,
+            channel_up: true,
+            ambushes: Vec::new(),
+            last_worker: None,
+            nonce: 1,
+            invariants: invariants::all(),
+            violation: None,
+        };
+        world.begin();
+        world
+    }
+
+    /// Starts the hosts and says what will happen.
+    fn begin(&mut self) {
+        self.queue.push(Duration::ZERO, Event::RaftTick);
+        for peer in self.order.clone() {
+            let snapshot = self.raft.truth.clone();
+            let logged = snapshot.position().index;
+            if let Some(host) = self.hosts.get_mut(&peer) {
+                host.disk.ledger = snapshot;
+                host.disk.logged = logged;
+                if host.stopped {
+                    self.left_alone.insert(peer);
+                    continue;
+                }
+            }
+            self.start(peer);
+        }
+        for event in &self.story.events {
+            match event.when {
+                None => {
+                    let deed = Event::Deed(Box::new(event.deed.clone()));
+                    self.queue.push(event.at + event.after, deed);
+                }
+                Some(moment) => self.ambushes.push(Ambush {
+                    not_before: event.at,
+                    moment,
+                    after: event.after,
+                    deed: event.deed.clone(),
+                    undo: None,
+                }),
+            }
+        }
+        if let Some(chaos) = &self.story.chaos {
+            self.queue.push(chaos.every, Event::Chaos);
+        }
+        self.queue.push(self.story.lasts, Event::HealAll);
+    }
+
+    /// Lets the story happen to its end, or until an invariant does not hold.
+    pub(crate) fn run(&mut self) {
+        let end = self.story.lasts + self.story.settle;
+        while let Some((at, event)) = self.queue.pop() {
+            if at > end || self.violation.is_some() {
+                break;
+            }
+            self.time = at;
+            self.happen(event);
+        }
+        if self.violation.is_none() {
+            self.time = end;
+            self.look(|invariant, world| invariant.at_end(world));
+        }
+        let last = self.random.next();
+        self.trace.mix(last);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Give(daemon, input) => self.give(daemon, *input),
+            Event::Wake(daemon, wake) => self.wake(daemon, wake),
+            Event::StartOnDisk(daemon, key) => self.start_on_disk(daemon, key),
+            Event::ExecutionEnds(key) => self.execution_ends(key),
+            Event::EvidenceReady(daemon, incident) => self.evidence_ready(daemon, incident),
+            Event::ProbeArrives { from, peer, purpose } => self.probe_arrives(from, peer, purpose),
+            Event::ProbeEnds { from, peer, purpose, seen } => {
+                self.probe_ends(from, peer, purpose, seen);
+            }
+            Event::WitnessAsked { asker, witness, peer } => {
+                self.witness_asked(asker, witness, peer);
+            }
+            Event::ForwardArrives { from, to, forwarding, entry } => {
+                self.forward_arrives(from, to, forwarding, *entry);
+            }
+            Event::Commit => self.try_to_commit(),
+            Event::Feed(daemon) => self.feed(daemon),
+            Event::RaftTick => self.raft_tick(),
+            Event::GossipRound(daemon) => self.gossip_round(daemon),
+            Event::GossipArrives(from, to, gossip) => self.gossip_arrives(from, to, &gossip),
+            Event::ReportArrives(to, report) => self.hear(to, &report),
+            Event::NoticeArrives(daemon, incident, notice) => {
+                self.notice_arrives(daemon, incident, notice);
+            }
+            Event::Deed(deed) | Event::Undo(deed) => self.deed(&deed),
+            Event::Chaos => self.chaos(),
+            Event::Resume(daemon) => self.resume(daemon),
+            Event::StopDeadline(daemon) => {
+                if self.is_up(daemon) {
+                    self.end_process(daemon.peer);
+                }
+            }
+            Event::HealAll => self.heal_all(),
+        }
+    }
+
+    /// Lets something happen after a while.
+    fn after(&mut self, span: Duration, event: Event) {
+        self.queue.push(self.time + span, event);
+    }
+
+    /// Whether this very start of the daemon still runs.
+    fn is_up(&self, daemon: Daemon) -> bool {
+        let host = &self.hosts[&daemon.peer];
+        host.process.is_some() && host.boot == daemon.boot
+    }
+
+    /// Tells an agent something, now or, if it is halted, when it goes on.
+    fn give(&mut self, daemon: Daemon, input: Input) {
+        if !self.is_up(daemon) || self.violation.is_some() {
+            return;
+        }
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let now = host.now(self.time);
+        let paused = host.paused;
+        let Some(process) = &mut host.process else { return };
+        if paused {
+            process.inbox.push(input);
+            return;
+        }
+        let before = process.agent.ledger().position();
+        let said = describe::input(&input);
+        let outputs = process.agent.handle(now, input);
+        let after = process.agent.ledger().position();
+        self.steps += 1;
+        self.note(daemon.peer, &format!("<- {said}"));
+        for output in &outputs {
+            self.note(daemon.peer, &format!("-> {}", describe::output(output)));
+        }
+        self.set_alarm(daemon);
+        if after.index != before.index {
+            self.keep_snapshot(daemon.peer, after.index.is_multiple_of(8));
+        }
+        for output in &outputs {
+            self.carry(daemon, output);
+        }
+        let applied = after.index != before.index;
+        let step = Step { peer: daemon.peer, outputs: &outputs, applied };
+        self.look(|invariant, world| invariant.after(world, &step));
+        self.end_when_it_may_stop(daemon);
+    }
+
+    /// Shows the world to every invariant.
+    fn look(&mut self, mut check: impl FnMut(&mut dyn Invariant, &Self) -> Result<(), String>) {
+        let mut invariants = std::mem::take(&mut self.invariants);
+        for invariant in &mut invariants {
+            if let Err(what) = check(invariant.as_mut(), self)
+                && self.violation.is_none()
+            {
+                self.violation = Some(Broken { invariant: invariant.name(), what });
+            }
+        }
+        self.invariants = invariants;
+    }
+
+    fn note(&mut self, peer: PeerId, what: &str) {
+        let name = self.hosts[&peer].card.name.as_str();
+        self.trace.note(self.time, name, what);
+    }
+
+    fn note_world(&mut self, what: &str) {
+        self.trace.note(self.time, "--", what);
+    }
+
+    /// The agent says how long it may sleep.
+    fn set_alarm(&mut self, daemon: Daemon) {
+        let time = self.time;
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let now = host.now(time);
+        let Some(process) = &mut host.process else { return };
+        let wakes_at = time + process.agent.sleep(now).max(NAP_MIN);
+        if wakes_at != process.wakes_at {
+            process.wake += 1;
+            process.wakes_at = wakes_at;
+            let wake = process.wake;
+            self.queue.push(wakes_at, Event::Wake(daemon, wake));
+        }
+    }
+
+    fn wake(&mut self, daemon: Daemon, wake: u64) {
+        let process = &self.hosts[&daemon.peer].process;
+        if self.is_up(daemon) && process.as_ref().is_some_and(|process| process.wake == wake) {
+            self.give(daemon, Input::Tick);
+        }
+    }
+
+    /// A snapshot is made now and then; what was applied since the last one is lost in a crash and
+    /// comes again from the log.
+    fn keep_snapshot(&mut self, peer: PeerId, due: bool) {
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        let Some(process) = &host.process else { return };
+        let ledger = process.agent.ledger();
+        if due || ledger.position().index >= host.disk.ledger.position().index + 8 {
+            host.disk.ledger = ledger.clone();
+        }
+    }
+
+    /// Starts a host and its daemon, unless they run.
+    fn start(&mut self, peer: PeerId) {
+        let time = self.time;
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        host.powered = true;
+        host.stopped = false;
+        if host.process.is_some() {
+            return;
+        }
+        // What an earlier start left running is ended first.
+        self.end_executions(peer, true);
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        host.boot += 1;
+        host.paused = false;
+        host.card.generation = host.boot;
+        let agent = Agent::new(Origin {
+            card: host.card.clone(),
+            trust: founding::trust(),
+            policy: LocalPolicy::default(),
+            ledger: host.disk.ledger.clone(),
+            started: host.disk.started.clone(),
+        });
+        host.process = Some(Process {
+            agent,
+            since: time,
+            wake: 0,
+            wakes_at: Duration::MAX,
+            inbox: Vec::new(),
+            feeding: false,
+            standing: Standing::default(),
+            doubts_since: None,
+            rumours: Rumours::default(),
+            stopping: false,
+        });
+        let daemon = host.daemon();
+        self.note(peer, "starts");
+        let first = self.random.millis(1, 250);
+        self.after(first, Event::GossipRound(daemon));
+        self.give(daemon, Input::Tick);
+    }
+
+    /// The daemon is gone, with everything that it had not written down.
+    fn end_process(&mut self, peer: PeerId) {
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        host.paused = false;
+        if host.process.take().is_some() {
+            self.note(peer, "the daemon is gone");
+        }
+    }
+
+    fn stop(&mut self, peer: PeerId) {
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        let daemon = host.daemon();
+        let Some(process) = &mut host.process else { return };
+        process.stopping = true;
+        host.stopped = true;
+        self.after(STOP_WITHIN, Event::StopDeadline(daemon));
+        self.give(daemon, Input::Stopping { for_good: false });
+    }
+
+    fn end_when_it_may_stop(&mut self, daemon: Daemon) {
+        let host = &self.hosts[&daemon.peer];
+        let said_goodbye = host.process.as_ref().is_some_and(|process| {
+            let member = process.agent.ledger().roster().member(daemon.peer);
+            process.stopping && member.is_some_and(|m| m.standing == roster::Standing::Stopped)
+        });
+        if said_goodbye {
+            self.end_process(daemon.peer);
+        }
+    }
+
+    /// Who is meant, if there is such a peer now.
+    fn who(&self, who: Who) -> Option<PeerId> {
+        match who {
+            Who::Peer(place) => self.order.get(place).copied(),
+            Who::Leader => self.raft.leader,
+            Who::Worker => self.last_worker,
+        }
+    }
+
+    /// A moment of an attempt's life: whatever waited for it happens.
+    fn moment(&mut self, moment: Moment, worker: PeerId) {
+        self.last_worker = Some(worker);
+        let time = self.time;
+        let is_due = |ambush: &Ambush| ambush.moment == moment && ambush.not_before <= time;
+        let Some(place) = self.ambushes.iter().position(is_due) else { return };
+        let mut ambush = self.ambushes.remove(place);
+        // Whoever works now is meant, also when the fault ends.
+        let worker = self.place(worker).map_or(Who::Worker, Who::Peer);
+        ambush.deed.settle_on(worker);
+        if let Some((_, undo)) = &mut ambush.undo {
+            undo.settle_on(worker);
+        }
+        self.after(ambush.after, Event::Deed(Box::new(ambush.deed)));
+        if let Some((after, deed)) = ambush.undo {
+            self.after(ambush.after + after, Event::Undo(Box::new(deed)));
+        }
+    }
+
+    /// A ledger's fingerprint.
+    pub(crate) fn fingerprint(ledger: &Ledger) -> [u8; 32] {
+        raft::fingerprint(ledger)
+    }
+}

@@ -1,0 +1,102 @@
+//! Carrying out what an agent wants done, as the daemon would: each output becomes something that
+//! happens later, or never.
+
+use super::{
+    World,
+    network::Purpose,
+    queue::{Daemon, Event},
+    raft::Client,
+};
+use crate::scenario::Moment;
+use protocol::{
+    agent::{Forwarding, Input, Output},
+    name::IncidentId,
+    record::Entry,
+};
+use std::time::Duration;
+
+impl World<'_> {
+    pub(super) fn carry(&mut self, daemon: Daemon, output: &Output) {
+        match output {
+            Output::RunCheck { check, .. } => self.run_check(daemon, check),
+            Output::Publish(report) => self.publish(daemon, report),
+            Output::Probe { peer } => self.send_probe(daemon, *peer, Purpose::Own),
+            Output::AskWitness { witness, peer } => self.ask_witness(daemon, *witness, *peer),
+            Output::Propose { proposal, entry } => {
+                let client = Client::Decision(daemon, proposal.clone());
+                self.propose(daemon.peer, entry.clone(), client);
+            }
+            Output::Forward { forwarding, entry } => self.forward(daemon, forwarding, entry),
+            Output::RecordStart { incident, attempt } => {
+                self.record_start(daemon, (*incident, *attempt));
+            }
+            Output::Execute(order) => self.execute(daemon, order),
+            Output::TakeEvidence { incident, steps, .. } => {
+                self.take_evidence(daemon, *incident, steps);
+            }
+            Output::Notify { message, .. } => {
+                let delay = self.random.millis(20, 200);
+                let event = Event::NoticeArrives(daemon, message.incident, message.notice);
+                self.after(delay, event);
+            }
+            Output::ChangeMembers(change) => self.change_members(daemon, *change),
+        }
+    }
+
+    fn forward(&mut self, daemon: Daemon, forwarding: &Forwarding, entry: &Entry) {
+        let process = &self.hosts[&daemon.peer].process;
+        let leader = process.as_ref().and_then(|process| process.standing.leader);
+        match leader.filter(|leader| self.network.open(daemon.peer, *leader)) {
+            Some(to) => {
+                let delay = self.network.reliable_delay(&mut self.random);
+                let (forwarding, entry) = (forwarding.clone(), Box::new(entry.clone()));
+                let event = Event::ForwardArrives { from: daemon, to, forwarding, entry };
+                self.after(delay, event);
+            }
+            None => {
+                let result = Err("the leader is not reached".to_owned());
+                let input = Input::Forwarded { forwarding: forwarding.clone(), result };
+                let delay = self.random.millis(1, 500);
+                self.after(delay, Event::Give(daemon, Box::new(input)));
+            }
+        }
+    }
+
+    /// The start is written: durable after a while, known to be after another.
+    fn record_start(&mut self, daemon: Daemon, key: (IncidentId, u32)) {
+        let disk = self.random.between(Duration::from_micros(100), self.story.disk_max);
+        self.after(disk, Event::StartOnDisk(daemon, key));
+        self.moment(Moment::Recording, daemon.peer);
+    }
+
+    pub(super) fn start_on_disk(&mut self, daemon: Daemon, (incident, attempt): (IncidentId, u32)) {
+        if !self.is_up(daemon) {
+            // The daemon died before its write was durable. A write that was under way when the
+            // daemon died may still have been made, or not.
+            if !self.random.percent(50) {
+                return;
+            }
+        }
+        if let Some(host) = self.hosts.get_mut(&daemon.peer) {
+            host.disk.started.insert((incident, attempt));
+        }
+        self.note(daemon.peer, &format!("has {incident}/{attempt} on disk as started"));
+        let heard = self.random.between(Duration::from_micros(100), Duration::from_millis(2));
+        let input = Input::StartRecorded { incident, attempt };
+        self.after(heard, Event::Give(daemon, Box::new(input)));
+        self.moment(Moment::Recorded, daemon.peer);
+    }
+
+    pub(super) fn notice_arrives(&mut self, daemon: Daemon, incident: IncidentId, notice: u32) {
+        let result = if self.channel_up {
+            *self.received.entry((incident, notice)).or_default() += 1;
+            self.note_world(&format!("people are told: notice {notice} of {incident}"));
+            Ok("200".to_owned())
+        } else {
+            Err("connection refused".to_owned())
+        };
+        let back = self.random.millis(1, 100);
+        let input = Input::NoticeSent { incident, notice, result };
+        self.after(back, Event::Give(daemon, Box::new(input)));
+    }
+}

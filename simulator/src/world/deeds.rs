@@ -1,0 +1,235 @@
+//! What happens to the mesh: faults and their ends, and what operators do.
+
+use super::{World, founding, queue::Event, raft::Client};
+use crate::scenario::{Deed, Who};
+use protocol::{
+    agent::{Forwarding, Input},
+    document::bundle::Source,
+    name::PeerId,
+    order::Action,
+    record::{Entry, Record},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long until an operator looks whether an order was carried out.
+const LOOKS_AGAIN: Duration = Duration::from_secs(1);
+
+impl World<'_> {
+    pub(super) fn deed(&mut self, deed: &Deed) {
+        match deed {
+            Deed::Break(who, check) => self.to(*who, |world, peer| {
+                world.broken.insert((peer, check.clone()));
+                world.note(peer, &format!("{check} breaks"));
+            }),
+            Deed::Mend(who, check) => self.to(*who, |world, peer| {
+                world.broken.remove(&(peer, check.clone()));
+                world.note(peer, &format!("{check} works again by itself"));
+            }),
+            Deed::Kill(who) => self.to(*who, |world, peer| {
+                world.leave_alone(peer);
+                world.kill(peer);
+            }),
+            Deed::PowerOff(who) => self.to(*who, |world, peer| {
+                world.leave_alone(peer);
+                world.power_off(peer);
+            }),
+            Deed::Start(who) => self.to(*who, |world, peer| {
+                world.left_alone.remove(&peer);
+                world.start(peer);
+            }),
+            Deed::Stop(who) => self.to(*who, |world, peer| {
+                world.leave_alone(peer);
+                world.stop(peer);
+            }),
+            Deed::Pause(who, lasting) => {
+                self.to(*who, |world, peer| world.pause(peer, *lasting));
+            }
+            Deed::Clock(who, by, back) => self.to(*who, |world, peer| {
+                world.clocks_jumped = true;
+                let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+                if let Some(host) = world.hosts.get_mut(&peer) {
+                    let jump = if *back { -millis } else { millis };
+                    host.clock_ahead_millis = host.clock_ahead_millis.saturating_add(jump);
+                }
+                world.note(peer, &format!("its wall clock jumps by {by:?}, back: {back}"));
+            }),
+            Deed::Partition(groups) => self.partition(groups),
+            Deed::Cut(from, to) => {
+                if let (Some(from), Some(to)) = (self.who(*from), self.who(*to)) {
+                    self.network.cuts.insert((from, to));
+                    self.note(from, &format!("does not reach {} any more", self.name(to)));
+                }
+            }
+            Deed::Heal => {
+                self.network.parts = None;
+                self.network.cuts.clear();
+                self.note_world("the network is whole");
+            }
+            Deed::Weather(weather) => {
+                self.network.weather = *weather;
+                self.note_world(&format!("the network is like {weather:?}"));
+            }
+            Deed::Freeze => {
+                if self.raft.truth.frozen().is_none() && !self.healed {
+                    let reason = "a story's operator".to_owned();
+                    self.order(Action::Freeze { reason });
+                    self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Freeze)));
+                }
+            }
+            Deed::Thaw => {
+                if self.raft.truth.frozen().is_some() {
+                    self.order(Action::Thaw);
+                    self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Thaw)));
+                }
+            }
+            Deed::Close(who) => self.to(*who, Self::close_everything_about),
+            Deed::Forge(who) => self.to(*who, Self::forge),
+            Deed::ChannelDown => self.channel_up = false,
+            Deed::ChannelUp => self.channel_up = true,
+        }
+    }
+
+    fn to(&mut self, who: Who, happens: impl FnOnce(&mut Self, PeerId)) {
+        if let Some(peer) = self.who(who) {
+            happens(self, peer);
+        }
+    }
+
+    /// A peer's name.
+    pub(crate) fn name(&self, peer: PeerId) -> String {
+        self.hosts[&peer].card.name.to_string()
+    }
+
+    /// What a story does to a host, the end of the faults does not undo; what chance does, it does.
+    fn leave_alone(&mut self, peer: PeerId) {
+        if self.story.chaos.is_none() {
+            self.left_alone.insert(peer);
+        }
+    }
+
+    pub(super) fn kill(&mut self, peer: PeerId) {
+        self.end_process(peer);
+        self.end_executions(peer, false);
+    }
+
+    pub(super) fn power_off(&mut self, peer: PeerId) {
+        self.end_process(peer);
+        self.end_executions(peer, true);
+        if let Some(host) = self.hosts.get_mut(&peer) {
+            host.powered = false;
+        }
+        self.note(peer, "has no power");
+    }
+
+    pub(super) fn pause(&mut self, peer: PeerId, lasting: Duration) {
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        if host.process.is_none() || host.paused {
+            return;
+        }
+        host.paused = true;
+        let daemon = host.daemon();
+        self.note(peer, &format!("is halted for {lasting:?}"));
+        self.after(lasting, Event::Resume(daemon));
+    }
+
+    /// Everything that came meanwhile is told at once, in its order.
+    pub(super) fn resume(&mut self, daemon: super::queue::Daemon) {
+        if !self.is_up(daemon) {
+            return;
+        }
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        host.paused = false;
+        let Some(process) = &mut host.process else { return };
+        let inbox = std::mem::take(&mut process.inbox);
+        self.note(daemon.peer, "goes on");
+        for input in inbox {
+            self.give(daemon, input);
+        }
+        self.give(daemon, Input::Tick);
+    }
+
+    fn partition(&mut self, groups: &[Vec<usize>]) {
+        let mut parts: BTreeMap<PeerId, usize> = BTreeMap::new();
+        for (number, peer) in self.order.iter().enumerate() {
+            // Who is in no group is alone.
+            parts.insert(*peer, groups.len() + number);
+        }
+        for (number, group) in groups.iter().enumerate() {
+            for peer in group.iter().filter_map(|place| self.order.get(*place)) {
+                parts.insert(*peer, number);
+            }
+        }
+        let shown: Vec<String> =
+            parts.iter().map(|(peer, part)| format!("{}:{part}", self.name(*peer))).collect();
+        self.network.parts = Some(parts);
+        self.note_world(&format!("the network falls apart: {}", shown.join(" ")));
+    }
+
+    /// An operator's order goes to the leader.
+    fn order(&mut self, action: Action) {
+        self.nonce += 1;
+        let record = Record::Ordered { order: founding::order(self.nonce, action) };
+        let Some(leader) = self.raft.leader.filter(|leader| self.has_majority(*leader)) else {
+            return;
+        };
+        let at = self.hosts[&leader].wall(self.time);
+        let entry = Entry { at, by: leader, term: self.raft.term, record };
+        self.propose(leader, entry, Client::Operator);
+    }
+
+    fn close_everything_about(&mut self, peer: PeerId) {
+        let open: Vec<_> = self.raft.truth.open_incidents().collect();
+        let ids: Vec<_> = open.iter().filter(|open| open.peer == peer).map(|i| i.id).collect();
+        for incident in ids {
+            self.order(Action::Close { incident, reason: "a story's operator".to_owned() });
+        }
+    }
+
+    /// A peer writes a runbook of its own: once signed with its own key, once with the operator's
+    /// signature of other documents.
+    fn forge(&mut self, peer: PeerId) {
+        let text = "[[check]]\nname = \"forged\"\nevery = \"1s\"\ncommand = [\"/bin/false\"]\n\
+                    [[runbook]]\nname = \"forged\"\non = { check = \"forged\" }\n\
+                    [[runbook.rung]]\nname = \"forged\"\nrun = \"forged\"\n";
+        let source = Source { file: "forged.toml".to_owned(), text: text.to_owned() };
+        let revision = self.raft.truth.library().revision() + 1;
+        let own = founding::bundle(revision, source, &self.hosts[&peer].key);
+        let mut borrowed = own.clone();
+        let signed = self.raft.truth.library().revisions().last();
+        borrowed.signatures = signed.map_or_else(Vec::new, |r| r.bundle.signatures.clone());
+        let Some(leader) = self.raft.leader else { return };
+        let daemon = self.hosts[&peer].daemon();
+        let at = self.hosts[&peer].wall(self.time);
+        for bundle in [own, borrowed] {
+            let record = Record::DocumentsApplied { bundle };
+            let entry = Box::new(Entry { at, by: peer, term: self.raft.term, record });
+            let forwarding = Forwarding::Leave;
+            self.after(
+                Duration::from_millis(1),
+                Event::ForwardArrives { from: daemon, to: leader, forwarding, entry },
+            );
+        }
+        self.note(peer, "forges documents");
+    }
+
+    /// The faults are over: from here on the mesh has to bring everything to an end.
+    pub(super) fn heal_all(&mut self) {
+        self.healed = true;
+        self.note_world("every fault is healed");
+        self.deed(&Deed::Heal);
+        self.network.weather = self.story.weather;
+        self.channel_up = true;
+        self.ambushes.clear();
+        if self.story.chaos.is_some() {
+            self.deed(&Deed::Thaw);
+        }
+        for peer in self.order.clone() {
+            let host = &self.hosts[&peer];
+            if host.paused {
+                self.resume(host.daemon());
+            } else if host.process.is_none() && !self.left_alone.contains(&peer) {
+                self.start(peer);
+            }
+        }
+    }
+}

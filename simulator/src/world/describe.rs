@@ -1,0 +1,115 @@
+//! One line for everything that happens, for the trace.
+
+use protocol::{
+    agent::{Input, Output},
+    record::{Because, Entry, Record},
+};
+
+/// What an agent is told.
+pub(crate) fn input(input: &Input) -> String {
+    match input {
+        Input::Tick => "tick".to_owned(),
+        Input::Standing(standing) => {
+            let leader = standing.leader.map_or_else(|| "nobody".to_owned(), |l| l.to_string());
+            let leads = if standing.leads { ", it leads" } else { "" };
+            let voters = standing.voters.len();
+            format!("standing: term {}, leader {leader}{leads}, {voters} voters", standing.term)
+        }
+        Input::Committed { position, entry } => {
+            let what = entry.as_ref().map_or_else(|| "blank".to_owned(), self::entry);
+            format!("committed {}.{} {what}", position.term, position.index)
+        }
+        Input::Restored(ledger) => format!("restored to {}", ledger.position().index),
+        Input::CheckRan { check, verdict, .. } => format!("check {check}: {}", verdict.as_str()),
+        Input::Heard(signed) => {
+            let report = &signed.report;
+            format!("heard {} {}.{}", report.peer, report.generation, report.sequence)
+        }
+        Input::Liveness { peer, alive } => {
+            format!("gossip: {peer} {}", if *alive { "is alive" } else { "is suspect" })
+        }
+        Input::Probed { peer, seen } => format!("probed {peer}: {seen:?}"),
+        Input::Testified { witness, peer, seen } => {
+            format!("{witness} testifies of {peer}: {seen:?}")
+        }
+        Input::Proposed { proposal, result } => format!("proposed {proposal:?}: {result:?}"),
+        Input::Forwarded { forwarding, result } => format!("forwarded {forwarding:?}: {result:?}"),
+        Input::StartRecorded { incident, attempt } => {
+            format!("start recorded {incident}/{attempt}")
+        }
+        Input::Finished { incident, attempt, report } => {
+            format!("finished {incident}/{attempt}: {}", report.outcome.as_str())
+        }
+        Input::EvidenceTaken { incident, .. } => format!("evidence taken {incident}"),
+        Input::NoticeSent { incident, notice, result } => {
+            format!("notice {notice} of {incident} sent: {result:?}")
+        }
+        Input::MembersChanged(result) => format!("members changed: {result:?}"),
+        Input::Facts(_) => "facts".to_owned(),
+        Input::Stopping { for_good } => format!("stopping, for good: {for_good}"),
+    }
+}
+
+/// What an agent wants done.
+pub(crate) fn output(output: &Output) -> String {
+    match output {
+        Output::RunCheck { check, .. } => format!("run check {}", check.name),
+        Output::Publish(report) => {
+            let checks: Vec<String> = report
+                .checks
+                .iter()
+                .map(|(name, state)| format!("{name} {}", state.verdict.as_str()))
+                .collect();
+            format!("publish {}.{} {}", report.generation, report.sequence, checks.join(", "))
+        }
+        Output::Probe { peer } => format!("probe {peer}"),
+        Output::AskWitness { witness, peer } => format!("ask {witness} about {peer}"),
+        Output::Propose { entry, .. } => format!("propose {}", self::entry(entry)),
+        Output::Forward { entry, .. } => format!("forward {}", self::entry(entry)),
+        Output::RecordStart { incident, attempt } => format!("record start {incident}/{attempt}"),
+        Output::Execute(order) => format!("EXECUTE {}/{}", order.incident, order.attempt),
+        Output::TakeEvidence { incident, .. } => format!("take evidence {incident}"),
+        Output::Notify { message, .. } => {
+            format!("notify {} of {}: {}", message.notice, message.incident, message.text)
+        }
+        Output::ChangeMembers(change) => format!("change members {change:?}"),
+    }
+}
+
+/// An entry of the log.
+pub(crate) fn entry(entry: &Entry) -> String {
+    let what = match &entry.record {
+        Record::Founded(_) => "founded".to_owned(),
+        Record::Ordered { order } => format!("ordered {:?}", order.order.action),
+        Record::PeerJoined { peer, .. } => format!("{} joined", peer.name),
+        Record::PeerStarted { peer } => format!("{} started, time {}", peer.name, peer.generation),
+        Record::PeerStopped { peer } => format!("{peer} stopped"),
+        Record::PeerLeft { peer } => format!("{peer} left"),
+        Record::DocumentsApplied { bundle } => format!("documents {}", bundle.bundle.revision),
+        Record::Opened { peer, because } => {
+            let why = match because {
+                Because::Check { check, .. } => format!("check {check}"),
+                Because::Silent { kind, witnesses, .. } => {
+                    format!("{} for {} witnesses", kind.as_str(), witnesses.len())
+                }
+            };
+            format!("opened: {peer}, {why}")
+        }
+        Record::EvidenceTaken { incident, .. } => format!("evidence of {incident}"),
+        Record::Assigned { incident, attempt, rung, worker, .. } => {
+            format!("assigned {incident}/{attempt}, rung {rung}, to {worker}")
+        }
+        Record::Reported { incident, attempt, report } => {
+            format!("reported {incident}/{attempt}: {}", report.outcome.as_str())
+        }
+        Record::Lost { incident, attempt, .. } => format!("lost {incident}/{attempt}"),
+        Record::Held { incident, refusal } => format!("held {incident}: {refusal}"),
+        Record::Resolved { incident, because } => format!("resolved {incident}: {because}"),
+        Record::Escalated { incident, reason } => format!("escalated {incident}: {reason}"),
+        Record::Called { incident, rung } => format!("called for {incident}, rung {rung}"),
+        Record::Notified { incident, notice, delivered, .. } => {
+            format!("notified {notice} of {incident}, delivered: {delivered}")
+        }
+    };
+    format!("{what} [by {}, term {}]", entry.by, entry.term)
+}

@@ -1,0 +1,120 @@
+//! Who leads: a leader that loses its majority is followed by another one after a while, and
+//! everybody hears of it in its own time, the old leader perhaps last.
+
+use super::{
+    World,
+    queue::Event,
+    raft::{self},
+};
+use protocol::{
+    agent::{Input, Standing},
+    name::PeerId,
+};
+use std::time::Duration;
+
+/// How often the group looks at itself.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// How long a leader that hears of no majority still believes that it leads, at the longest: the
+/// longest election timeout.
+const LEASE: Duration = Duration::from_secs(2);
+
+impl World<'_> {
+    pub(super) fn raft_tick(&mut self) {
+        self.after(EVERY, Event::RaftTick);
+        let able = self.raft.leader.is_some_and(|leader| {
+            self.raft.voters.contains_key(&leader) && self.has_majority(leader)
+        });
+        if able {
+            self.raft.election_at = None;
+            self.replicate();
+        } else {
+            let first = self.raft.elections == 0;
+            let timeout = self.random.millis(1_000, 2_000);
+            let at = if first { self.time } else { self.time + timeout };
+            if *self.raft.election_at.get_or_insert(at) <= self.time {
+                self.elect();
+            }
+        }
+        for peer in self.order.clone() {
+            self.tell_standing(peer);
+        }
+    }
+
+    /// Somebody who has the whole log and reaches a majority wins.
+    fn elect(&mut self) {
+        let committed = self.raft.committed();
+        let may_win: Vec<PeerId> = self
+            .raft
+            .voters
+            .keys()
+            .copied()
+            .filter(|voter| self.hosts[voter].disk.logged >= committed)
+            .filter(|voter| self.has_majority(*voter))
+            .collect();
+        let Some(winner) = self.random.pick(&may_win) else {
+            self.raft.election_at = None;
+            return;
+        };
+        let old_term = self.raft.term;
+        self.settle_pending();
+        self.raft.term = old_term + 1 + self.random.below(2);
+        self.raft.leader = Some(winner);
+        self.raft.elections += 1;
+        self.raft.election_at = None;
+        let (position, _blank) = self.raft.append(self.raft.term, None);
+        self.raft.blank = position.index;
+        self.note(winner, &format!("is elected in term {}", self.raft.term));
+        self.replicate();
+    }
+
+    /// What a daemon learns of the group, if it has changed.
+    fn tell_standing(&mut self, peer: PeerId) {
+        let host = &self.hosts[&peer];
+        let Some(process) = host.process.as_ref().filter(|_| !host.paused) else { return };
+        let (told, doubts) = (process.standing.clone(), process.doubts_since);
+        let applied = process.agent.ledger().position().index;
+        let (standing, doubts) = self.standing_of(peer, &told, applied, doubts);
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        let daemon = host.daemon();
+        let Some(process) = &mut host.process else { return };
+        process.doubts_since = doubts;
+        if standing != told {
+            process.standing = standing.clone();
+            self.give(daemon, Input::Standing(standing));
+        }
+    }
+
+    fn standing_of(
+        &mut self,
+        peer: PeerId,
+        told: &Standing,
+        applied: u64,
+        doubts: Option<Duration>,
+    ) -> (Standing, Option<Duration>) {
+        let raft::Raft { leader, term, blank, .. } = self.raft;
+        let hears = leader
+            .filter(|leader| self.has_majority(*leader) && self.network.both_ways(*leader, peer));
+        if let Some(leader) = hears {
+            let leads = leader == peer && applied >= blank;
+            // Who leads knows it at once; the others hear of it with the next heartbeat or so.
+            if leader != peer && told.term != term && !self.random.percent(40) {
+                return (told.clone(), doubts);
+            }
+            let standing = Standing {
+                term,
+                leader: Some(leader),
+                leads,
+                voters: self.raft.voters.clone(),
+                learners: self.raft.learners.clone(),
+            };
+            return (standing, None);
+        }
+        let since = doubts.unwrap_or(self.time);
+        if told.leader.is_some() && self.time >= since + LEASE {
+            let standing = Standing { leader: None, leads: false, ..told.clone() };
+            return (standing, Some(since));
+        }
+        (told.clone(), Some(since))
+    }
+}

@@ -1,0 +1,99 @@
+//! How the mesh of a story came about: founded by the first peer, joined by the others with one
+//! token, given its first documents by the operator. All of it stands in the log, really signed.
+
+use super::host::{Disk, EPOCH, Host};
+use crate::{random::Random, scenario::Scenario};
+use ed25519_dalek::SigningKey;
+use protocol::{
+    document::bundle::{Bundle, SignedBundle, Source},
+    name::{Name, PeerId, RaftId},
+    order::{Action, Order, SignedOrder},
+    record::{Entry, Founding, PeerCard, Record, TokenGrant, TokenId, Trust},
+};
+use std::{net::SocketAddr, time::Duration};
+
+/// What the mesh is known by.
+pub(crate) const MESH: [u8; 32] = [42; 32];
+
+/// A year, within which no story's order expires.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// The operator's key; the same in every story.
+pub(crate) fn operator() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// Whose documents are executed.
+pub(crate) fn trust() -> Trust {
+    let operators = vec![operator().verifying_key().to_bytes()];
+    Trust { version: 1, threshold: 1, operators }
+}
+
+/// Documents as the next revision, signed with this key.
+pub(crate) fn bundle(revision: u64, source: Source, key: &SigningKey) -> SignedBundle {
+    Bundle { mesh: MESH, revision, sources: vec![source] }.sign(key)
+}
+
+/// An order of the operator's.
+pub(crate) fn order(nonce: u64, action: Action) -> SignedOrder {
+    // Clocks may be years ahead in a story; the expiry of orders is not its subject.
+    Order { mesh: MESH, nonce, expires: EPOCH.plus(100 * YEAR), action }.sign(&operator())
+}
+
+/// The hosts of a story, before any of them runs.
+pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
+    let mut hosts = Vec::new();
+    for (place, peer) in story.peers.iter().enumerate() {
+        let key = SigningKey::from_bytes(&random.bytes());
+        let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
+        let card = PeerCard {
+            id: PeerId::from_random(random.next()),
+            name: peer.name.clone(),
+            labels: peer.labels.clone(),
+            address: SocketAddr::from(([10, 0, 0, number], 4327)),
+            public_key: key.verifying_key().to_bytes(),
+            raft_id: RaftId(random.next()),
+            generation: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cell: 0,
+        };
+        hosts.push(Host {
+            card,
+            key,
+            powered: true,
+            paused: false,
+            clock_ahead_millis: 0,
+            boot: 0,
+            stopped: !peer.starts,
+            disk: Disk::default(),
+            process: None,
+        });
+    }
+    hosts
+}
+
+/// The first entries of the log, in term 1.
+pub(crate) fn first_entries(story: &Scenario, hosts: &[Host]) -> Vec<Entry> {
+    let founder = &hosts[0].card;
+    let mesh = Name::parse("model").unwrap_or_else(|_| unreachable!("it is a name"));
+    let founding = Founding { mesh, root_fingerprint: MESH, trust: trust(), peer: founder.clone() };
+    let token = TokenId(1);
+    let grant = TokenGrant {
+        id: token,
+        verifying_key: [9; 32],
+        expires: EPOCH.plus(YEAR),
+        uses: u32::try_from(hosts.len()).unwrap_or(u32::MAX),
+        name: None,
+    };
+    let mut records = vec![
+        Record::Founded(founding),
+        Record::Ordered { order: order(0, Action::CreateToken(grant)) },
+    ];
+    for host in &hosts[1..] {
+        records.push(Record::PeerJoined { token, peer: host.card.clone() });
+    }
+    let bundle = bundle(1, story.documents.clone(), &operator());
+    records.push(Record::DocumentsApplied { bundle });
+    let entry = |record| Entry { at: EPOCH, by: founder.id, term: 1, record };
+    records.into_iter().map(entry).collect()
+}

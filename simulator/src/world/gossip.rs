@@ -1,0 +1,129 @@
+//! Modelled gossip: heartbeats and reports pass from peer to peer; who has not been heard of for a
+//! while seems to be dead, who is heard of again seems to be alive.
+
+use super::{
+    World,
+    host::Heard,
+    queue::{Daemon, Event, Gossip},
+};
+use ed25519_dalek::Signer;
+use protocol::{
+    agent::Input,
+    name::PeerId,
+    report::{Report, SignedReport},
+};
+use std::{rc::Rc, time::Duration};
+
+/// The time from one round to the next.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// How many others each round goes to.
+const FANOUT: usize = 3;
+
+/// Four rounds without a new heartbeat and a peer is suspected.
+const SUSPECT_AFTER: Duration = Duration::from_millis(1_000);
+
+impl World<'_> {
+    pub(super) fn gossip_round(&mut self, daemon: Daemon) {
+        if !self.is_up(daemon) {
+            return;
+        }
+        let jitter = self.random.millis(0, 20);
+        self.after(EVERY + jitter, Event::GossipRound(daemon));
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let paused = host.paused;
+        let Some(process) = host.process.as_mut().filter(|_| !paused) else { return };
+        process.rumours.count += 1;
+        let Some(gossip) = host.gossip(false).map(Rc::new) else { return };
+        let others: Vec<PeerId> =
+            self.order.iter().copied().filter(|other| *other != daemon.peer).collect();
+        for to in self.random.some(&others, FANOUT) {
+            self.send_gossip(daemon.peer, to, &gossip);
+        }
+        self.suspect(daemon);
+    }
+
+    fn send_gossip(&mut self, from: PeerId, to: PeerId, gossip: &Rc<Gossip>) {
+        if self.network.open(from, to) && !self.network.lost(&mut self.random) {
+            let delay = self.network.delay(&mut self.random);
+            self.after(delay, Event::GossipArrives(from, to, Rc::clone(gossip)));
+        }
+    }
+
+    pub(super) fn gossip_arrives(&mut self, from: PeerId, to: PeerId, gossip: &Gossip) {
+        let time = self.time;
+        let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
+        let daemon = host.daemon();
+        let Some(process) = &mut host.process else { return };
+        for (peer, beat) in gossip.beats.iter().filter(|(peer, _)| **peer != to) {
+            let heard = process.rumours.heard.entry(*peer).or_insert(Heard {
+                beat: (0, 0),
+                at: time,
+                alive: None,
+            });
+            if *beat > heard.beat {
+                heard.beat = *beat;
+                heard.at = time;
+            }
+        }
+        for report in gossip.reports.values() {
+            self.hear(to, report);
+        }
+        self.suspect(daemon);
+        if !gossip.answer
+            && let Some(answer) = self.hosts[&to].gossip(true).map(Rc::new)
+        {
+            self.send_gossip(to, from, &answer);
+        }
+    }
+
+    /// Passes on what the failure detector thinks, where it has changed its mind.
+    fn suspect(&mut self, daemon: Daemon) {
+        let time = self.time;
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let Some(process) = &mut host.process else { return };
+        let mut changes = Vec::new();
+        for (peer, heard) in &mut process.rumours.heard {
+            let alive = time < heard.at + SUSPECT_AFTER;
+            if heard.alive != Some(alive) {
+                heard.alive = Some(alive);
+                changes.push((*peer, alive));
+            }
+        }
+        for (peer, alive) in changes {
+            self.give(daemon, Input::Liveness { peer, alive });
+        }
+    }
+
+    /// A report comes in, by whatever way.
+    pub(super) fn hear(&mut self, to: PeerId, signed: &Rc<SignedReport>) {
+        let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
+        let daemon = host.daemon();
+        let Some(process) = &mut host.process else { return };
+        let peer = signed.report.peer;
+        let known = process.rumours.reports.get(&peer);
+        let news = known.is_none_or(|known| signed.report.is_newer_than(&known.report));
+        if news {
+            process.rumours.reports.insert(peer, Rc::clone(signed));
+            if peer != to {
+                self.give(daemon, Input::Heard(signed.as_ref().clone()));
+            }
+        }
+    }
+
+    /// A peer signs its report, gossips it and sends it to the leader.
+    pub(super) fn publish(&mut self, daemon: Daemon, report: &Report) {
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let signature = host.key.sign(&report.signed_bytes()).to_bytes().to_vec();
+        let signed = Rc::new(SignedReport { report: report.clone(), signature });
+        let Some(process) = &mut host.process else { return };
+        process.rumours.reports.insert(daemon.peer, Rc::clone(&signed));
+        let leader = process.standing.leader;
+        if let Some(leader) = leader.filter(|leader| *leader != daemon.peer)
+            && self.network.open(daemon.peer, leader)
+        {
+            let delay = self.network.reliable_delay(&mut self.random);
+            self.after(delay, Event::ReportArrives(leader, signed));
+        }
+    }
+}

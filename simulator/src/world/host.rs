@@ -1,0 +1,139 @@
+//! A modelled host: what survives a crash of its daemon, and what does not.
+
+use super::queue::{Daemon, Gossip};
+use ed25519_dalek::SigningKey;
+use protocol::{
+    agent::{Agent, Input, Standing},
+    ledger::Ledger,
+    name::{IncidentId, PeerId},
+    record::PeerCard,
+    report::SignedReport,
+    time::{Now, Timestamp},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+/// When every story begins: 2026-01-01.
+pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// A host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// What the roster says of it; the generation is that of its latest start.
+    pub(crate) card: PeerCard,
+    /// With what its reports are signed.
+    pub(crate) key: SigningKey,
+    /// Whether the machine runs.
+    pub(crate) powered: bool,
+    /// Whether the daemon is halted.
+    pub(crate) paused: bool,
+    /// How far its wall clock is ahead of the world's time, in milliseconds.
+    pub(crate) clock_ahead_millis: i64,
+    /// How many times the daemon was started.
+    pub(crate) boot: u64,
+    /// Whether it was stopped on purpose.
+    pub(crate) stopped: bool,
+    /// What is on its disk.
+    pub(crate) disk: Disk,
+    /// The daemon, while it runs.
+    pub(crate) process: Option<Process>,
+}
+
+/// What survives.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disk {
+    /// Attempts whose start was written down.
+    pub(crate) started: BTreeSet<(IncidentId, u32)>,
+    /// The latest snapshot of the ledger.
+    pub(crate) ledger: Ledger,
+    /// Up to where the Raft log is here, as a voter or learner.
+    pub(crate) logged: u64,
+}
+
+/// What does not survive.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// The very agent that the daemon drives.
+    pub(crate) agent: Agent,
+    /// When it was started.
+    pub(crate) since: Duration,
+    /// Which wake-up is the latest.
+    pub(crate) wake: u64,
+    /// When that is.
+    pub(crate) wakes_at: Duration,
+    /// What waits for it while it is halted.
+    pub(crate) inbox: Vec<Input>,
+    /// Whether the next entry of the log is on its way to it.
+    pub(crate) feeding: bool,
+    /// What it was told about the Raft group.
+    pub(crate) standing: Standing,
+    /// Since when it leads without hearing of a majority.
+    pub(crate) doubts_since: Option<Duration>,
+    /// Its part of gossip.
+    pub(crate) rumours: Rumours,
+    /// Whether it was asked to stop.
+    pub(crate) stopping: bool,
+}
+
+/// What a daemon knows by gossip.
+#[derive(Debug, Default)]
+pub(crate) struct Rumours {
+    /// Its own heartbeat.
+    pub(crate) count: u64,
+    /// The others' latest heartbeats, when they came in, and what was made of them.
+    pub(crate) heard: BTreeMap<PeerId, Heard>,
+    /// Everybody's latest report.
+    pub(crate) reports: BTreeMap<PeerId, Rc<SignedReport>>,
+}
+
+/// What is known of another's heartbeat.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// Its start and its count.
+    pub(crate) beat: (u64, u64),
+    /// When that came in.
+    pub(crate) at: Duration,
+    /// What the agent was told.
+    pub(crate) alive: Option<bool>,
+}
+
+impl Host {
+    /// The peer's id.
+    pub(crate) const fn id(&self) -> PeerId {
+        self.card.id
+    }
+
+    /// The daemon that runs here now, or ran last.
+    pub(crate) const fn daemon(&self) -> Daemon {
+        Daemon { peer: self.card.id, boot: self.boot }
+    }
+
+    /// What its clocks say.
+    pub(crate) fn now(&self, time: Duration) -> Now {
+        let since = self.process.as_ref().map_or(time, |process| process.since);
+        Now { wall: self.wall(time), mono: time.saturating_sub(since) }
+    }
+
+    /// What its wall clock says.
+    pub(crate) fn wall(&self, time: Duration) -> Timestamp {
+        let true_time = EPOCH.plus(time).millis();
+        Timestamp::from_millis(true_time.saturating_add_signed(self.clock_ahead_millis))
+    }
+
+    /// Whether the daemon runs and is not halted.
+    pub(crate) const fn is_active(&self) -> bool {
+        self.process.is_some() && !self.paused
+    }
+
+    /// What it tells others by gossip.
+    pub(crate) fn gossip(&self, answer: bool) -> Option<Gossip> {
+        let rumours = &self.process.as_ref()?.rumours;
+        let mut beats: BTreeMap<PeerId, (u64, u64)> =
+            rumours.heard.iter().map(|(peer, heard)| (*peer, heard.beat)).collect();
+        beats.insert(self.id(), (self.boot, rumours.count));
+        Some(Gossip { beats, reports: rumours.reports.clone(), answer })
+    }
+}

@@ -1,0 +1,132 @@
+//! What will happen and when: events on virtual time, in an order that is always the same.
+
+use super::network::Purpose;
+use crate::scenario::Deed;
+use protocol::{
+    agent::{Forwarding, Input},
+    name::{IncidentId, PeerId},
+    record::Entry,
+    report::SignedReport,
+};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+/// A daemon: a host and which start of it. What is meant for an earlier start is lost with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Daemon {
+    /// On which host.
+    pub(crate) peer: PeerId,
+    /// Which start.
+    pub(crate) boot: u64,
+}
+
+/// What one gossiping peer tells another.
+#[derive(Debug, Clone)]
+pub(crate) struct Gossip {
+    /// Each peer's start and heartbeat, as far as it is known.
+    pub(crate) beats: BTreeMap<PeerId, (u64, u64)>,
+    /// Each peer's latest report.
+    pub(crate) reports: BTreeMap<PeerId, Rc<SignedReport>>,
+    /// Whether this answers the other's gossip.
+    pub(crate) answer: bool,
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A daemon is told something.
+    Give(Daemon, Box<Input>),
+    /// A daemon wakes, unless it has set itself another time since.
+    Wake(Daemon, u64),
+    /// A start is durable from now on; the daemon hears of it a little later.
+    StartOnDisk(Daemon, (IncidentId, u32)),
+    /// An execution comes to its end.
+    ExecutionEnds((IncidentId, u32)),
+    /// Evidence is there.
+    EvidenceReady(Daemon, IncidentId),
+    /// A probe arrives at its target.
+    ProbeArrives {
+        /// Who probes.
+        from: Daemon,
+        /// Who is probed.
+        peer: PeerId,
+        /// For whom.
+        purpose: Purpose,
+    },
+    /// A probe is over.
+    ProbeEnds {
+        /// Who probed.
+        from: Daemon,
+        /// Who was probed.
+        peer: PeerId,
+        /// For whom.
+        purpose: Purpose,
+        /// What it saw.
+        seen: protocol::record::Seen,
+    },
+    /// A request to probe arrives at a witness.
+    WitnessAsked {
+        /// Who asks.
+        asker: Daemon,
+        /// The witness.
+        witness: PeerId,
+        /// Whom it shall probe.
+        peer: PeerId,
+    },
+    /// A fact arrives at the peer that is believed to lead.
+    ForwardArrives {
+        /// Whose fact.
+        from: Daemon,
+        /// Where it arrives.
+        to: PeerId,
+        /// Which fact.
+        forwarding: Forwarding,
+        /// The entry.
+        entry: Box<Entry>,
+    },
+    /// The first entry that waits for a majority may have it.
+    Commit,
+    /// A replica may receive its next entry.
+    Feed(Daemon),
+    /// The Raft group looks at itself.
+    RaftTick,
+    /// A daemon gossips.
+    GossipRound(Daemon),
+    /// Gossip arrives.
+    GossipArrives(PeerId, PeerId, Rc<Gossip>),
+    /// A report that was sent to the leader directly arrives.
+    ReportArrives(PeerId, Rc<SignedReport>),
+    /// A notice arrives at its channel.
+    NoticeArrives(Daemon, IncidentId, u32),
+    /// Something of the story happens.
+    Deed(Box<Deed>),
+    /// A fault by chance ends.
+    Undo(Box<Deed>),
+    /// The next fault by chance.
+    Chaos,
+    /// A daemon goes on after a pause.
+    Resume(Daemon),
+    /// A daemon that was asked to stop ends, whatever it got done.
+    StopDeadline(Daemon),
+    /// The faults are over.
+    HealAll,
+}
+
+/// What will happen and when.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    events: BTreeMap<(Duration, u64), Event>,
+    next: u64,
+}
+
+impl Queue {
+    /// Lets something happen at a time; of two at the same time, the one that was said first.
+    pub(crate) fn push(&mut self, at: Duration, event: Event) {
+        self.events.insert((at, self.next), event);
+        self.next += 1;
+    }
+
+    /// What happens next.
+    pub(crate) fn pop(&mut self) -> Option<(Duration, Event)> {
+        self.events.pop_first().map(|((at, _), event)| (at, event))
+    }
+}

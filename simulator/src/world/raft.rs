@@ -1,0 +1,337 @@
+//! The modelled Raft group: one committed log with terms, and what is on its way into it.
+//!
+//! What Raft promises is taken as given: one log, one leader a term, nothing committed is lost.
+//! What it leaves open is drawn: when an election happens, who of those that may win wins it,
+//! whether what a deposed leader had appended survives, and whether anybody is told.
+
+use super::{
+    World,
+    queue::{Daemon, Event},
+};
+use protocol::{
+    agent::{Forwarding, Input, Proposal, voters::MemberChange},
+    codec,
+    ledger::{self, Ledger},
+    name::{PeerId, RaftId},
+    record::{Entry, PeerCard, Position},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// The Raft group.
+#[derive(Debug)]
+pub(crate) struct Raft {
+    /// What is committed.
+    pub(crate) log: Vec<Logged>,
+    /// The ledger that follows from it.
+    pub(crate) truth: Ledger,
+    /// The current term.
+    pub(crate) term: u64,
+    /// Who was elected in it.
+    pub(crate) leader: Option<PeerId>,
+    /// Where the leader's blank entry stands: it leads once it has applied it.
+    pub(crate) blank: u64,
+    /// Who votes.
+    pub(crate) voters: BTreeMap<PeerId, RaftId>,
+    /// Who receives the log to vote later.
+    pub(crate) learners: BTreeMap<PeerId, RaftId>,
+    /// How often a leader was elected.
+    pub(crate) elections: u32,
+    /// When the voters elect another leader, unless theirs comes back before.
+    pub(super) election_at: Option<Duration>,
+    /// What the leader has appended and no majority has yet.
+    pending: VecDeque<Pending>,
+    last_due: Duration,
+}
+
+/// A committed entry.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    /// Where it stands.
+    pub(crate) position: Position,
+    /// What it is; nothing where Raft wrote for itself.
+    pub(crate) entry: Option<Entry>,
+    /// The fingerprint of the ledger that has applied it.
+    pub(crate) ledger: [u8; 32],
+}
+
+/// Something that was appended.
+#[derive(Debug)]
+struct Pending {
+    what: What,
+    term: u64,
+    due: Duration,
+    answer_to: Client,
+}
+
+#[derive(Debug)]
+enum What {
+    Entry(Box<Entry>),
+    Members(MemberChange),
+}
+
+/// Who waits for an answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Client {
+    /// The leader's agent, about its decision.
+    Decision(Daemon, Proposal),
+    /// An agent, about a fact that it forwarded.
+    Fact(Daemon, Forwarding),
+    /// The leader's agent, about the Raft group's members.
+    Members(Daemon),
+    /// The operator, who looks at the ledger.
+    Operator,
+}
+
+/// A ledger's fingerprint: equal for equal ledgers only.
+pub(crate) fn fingerprint(ledger: &Ledger) -> [u8; 32] {
+    Sha256::digest(codec::encode(ledger)).into()
+}
+
+impl Raft {
+    /// A group of the founder alone, with the first entries committed.
+    pub(super) fn founded(founder: &PeerCard, entries: Vec<Entry>) -> Self {
+        let mut raft = Self {
+            log: Vec::new(),
+            truth: Ledger::default(),
+            term: 1,
+            leader: None,
+            blank: 0,
+            voters: BTreeMap::from([(founder.id, founder.raft_id)]),
+            learners: BTreeMap::new(),
+            elections: 0,
+            election_at: None,
+            pending: VecDeque::new(),
+            last_due: Duration::ZERO,
+        };
+        for entry in entries {
+            let (_, outcome) = raft.append(1, Some(entry));
+            assert!(outcome.is_ok(), "a story's mesh can be founded: {outcome:?}");
+        }
+        raft
+    }
+
+    /// Up to where the log is committed.
+    pub(crate) fn committed(&self) -> u64 {
+        u64::try_from(self.log.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The entry at an index, which starts at 1.
+    pub(crate) fn logged(&self, index: u64) -> Option<&Logged> {
+        self.log.get(usize::try_from(index.checked_sub(1)?).ok()?)
+    }
+
+    pub(super) fn append(
+        &mut self,
+        term: u64,
+        entry: Option<Entry>,
+    ) -> (Position, ledger::Outcome) {
+        let position = Position { index: self.committed() + 1, term };
+        let outcome = match &entry {
+            Some(entry) => self.truth.apply(position, entry),
+            None => {
+                self.truth.skip(position);
+                Ok(ledger::Effect::Done)
+            }
+        };
+        let ledger = fingerprint(&self.truth);
+        self.log.push(Logged { position, entry, ledger });
+        (position, outcome)
+    }
+}
+
+impl World<'_> {
+    /// Whether so many voters hear a peer, and it them, that it can get a majority.
+    pub(super) fn has_majority(&self, peer: PeerId) -> bool {
+        let hear = |voter: &&PeerId| {
+            self.hosts[*voter].is_active() && self.network.both_ways(peer, **voter)
+        };
+        let agree = self.raft.voters.keys().filter(hear).count();
+        self.hosts[&peer].is_active() && agree > self.raft.voters.len() / 2
+    }
+
+    /// A peer that believes to lead appends something.
+    pub(super) fn propose(&mut self, by: PeerId, entry: Entry, answer_to: Client) {
+        self.append_at(by, What::Entry(Box::new(entry)), answer_to);
+    }
+
+    /// A peer that believes to lead changes the group's members.
+    pub(super) fn change_members(&mut self, by: Daemon, change: MemberChange) {
+        let refusal = match change {
+            MemberChange::Promote(peer, _)
+                if self.hosts[&peer].disk.logged < self.raft.committed() =>
+            {
+                Some("the learner does not have the whole log yet")
+            }
+            MemberChange::AddLearner(peer, _) if !self.network.both_ways(by.peer, peer) => {
+                Some("the peer is not reached")
+            }
+            MemberChange::Promote(..) | MemberChange::AddLearner(..) | MemberChange::Remove(..) => {
+                None
+            }
+        };
+        match refusal {
+            Some(why) => self.answer(&Client::Members(by), Err(why.to_owned())),
+            None => self.append_at(by.peer, What::Members(change), Client::Members(by)),
+        }
+    }
+
+    fn append_at(&mut self, by: PeerId, what: What, answer_to: Client) {
+        if self.raft.leader != Some(by) {
+            // A deposed leader: it may notice, or it waits for an answer that never comes.
+            if self.random.percent(50) {
+                self.answer(&answer_to, Err("not the leader any more".to_owned()));
+            }
+            return;
+        }
+        let disk = self.random.between(Duration::from_micros(200), self.story.disk_max);
+        let there = self.network.reliable_delay(&mut self.random);
+        let back = self.network.reliable_delay(&mut self.random);
+        let due = (self.time + disk + there + back).max(self.raft.last_due);
+        self.raft.last_due = due;
+        let term = self.raft.term;
+        self.raft.pending.push_back(Pending { what, term, due, answer_to });
+        self.queue.push(due, Event::Commit);
+    }
+
+    /// What is due is committed if the leader still has its majority.
+    pub(super) fn try_to_commit(&mut self) {
+        let Some(leader) = self.raft.leader else { return };
+        while self.raft.pending.front().is_some_and(|pending| pending.due <= self.time) {
+            if !self.has_majority(leader) {
+                // Raft goes on trying until the majority is back or another one leads.
+                self.after(Duration::from_millis(100), Event::Commit);
+                return;
+            }
+            if let Some(pending) = self.raft.pending.pop_front() {
+                self.commit(pending, true);
+            }
+        }
+    }
+
+    fn commit(&mut self, pending: Pending, answered: bool) {
+        let Pending { what, term, answer_to, .. } = pending;
+        let entry = match what {
+            What::Entry(entry) => Some(*entry),
+            What::Members(change) => {
+                self.take_change(change);
+                None
+            }
+        };
+        let (position, outcome) = self.raft.append(term, entry);
+        let said = match (&self.raft.log.last().and_then(|logged| logged.entry.as_ref()), &outcome)
+        {
+            (Some(entry), Ok(_)) => super::describe::entry(entry),
+            (Some(entry), Err(refusal)) => {
+                format!("{} is refused: {refusal}", super::describe::entry(entry))
+            }
+            (None, _) => format!("voters {}", self.raft.voters.len()),
+        };
+        self.note_world(&format!("commits {}.{} {said}", position.term, position.index));
+        self.replicate();
+        if answered {
+            self.answer(&answer_to, Ok((position, outcome)));
+        }
+    }
+
+    fn take_change(&mut self, change: MemberChange) {
+        let raft = &mut self.raft;
+        match change {
+            MemberChange::AddLearner(peer, id) => {
+                raft.learners.insert(peer, id);
+            }
+            MemberChange::Promote(peer, id) => {
+                raft.learners.remove(&peer);
+                raft.voters.insert(peer, id);
+            }
+            MemberChange::Remove(peer, _) => {
+                if raft.learners.remove(&peer).is_none() {
+                    raft.voters.remove(&peer);
+                }
+            }
+        }
+    }
+
+    /// The members that the leader reaches have the whole log on disk; everyone else may fetch it.
+    pub(super) fn replicate(&mut self) {
+        let Some(leader) = self.raft.leader else { return };
+        let committed = self.raft.committed();
+        for peer in self.order.clone() {
+            let member =
+                self.raft.voters.contains_key(&peer) || self.raft.learners.contains_key(&peer);
+            let reached = self.network.both_ways(leader, peer);
+            if let Some(host) = self.hosts.get_mut(&peer)
+                && member
+                && reached
+                && host.is_active()
+            {
+                host.disk.logged = committed;
+            }
+            self.offer(peer);
+        }
+    }
+
+    /// Another leader takes over: of what the old one had appended, some has reached the new one
+    /// and is committed in the old term; the rest is gone.
+    pub(super) fn settle_pending(&mut self) {
+        let count = u64::try_from(self.raft.pending.len()).unwrap_or(u64::MAX);
+        let survive = self.random.below(count + 1);
+        for _ in 0..survive {
+            if let Some(pending) = self.raft.pending.pop_front() {
+                let answered = self.random.percent(30);
+                self.commit(pending, answered);
+            }
+        }
+        for lost in std::mem::take(&mut self.raft.pending) {
+            if self.random.percent(30) {
+                self.answer(&lost.answer_to, Err("the leader changed".to_owned()));
+            }
+        }
+    }
+
+    /// Tells whoever waits, if the answer gets there.
+    pub(super) fn answer(
+        &mut self,
+        client: &Client,
+        result: Result<(Position, ledger::Outcome), String>,
+    ) {
+        let (daemon, input) = match client.clone() {
+            Client::Decision(daemon, proposal) => (daemon, Input::Proposed { proposal, result }),
+            Client::Members(daemon) => (daemon, Input::MembersChanged(result.map(|_committed| ()))),
+            Client::Fact(daemon, forwarding) => {
+                let result = result.map(|(_position, outcome)| outcome);
+                (daemon, Input::Forwarded { forwarding, result })
+            }
+            Client::Operator => return,
+        };
+        let from = self.raft.leader.unwrap_or(daemon.peer);
+        if self.network.open(from, daemon.peer) {
+            let delay = self.network.reliable_delay(&mut self.random);
+            self.after(delay, Event::Give(daemon, Box::new(input)));
+        }
+    }
+
+    /// A fact has come to a peer that its author believes to lead.
+    pub(super) fn forward_arrives(
+        &mut self,
+        from: Daemon,
+        to: PeerId,
+        forwarding: Forwarding,
+        entry: Entry,
+    ) {
+        let client = Client::Fact(from, forwarding);
+        if !self.hosts[&to].is_active() {
+            return;
+        }
+        if let Err(refusal) = ledger::may_forward(from.peer, &entry) {
+            self.answer(&client, Err(refusal.to_string()));
+        } else if self.raft.leader == Some(to) {
+            self.propose(to, entry, client);
+        } else {
+            self.answer(&client, Err("not the leader".to_owned()));
+        }
+    }
+}

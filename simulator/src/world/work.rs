@@ -1,0 +1,164 @@
+//! Checks, rungs and evidence: programs that the model does not run but knows the effect of.
+//!
+//! A program outlives a daemon that is killed in every second case, as it would on a host; what
+//! the next start of the daemon finds, it ends. Whatever happens to the daemon, a program ends at
+//! its time limit: the executor sees to that with something that does not depend on the daemon.
+
+use super::{
+    World,
+    queue::{Daemon, Event},
+};
+use crate::scenario::{Does, Moment};
+use protocol::{
+    agent::{Input, WorkOrder},
+    document::{Check, EvidenceStep, Verdict},
+    name::{IncidentId, Name, PeerId},
+    record::{AttemptReport, EvidenceSummary, Outcome},
+    time::Timestamp,
+};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// What a rung takes that the story says nothing about.
+const TAKES: Duration = Duration::from_millis(300);
+
+/// An execution under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Execution {
+    /// By whom.
+    pub(crate) worker: Daemon,
+    /// For which peer.
+    pub(crate) target: PeerId,
+    /// The check that it answers; nothing when it answers a silence.
+    check: Option<Name>,
+    /// What it does.
+    does: Does,
+    started_at: Timestamp,
+    /// Whether its time limit ends it.
+    runs_out: bool,
+}
+
+impl World<'_> {
+    pub(super) fn run_check(&mut self, daemon: Daemon, check: &Check) {
+        let broken = self.broken.contains(&(daemon.peer, check.name.clone()));
+        let (verdict, summary) = if broken {
+            (Verdict::Fail, "it does not answer")
+        } else {
+            (Verdict::Pass, "it answers")
+        };
+        let (check, summary) = (check.name.clone(), summary.to_owned());
+        let input = Input::CheckRan { check, verdict, summary };
+        let takes = self.random.millis(2, 30);
+        self.after(takes, Event::Give(daemon, Box::new(input)));
+    }
+
+    pub(super) fn execute(&mut self, daemon: Daemon, order: &WorkOrder) {
+        let told = |key: &str| order.variables.get(key).map_or("", String::as_str);
+        let named = |name: &str| {
+            let known = |peer: &PeerId| self.hosts[peer].card.name.as_str() == name;
+            self.order.iter().position(known)
+        };
+        let place = named(told("HEARTEN_PEER")).unwrap_or(0);
+        let effect = self.story.rungs.iter().find(|effect| {
+            effect.runbook == told("HEARTEN_RUNBOOK")
+                && effect.rung == told("HEARTEN_RUNG")
+                && effect.peer.is_none_or(|peer| peer == place)
+        });
+        let (mut does, takes, chance) = effect.map_or((Does::Nothing, TAKES, 100), |effect| {
+            (effect.does, effect.takes, effect.chance_percent)
+        });
+        if !self.random.percent(chance) {
+            does = Does::Fails;
+        }
+        let check = Name::parse(told("HEARTEN_CHECK")).ok();
+        let runs_out = does == Does::Hangs || takes >= order.timeout;
+        let wall = self.hosts[&daemon.peer].wall(self.time);
+        let key = (order.incident, order.attempt);
+        let target = self.order[place];
+        let execution =
+            Execution { worker: daemon, target, check, does, started_at: wall, runs_out };
+        self.executions.insert(key, execution);
+        let lasts = if runs_out { order.timeout } else { takes };
+        self.after(lasts, Event::ExecutionEnds(key));
+        self.moment(Moment::Executing, daemon.peer);
+    }
+
+    pub(super) fn execution_ends(&mut self, key: (IncidentId, u32)) {
+        let Some(execution) = self.executions.remove(&key) else { return };
+        let worker = execution.worker;
+        let (outcome, exit_code) = match execution.does {
+            _ if execution.runs_out => (Outcome::TimedOut, None),
+            Does::Repairs | Does::Nothing => (Outcome::Succeeded, Some(0)),
+            Does::Fails | Does::Hangs => (Outcome::Failed, Some(1)),
+        };
+        self.note(worker.peer, &format!("ends {}/{}: {}", key.0, key.1, outcome.as_str()));
+        if outcome == Outcome::Succeeded && execution.does == Does::Repairs {
+            self.repair(&execution);
+        }
+        let report = AttemptReport {
+            outcome,
+            exit_code,
+            started_at: Some(execution.started_at),
+            finished_at: self.hosts[&worker.peer].wall(self.time),
+            output: String::new(),
+        };
+        let input = Input::Finished { incident: key.0, attempt: key.1, report };
+        self.after(Duration::from_millis(1), Event::Give(worker, Box::new(input)));
+        self.moment(Moment::Finished, worker.peer);
+    }
+
+    fn repair(&mut self, execution: &Execution) {
+        match &execution.check {
+            Some(check) => {
+                self.broken.remove(&(execution.target, check.clone()));
+                self.note(execution.target, &format!("{check} works again"));
+            }
+            None => {
+                self.left_alone.remove(&execution.target);
+                self.start(execution.target);
+            }
+        }
+    }
+
+    /// What becomes of a host's programs when its daemon dies; all of them when the host does.
+    pub(super) fn end_executions(&mut self, peer: PeerId, all: bool) {
+        let under_way: Vec<(IncidentId, u32)> = self
+            .executions
+            .iter()
+            .filter(|(_, execution)| execution.worker.peer == peer)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in under_way {
+            if all || self.random.percent(50) {
+                self.executions.remove(&key);
+                self.note(peer, &format!("{}/{} dies with it", key.0, key.1));
+            }
+        }
+    }
+
+    pub(super) fn take_evidence(
+        &mut self,
+        daemon: Daemon,
+        incident: IncidentId,
+        steps: &[EvidenceStep],
+    ) {
+        let mut takes = Duration::ZERO;
+        for step in steps {
+            takes += self.random.millis(10, 400).min(step.timeout);
+        }
+        // Now and then it comes to nothing: then its deadline has to pass.
+        if !self.random.percent(3) {
+            self.after(takes, Event::EvidenceReady(daemon, incident));
+        }
+    }
+
+    pub(super) fn evidence_ready(&mut self, daemon: Daemon, incident: IncidentId) {
+        let evidence = EvidenceSummary {
+            hash: Sha256::digest(incident.to_string()).into(),
+            bytes: 1_000,
+            taken_by: daemon.peer,
+            steps_failed: 0,
+        };
+        self.give(daemon, Input::EvidenceTaken { incident, evidence });
+    }
+}
