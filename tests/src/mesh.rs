@@ -130,9 +130,8 @@ impl Mesh {
     /// When there is none for long.
     pub fn follower(&mut self) -> Result<usize> {
         let leader = self.leader()?;
-        let candidates: Vec<usize> = (1..self.hosts.len())
-            .filter(|n| *n != leader && self.hosts[*n].is_running())
-            .collect();
+        let candidates: Vec<usize> =
+            (1..self.hosts.len()).filter(|n| *n != leader && self.hosts[*n].is_running()).collect();
         until("there is a follower that votes", || {
             candidates.iter().copied().find(|n| {
                 let row = self.hosts[leader].peer(&self.hosts[*n].name);

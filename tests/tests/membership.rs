@@ -40,8 +40,16 @@ fn every_peer_shows_the_whole_mesh_and_takes_every_command() {
     for host in &mesh.hosts {
         let status = host.status().unwrap();
         let promised = [
-            "frozen", "incidents", "leader", "mesh", "peers", "quorum", "revision", "schema",
-            "self", "term",
+            "frozen",
+            "incidents",
+            "leader",
+            "mesh",
+            "peers",
+            "quorum",
+            "revision",
+            "schema",
+            "self",
+            "term",
         ];
         for key in promised {
             assert!(keys(&status).contains(&key), "{key} is missing in {status:#}");
@@ -51,10 +59,14 @@ fn every_peer_shows_the_whole_mesh_and_takes_every_command() {
         assert_eq!(status["leader"], mesh[leader].name);
         assert_eq!((&status["quorum"], &status["frozen"]), (&json!(true), &Value::Null));
         assert!(status["term"].as_u64().unwrap() >= 1);
-        assert_eq!((&status["incidents"]["open"], &status["incidents"]["waiting"]), (&json!(0), &json!(0)));
+        assert_eq!(
+            (&status["incidents"]["open"], &status["incidents"]["waiting"]),
+            (&json!(0), &json!(0))
+        );
         let first = host.peer("h1").unwrap();
         let promised = [
-            "address", "health", "id", "labels", "name", "role", "since", "state", "version", "zone",
+            "address", "health", "id", "labels", "name", "role", "since", "state", "version",
+            "zone",
         ];
         for key in promised {
             assert!(keys(&first).contains(&key), "{key} is missing in {first:#}");
