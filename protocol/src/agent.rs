@@ -24,7 +24,7 @@ pub use output::{Forwarding, Message, Output, Proposal, WorkOrder};
 use crate::{
     document::{Check, Document, Verdict, parse::parse},
     ledger::{self, Ledger, incident::State, roster::Standing as Running},
-    name::{IncidentId, Name, PeerId, RaftId},
+    name::{IncidentId, Labels, Name, PeerId, RaftId},
     record::{
         AttemptReport, Because, Entry, EvidenceSummary, PeerCard, Position, Record, Seen, Trust,
     },
@@ -176,6 +176,13 @@ pub enum Input {
     MembersChanged(Result<(), String>),
     /// The facts of this host.
     Facts(BTreeMap<String, String>),
+    /// The operator changed the local configuration.
+    Configured {
+        /// The peer's labels from now on.
+        labels: Labels,
+        /// What this host forbids from now on.
+        policy: LocalPolicy,
+    },
     /// The daemon is about to stop on purpose; with `true` the peer leaves for good.
     Stopping {
         /// Whether it leaves the mesh.
@@ -340,6 +347,11 @@ impl Agent {
                     self.facts = facts;
                     self.tell(&mut out);
                 }
+            }
+            Input::Configured { labels, policy } => {
+                self.card.labels = labels;
+                self.policy = policy;
+                self.checks_of = None;
             }
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }

@@ -92,13 +92,20 @@ async fn admit(
     };
     let request: JoinRequest =
         JoinRequest::decode(request).map_err(|error| malformed(error.to_string()))?;
-    let token = ledger.admissible(request.token, &request.card.name, at).map_err(Turned::Away)?;
+    let token = ledger.tokens().get(&request.token).ok_or(Turned::Away(Refusal::TokenUnknown))?;
     if !request.verify(binding, &token.grant.verifying_key) {
         // The same words as for a token that was never made: nobody learns which ids exist.
         return Err(Turned::Away(Refusal::TokenUnknown));
     }
+    // An applicant whose answer was lost asks again: it is a member already, by this token.
+    let again = ledger.roster().member(request.card.id).is_some_and(|member| {
+        member.card.public_key == binding.public_key && member.card.name == request.card.name
+    });
+    if !again {
+        ledger.admissible(request.token, &request.card.name, at).map_err(Turned::Away)?;
+    }
     let card = PeerCard { public_key: binding.public_key, generation: 0, ..request.card };
-    if let Some((_, taken)) = ledger.roster().by_name(card.name.as_str()) {
+    if let Some((_, taken)) = ledger.roster().by_name(card.name.as_str()).filter(|_| !again) {
         return Err(Turned::Away(Refusal::NameTaken { name: taken.card.name.clone() }));
     }
     let issuer = issuer(daemon).ok_or_else(|| {
@@ -110,13 +117,15 @@ async fn admit(
     let Some(mesh) = ledger.mesh() else { return Err(Turned::Away(Refusal::NotFounded)) };
     let (mesh, trust) = (mesh.name.clone(), mesh.trust.clone());
     drop(ledger);
-    let name = card.name.clone();
-    let record = Record::PeerJoined { token: request.token, peer: card };
-    let entry = Entry { at, by: daemon.me, term, record };
-    let proposed = daemon.consensus.propose(entry).await;
-    let (_, outcome) = proposed.map_err(|error| Turned::Later(error.to_string()))?;
-    outcome.map_err(Turned::Away)?;
-    tracing::info!(%name, "a peer joined");
+    if !again {
+        let name = card.name.clone();
+        let record = Record::PeerJoined { token: request.token, peer: card };
+        let entry = Entry { at, by: daemon.me, term, record };
+        let proposed = daemon.consensus.propose(entry).await;
+        let (_, outcome) = proposed.map_err(|error| Turned::Later(error.to_string()))?;
+        outcome.map_err(Turned::Away)?;
+        tracing::info!(%name, "a peer joined");
+    }
     let roster = daemon.consensus.ledger();
     let peers = roster.roster().members();
     let peers = peers.map(|(peer, member)| (peer, member.card.address)).collect();

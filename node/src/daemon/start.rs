@@ -67,11 +67,13 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     parts.spawn(service::serve(Arc::clone(&daemon), listener));
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     let mut failed = None;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         () = left(&daemon) => tracing::info!("this peer has left the mesh"),
+        () = async { while hangup.recv().await.is_some() { reload(&daemon).await; } } => {}
         () = daemon.stop.cancelled() => {
             failed = Some(anyhow::anyhow!("the Raft store has failed; see the log above"));
         }
@@ -184,6 +186,19 @@ async fn seeds(config: &Config) -> BTreeMap<PeerId, SocketAddr> {
         }
     }
     known
+}
+
+/// Takes over what may change in the local configuration while the daemon runs: the labels and
+/// what this host forbids. A mistake changes nothing.
+async fn reload(daemon: &Daemon) {
+    match Config::load(&daemon.data) {
+        Ok(config) => {
+            tracing::info!("SIGHUP: labels and local policy are read again");
+            let policy = config.policy();
+            daemon.tell(Input::Configured { labels: config.labels, policy }).await;
+        }
+        Err(error) => tracing::error!(%error, "SIGHUP: the configuration stays as it was"),
+    }
 }
 
 /// Founds the mesh when `init` has left its beginning here, and the log does not have it yet.

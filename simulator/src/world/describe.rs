@@ -46,6 +46,7 @@ pub(crate) fn input(input: &Input) -> String {
         }
         Input::MembersChanged(result) => format!("members changed: {result:?}"),
         Input::Facts(_) => "facts".to_owned(),
+        Input::Configured { labels, .. } => format!("configured {labels:?}"),
         Input::Stopping { for_good } => format!("stopping, for good: {for_good}"),
     }
 }
