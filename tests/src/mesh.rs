@@ -210,10 +210,10 @@ impl Index<usize> for Mesh {
 impl Drop for Mesh {
     fn drop(&mut self) {
         self.hosts.clear();
-        if std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some() {
-            if let Some(folder) = self.folder.take() {
-                eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
-            }
+        if (std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some())
+            && let Some(folder) = self.folder.take()
+        {
+            eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
         }
     }
 }

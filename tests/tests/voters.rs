@@ -19,17 +19,18 @@ fn voters(mesh: &Mesh, host: usize) -> BTreeSet<String> {
 }
 
 /// Flips bytes in every file below a folder.
-fn damage(folder: &Path) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn damage(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            damage(&path);
+            damage(&path)?;
         } else {
-            let mut bytes = std::fs::read(&path).unwrap();
+            let mut bytes = std::fs::read(&path)?;
             bytes.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x5a);
-            std::fs::write(&path, bytes).unwrap();
+            std::fs::write(&path, bytes)?;
         }
     }
+    Ok(())
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn three_voters_survive_a_lost_follower_a_lost_leader_and_a_lost_store() {
     // A damaged store is set aside; the peer comes back with a new one and votes again.
     let hurt = mesh.follower().unwrap();
     mesh.hosts[hurt].kill().unwrap();
-    damage(&mesh[hurt].data.join("raft"));
+    damage(&mesh[hurt].data.join("raft")).unwrap();
     mesh.hosts[hurt].start().unwrap();
     mesh.settled().unwrap();
     let log = std::fs::read_to_string(mesh[hurt].log()).unwrap();
