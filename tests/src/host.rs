@@ -217,6 +217,12 @@ impl Host {
         status.code().context("it was ended by a signal")
     }
 
+    /// The row of a peer in this host's status, when there is one.
+    pub fn peer(&self, name: &str) -> Option<Value> {
+        let status = self.status()?;
+        status["peers"].as_array()?.iter().find(|peer| peer["name"] == name).cloned()
+    }
+
     /// `hearten status --json`, when there is an answer.
     pub fn status(&self) -> Option<Value> {
         self.json(&["status"]).ok()

@@ -9,11 +9,13 @@ pub mod host;
 pub mod mesh;
 pub mod parts;
 pub mod stranger;
+pub mod turn;
 
 pub use hook::Hook;
 pub use host::Host;
 pub use mesh::Mesh;
 pub use stranger::Stranger;
+pub use turn::Turn;
 
 use anyhow::{Result, bail};
 use std::{

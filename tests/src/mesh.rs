@@ -1,6 +1,6 @@
 //! A mesh of hosts on loopback.
 
-use crate::{Host, until};
+use crate::{Host, Turn, until};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{ops::Index, path::PathBuf};
@@ -12,6 +12,7 @@ pub struct Mesh {
     /// The hosts; the first one founded the mesh and has the operator's key.
     pub hosts: Vec<Host>,
     folder: Option<TempDir>,
+    _turn: Turn,
 }
 
 impl Mesh {
@@ -22,7 +23,8 @@ impl Mesh {
     /// With the step that failed.
     pub fn of(labels: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hearten-").tempdir()?;
-        let mut mesh = Self { hosts: Vec::new(), folder: Some(folder) };
+        let turn = Turn::take();
+        let mut mesh = Self { hosts: Vec::new(), folder: Some(folder), _turn: turn };
         for labels in labels {
             mesh.add(labels)?;
         }
@@ -72,13 +74,15 @@ impl Mesh {
         }
         host.start()?;
         if self.hosts.is_empty() {
-            until("the founder leads", || host.status()?["leader"].as_str().map(str::to_owned))?;
+            until("the mesh is founded", || {
+                host.status().filter(|status| status["mesh"] != "" && status["quorum"] == true)
+            })?;
         }
         self.hosts.push(host);
         Ok(self.hosts.len() - 1)
     }
 
-    /// Waits until everyone sees everyone alive and as many vote as should.
+    /// Waits until everyone sees everyone alive and as many vote as should; all hosts have to run.
     ///
     /// # Errors
     /// When that does not come about.
@@ -120,14 +124,52 @@ impl Mesh {
         })
     }
 
+    /// A host that runs, votes and does not lead, and is not the founder.
+    ///
+    /// # Errors
+    /// When there is none for long.
+    pub fn follower(&mut self) -> Result<usize> {
+        let leader = self.leader()?;
+        let candidates: Vec<usize> =
+            (1..self.hosts.len()).filter(|n| *n != leader && self.hosts[*n].is_running()).collect();
+        until("there is a follower that votes", || {
+            candidates.iter().copied().find(|n| {
+                let row = self.hosts[leader].peer(&self.hosts[*n].name);
+                row.is_some_and(|row| row["role"] == "voter")
+            })
+        })
+    }
+
+    /// The place of the host with this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn place(&self, name: &str) -> Result<usize> {
+        let place = self.hosts.iter().position(|host| host.name == name);
+        place.with_context(|| format!("no host is called {name}"))
+    }
+
+    /// The operator's key, which lies on the founder's host.
+    pub fn key(&self) -> String {
+        self.hosts[0].data.join("operator.key").to_string_lossy().into_owned()
+    }
+
     /// Writes documents to a file and applies them as the operator, on the founder's host.
     ///
     /// # Errors
     /// With what the command said.
     pub fn apply(&self, documents: &str) -> Result<String> {
+        self.apply_at(0, documents)
+    }
+
+    /// Writes documents to a file and applies them as the operator, on this host.
+    ///
+    /// # Errors
+    /// With what the command said.
+    pub fn apply_at(&self, host: usize, documents: &str) -> Result<String> {
         let file = self.folder().join("documents.toml");
         std::fs::write(&file, documents)?;
-        self.hosts[0].ok(&["apply", &file.to_string_lossy()])
+        self.hosts[host].ok(&["apply", &file.to_string_lossy(), "--key", &self.key()])
     }
 
     /// The incidents that `host` knows, newest first.
@@ -168,8 +210,9 @@ impl Index<usize> for Mesh {
 impl Drop for Mesh {
     fn drop(&mut self) {
         self.hosts.clear();
-        let kept = std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some();
-        if let Some(folder) = self.folder.take_if(|_| kept) {
+        if (std::thread::panicking() || std::env::var_os("HEARTEN_KEEP").is_some())
+            && let Some(folder) = self.folder.take()
+        {
             eprintln!("the mesh's data and logs are kept in {}", folder.keep().display());
         }
     }
