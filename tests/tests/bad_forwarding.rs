@@ -29,8 +29,10 @@ use tests::{
 
 #[test]
 fn nobody_brings_to_the_log_what_is_not_theirs_to_say() -> Result<()> {
-    // Three vote; the fourth is a worker.
-    let mut mesh = Mesh::of(&["", "role=web", "role=web", ""])?;
+    // Three vote; the fourth, which comes when they do, is a worker.
+    let mut mesh = Mesh::of(&["", "role=web", "role=web"])?;
+    mesh.add("")?;
+    mesh.settled()?;
     let incident = an_incident_under_repair(&mesh)?;
     let books = Books::of(&mesh)?;
     the_control_socket_takes_only_what_is_signed(&mesh, &books)?;
