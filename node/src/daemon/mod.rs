@@ -60,6 +60,8 @@ pub(crate) struct Daemon {
     beat: AtomicU64,
     /// Ends the daemon; what is in `work` is waited for.
     pub(crate) stop: CancellationToken,
+    /// The mesh has let this peer go, though it could not tell it by the log.
+    pub(crate) released: CancellationToken,
     /// Ends the commands that are being executed.
     pub(crate) break_off: CancellationToken,
     pub(crate) work: TaskTracker,

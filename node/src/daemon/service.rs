@@ -3,14 +3,19 @@
 //! Looking is answered from the agent's own knowledge. What changes something travels signed to
 //! the leader, wherever it is; the answer comes when the log has it and this peer has seen it.
 
-use super::{Daemon, forward};
+use super::{
+    Daemon,
+    forward::{self, Ask},
+};
 use crate::{
     control::{self, Exit, Failure, Request, Service, answers, views::effect},
+    net::StreamKind,
     setup::data_dir,
 };
 use async_trait::async_trait;
 use protocol::{
     agent::Input,
+    codec,
     document::bundle::SignedBundle,
     ledger::{Effect, roster::Standing as Running},
     order::SignedOrder,
@@ -25,6 +30,15 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long a command waits until this peer has seen what was committed.
 const SEEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long a daemon that has left takes to answer its operator before it ends.
+const ANSWER_FIRST: Duration = Duration::from_millis(200);
+
+/// How often a peer that leaves asks whether it has left, when the log does not tell it.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a voter may take to answer that.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves operators until the daemon stops.
 pub(super) async fn serve(daemon: Arc<Daemon>, listener: control::server::Listener) {
@@ -136,11 +150,41 @@ async fn leave(daemon: &Daemon) -> Result<Value, Failure> {
             }
         }
     };
-    match tokio::time::timeout(COMMAND_WITHIN, left).await {
+    let gone = async {
+        tokio::select! {
+            () = left => {}
+            () = released(daemon) => {
+                let end = daemon.released.clone();
+                // The operator is answered first.
+                tokio::spawn(async move {
+                    tokio::time::sleep(ANSWER_FIRST).await;
+                    end.cancel();
+                });
+            }
+        }
+    };
+    match tokio::time::timeout(COMMAND_WITHIN, gone).await {
         Ok(()) => effect(&Ok(Effect::Done)),
         Err(_elapsed) => Err(Failure::unavailable(
             "the mesh could not be told: there is no leader; the peer leaves as soon as there is one",
         )),
+    }
+}
+
+/// Waits until a voter says that this peer, which has asked to leave, is in the roster no more.
+///
+/// The voters cut it off as soon as they know, often before they have sent it the record that says
+/// so; after that the log cannot tell it any more.
+async fn released(daemon: &Daemon) {
+    let ask = codec::encode(&Ask::Probe(daemon.me));
+    loop {
+        tokio::time::sleep(ASK_AGAIN).await;
+        for voter in daemon.standing().voters.into_keys().filter(|voter| *voter != daemon.me) {
+            let answer = daemon.net().request(voter, StreamKind::Forward, &ask, ASK_WITHIN).await;
+            if answer.is_err_and(|error| error.says_not_in_roster()) {
+                return;
+            }
+        }
     }
 }
 

@@ -73,6 +73,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         () = left(&daemon) => tracing::info!("this peer has left the mesh"),
+        () = daemon.released.cancelled() => tracing::info!("this peer has left the mesh"),
         () = async { while hangup.recv().await.is_some() { reload(&daemon).await; } } => {}
         () = daemon.stop.cancelled() => {
             failed = Some(anyhow::anyhow!("the Raft store has failed; see the log above"));
@@ -81,7 +82,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
             failed = Some(anyhow::Error::new(error).context("a part of the daemon failed"));
         },
     }
-    if failed.is_none() {
+    if failed.is_none() && !daemon.released.is_cancelled() {
         say_goodbye(&daemon).await;
     }
     daemon.break_off.cancel();
@@ -165,6 +166,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         followed: watch::Sender::new(Standing::default()),
         beat: std::sync::atomic::AtomicU64::new(0),
         stop: CancellationToken::new(),
+        released: CancellationToken::new(),
         break_off: CancellationToken::new(),
         work: TaskTracker::new(),
     });

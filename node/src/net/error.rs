@@ -85,6 +85,13 @@ pub enum NetError {
     Closed,
 }
 
+impl NetError {
+    /// Whether a peer has closed the connection because this one is in its roster no more.
+    pub fn says_not_in_roster(&self) -> bool {
+        matches!(self, Self::Refused { reason, .. } if reason == Close::NotInRoster.reason())
+    }
+}
+
 /// Why a connection was closed, as the application code that travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
