@@ -135,9 +135,10 @@ impl Raft {
         let position = Position { index: self.committed() + 1, term };
         if let Some(Entry { by, record: Record::Opened { peer, .. }, .. }) = &entry {
             let roster = self.truth.roster();
-            let able = roster.running().map(|(other, _)| other).filter(|other| {
-                other != peer && other != by && !self.truth.is_silent(*other)
-            });
+            let able = roster
+                .running()
+                .map(|(other, _)| other)
+                .filter(|other| other != peer && other != by && !self.truth.is_silent(*other));
             self.able.insert(IncidentId(position.index), able.count());
         }
         let outcome = match &entry {
