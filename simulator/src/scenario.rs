@@ -259,7 +259,7 @@ pub(crate) struct Expectation {
     pub(crate) within: Option<Duration>,
     /// How many attempts it took.
     pub(crate) attempts: Option<usize>,
-    /// How they ended, in order.
+    /// How they ended, in order; refused ones count only where the story names them.
     pub(crate) outcomes: Option<Vec<Outcome>>,
     /// Whether a person was told.
     pub(crate) told: Option<bool>,

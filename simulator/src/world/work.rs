@@ -146,8 +146,9 @@ impl World<'_> {
         for step in steps {
             takes += self.random.millis(10, 400).min(step.timeout);
         }
-        // Now and then it comes to nothing: then its deadline has to pass.
-        if !self.random.percent(3) {
+        // In chaos it comes to nothing now and then: its deadline has to pass.
+        let is_lost = self.story.chaos.is_some() && self.random.percent(3);
+        if !is_lost {
             self.after(takes, Event::EvidenceReady(daemon, incident));
         }
     }
