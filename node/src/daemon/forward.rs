@@ -119,7 +119,7 @@ pub(crate) async fn ask_leader(
         let leader = hint.take().or_else(|| daemon.standing().leader);
         if let Some(leader) = leader {
             let left = deadline.saturating_duration_since(Instant::now()).min(TRY_WITHIN);
-            match one_try(daemon, leader, ask, &bytes, left).await {
+            match try_while_it_leads(daemon, leader, ask, &bytes, left).await {
                 Ok(Reply::NotLeader(other)) => hint = other.filter(|other| *other != leader),
                 Ok(reply) => return Ok(reply),
                 Err(reason) => last = ForwardError::Failed(reason),
@@ -130,6 +130,28 @@ pub(crate) async fn ask_leader(
         }
         if hint.is_none() {
             tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// One try, given up as soon as somebody else is known to lead: a dead leader does not answer, and
+/// its successor is there long before that is certain.
+async fn try_while_it_leads(
+    daemon: &Daemon,
+    leader: PeerId,
+    ask: &Ask,
+    bytes: &[u8],
+    within: Duration,
+) -> Result<Reply, String> {
+    let mut trying = std::pin::pin!(one_try(daemon, leader, ask, bytes, within));
+    loop {
+        tokio::select! {
+            answer = &mut trying => return answer,
+            () = tokio::time::sleep(AGAIN) => {
+                if daemon.standing().leader.is_some_and(|now| now != leader) {
+                    return Err("another peer leads by now".to_owned());
+                }
+            }
         }
     }
 }
