@@ -3,11 +3,11 @@
 //! It carries out what the [`protocol::agent::Agent`] decides and brings the results back. It
 //! decides nothing itself.
 //!
-//! * [`start`] opens what the host has on disk and puts the parts together;
-//! * [`driver`] is the loop between the agent and the parts;
-//! * [`gossip`], [`feed`] and [`forward`] are what peers tell each other: what they see, what is
+//! * `start` opens what the host has on disk and puts the parts together;
+//! * `driver` is the loop between the agent and the parts;
+//! * `gossip`, `feed` and `forward` are what peers tell each other: what they see, what is
 //!   committed, and what is to be committed;
-//! * [`answer`] is what the daemon says to other peers, [`service`] what it says to operators.
+//! * `answer` is what the daemon says to other peers, `service` what it says to operators.
 
 mod answer;
 mod clock;

@@ -1,7 +1,7 @@
 //! The leader's duties: worked out afresh from view, ledger and now after every input.
 //!
 //! Nothing is remembered between two looks but what is on its way to the log, so a new leader
-//! takes over where the old one was cut off. Each incident takes one [step](steps) at a time; the
+//! takes over where the old one was cut off. Each incident takes one step at a time; the
 //! ledger refuses whatever does not fit what was committed meanwhile.
 
 mod notices;
