@@ -1,0 +1,49 @@
+//! The short documents: how people are reached, how much may be done at once, how the mesh is run.
+
+use crate::name::Name;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A way to reach people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notifier {
+    /// What rungs call it.
+    pub name: Name,
+    /// How the message goes out.
+    pub channel: Channel,
+}
+
+/// How a message goes out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Channel {
+    /// An HTTP POST of a JSON object.
+    Webhook {
+        /// Where to.
+        url: String,
+    },
+}
+
+/// How much may be under repair at once. What is not said is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Repairs under way in the whole mesh.
+    pub at_once: Option<u32>,
+    /// Targets under repair, as a share of the peers that the runbook fits, in percent; one is
+    /// always allowed.
+    pub share_percent: Option<u32>,
+}
+
+/// How the mesh itself is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshSettings {
+    /// The most voters that the leader appoints: 1, 3, 5 or 7; 5 unless said.
+    pub voters_max: u32,
+    /// How long a voter may be silent before another peer takes its seat; 5 minutes unless said.
+    pub voter_gone_after: Duration,
+}
+
+impl Default for MeshSettings {
+    fn default() -> Self {
+        Self { voters_max: 5, voter_gone_after: Duration::from_secs(300) }
+    }
+}
