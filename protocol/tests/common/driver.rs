@@ -28,6 +28,8 @@ pub(crate) enum Effect {
     Fails,
     /// It never ends.
     Hangs,
+    /// It exits with 0 and everything is well everywhere.
+    HealsAll,
 }
 
 /// One host and its agent.
@@ -38,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) up: bool,
     /// What its check finds.
     pub(crate) verdict: Verdict,
+    /// Checks that fail whatever [`Self::verdict`] says.
+    pub(crate) broken: BTreeSet<String>,
     /// What is on its disk.
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     pub(crate) trust: Trust,
@@ -132,13 +136,15 @@ impl Driver {
             ledger,
             started: started.clone(),
         };
-        let (verdict, ahead) =
-            self.hosts.get(&n).map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
+        let before = self.hosts.get(&n);
+        let (verdict, ahead) = before.map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
+        let broken = before.map_or_else(BTreeSet::new, |host| host.broken.clone());
         let agent = Agent::new(origin);
         let host = Host {
             agent,
             up: true,
             verdict,
+            broken,
             started,
             trust,
             policy,
@@ -166,6 +172,12 @@ impl Driver {
     pub(crate) fn configure(&mut self, n: u64, trust: Trust, policy: LocalPolicy) {
         let card = self.hosts[&n].agent.card().clone();
         self.boot(n, card, trust, policy, BTreeSet::new());
+        self.elect_again();
+    }
+
+    /// Starts a host's agent anew as this peer, before anything has happened.
+    pub(crate) fn reboot(&mut self, n: u64, card: PeerCard) {
+        self.boot(n, card, trust(), LocalPolicy::default(), BTreeSet::new());
         self.elect_again();
     }
 
@@ -290,11 +302,12 @@ impl Driver {
 
     fn carry_out(&mut self, n: u64, output: Output) {
         let answer = match output {
-            Output::RunCheck { check, .. } => Input::CheckRan {
-                check: check.name,
-                verdict: self.hosts[&n].verdict,
-                summary: "as it is".to_owned(),
-            },
+            Output::RunCheck { check, .. } => {
+                let host = &self.hosts[&n];
+                let broken = host.broken.contains(check.name.as_str());
+                let verdict = if broken { Verdict::Fail } else { host.verdict };
+                Input::CheckRan { check: check.name, verdict, summary: "as it is".to_owned() }
+            }
             Output::Publish(report) => {
                 for other in self.others(n) {
                     self.queue.push_back((other, Input::Heard(sign_report(n, report.clone()))));
@@ -384,12 +397,20 @@ impl Driver {
     }
 
     fn execute(&mut self, order: &WorkOrder) -> Option<Input> {
-        let effect = *self.effects.get(&order.variables["HEARTEN_RUNG"])?;
+        let rung = rung_of(order);
+        let effect = *self.effects.get(&rung)?;
         let target = order.variables["HEARTEN_PEER"].clone();
         let outcome = match effect {
             Effect::Hangs => return None,
             Effect::Fails => Outcome::Failed,
             Effect::InVain => Outcome::Succeeded,
+            Effect::HealsAll => {
+                for host in self.hosts.values_mut() {
+                    host.verdict = Verdict::Pass;
+                    host.broken.clear();
+                }
+                Outcome::Succeeded
+            }
             Effect::Heals => {
                 let n: u64 = target.trim_start_matches("web-").parse().expect("a number");
                 self.host(n).verdict = Verdict::Pass;
@@ -453,7 +474,7 @@ impl Driver {
             .iter()
             .filter_map(|(n, _, output)| {
                 let Output::Execute(order) = output else { return None };
-                Some((*n, order.variables["HEARTEN_RUNG"].clone()))
+                Some((*n, rung_of(order)))
             })
             .collect()
     }
@@ -466,6 +487,15 @@ impl Driver {
     /// How many outputs are like this.
     pub(crate) fn count(&self, like: impl Fn(&Output) -> bool) -> usize {
         self.outputs.iter().filter(|(_, _, output)| like(output)).count()
+    }
+}
+
+/// What is executed: a rung, or `undo restart`.
+fn rung_of(order: &WorkOrder) -> String {
+    let rung = &order.variables["HEARTEN_RUNG"];
+    match order.variables.get("HEARTEN_PART") {
+        Some(part) => format!("{part} {rung}"),
+        None => rung.clone(),
     }
 }
 
