@@ -20,6 +20,7 @@ mod manual;
 mod orders;
 mod output;
 mod peers;
+mod repairs;
 mod session;
 mod status;
 mod table;
@@ -31,10 +32,14 @@ use crate::{
     setup::SetupError,
 };
 use arguments::{
-    Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, PeerCommand, RaftCommand,
-    TokenCommand,
+    Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, MaintenanceCommand, PeerCommand,
+    RaftCommand, RunbookCommand, TokenCommand,
 };
 use clap::Parser;
+use protocol::{
+    document::{DocumentKey, DocumentKind},
+    order::Action,
+};
 use session::Session;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -108,10 +113,38 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             IncidentCommand::List(options) => incidents::list(session, options)?,
             IncidentCommand::Show { id, output } => incidents::show(session, id, output)?,
             IncidentCommand::Explain { id, output } => incidents::explain(session, id, output)?,
+            IncidentCommand::Ack { id, key } => {
+                let said = format!("{id} is acknowledged");
+                repairs::answer(session, Action::Acknowledge { incident: id }, &said, key)?;
+            }
+            IncidentCommand::Open(options) => repairs::run(session, options)?,
             IncidentCommand::Close { id, reason, key } => {
                 orders::close(session, id, reason, key)?;
             }
         },
+        Command::Runbook { command } => match command {
+            RunbookCommand::List(shown) => repairs::list(session, shown)?,
+            RunbookCommand::Show { name, output } => {
+                let kind = DocumentKind::Runbook;
+                documents::show(session, DocumentKey { kind, name }, output)?;
+            }
+            RunbookCommand::Run(options) => repairs::run(session, options)?,
+        },
+        Command::Approve { id, key } => {
+            let said =
+                format!("{id} is approved: the rung comes next, where every rule permits it");
+            repairs::answer(session, Action::Approve { incident: id }, &said, key)?;
+        }
+        Command::Deny { id, reason, key } => {
+            let said = format!("{id} is denied: a person takes over");
+            repairs::answer(session, Action::Deny { incident: id, reason }, &said, key)?;
+        }
+        Command::Maintenance { command } => match command {
+            MaintenanceCommand::Start(options) => repairs::start_maintenance(session, options)?,
+            MaintenanceCommand::List(shown) => repairs::maintenances(session, shown)?,
+            MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
+        },
+        Command::Operator { key } => repairs::operator(session, key)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
         Command::Thaw { key } => orders::thaw(session, key)?,
         Command::Raft { command: RaftCommand::Members(shown) } => peers::members(session, shown)?,

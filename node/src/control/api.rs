@@ -10,7 +10,7 @@ use protocol::{
         DocumentKey,
         bundle::{SignedBundle, Source},
     },
-    name::IncidentId,
+    name::{IncidentId, Name},
     order::SignedOrder,
     refusal::Refusal,
     time::Timestamp,
@@ -76,6 +76,17 @@ pub enum Request {
         /// The order and the operator's signature.
         order: SignedOrder,
     },
+    /// The runbooks in force: [`super::views::RunbooksView`].
+    Runbooks,
+    /// What running a runbook would come to: [`super::views::PlanView`].
+    Plan {
+        /// Which runbook.
+        runbook: Name,
+        /// For which peer, by name or id.
+        peer: String,
+    },
+    /// The maintenances: [`super::views::MaintenancesView`].
+    Maintenances,
     /// This peer leaves for good: [`super::views::DoneView`].
     Leave,
     /// The Raft group: [`super::views::MembersView`].

@@ -86,6 +86,9 @@ impl Service for Operators {
             | Request::History
             | Request::Mesh
             | Request::Preview { .. }
+            | Request::Runbooks
+            | Request::Plan { .. }
+            | Request::Maintenances
             | Request::RaftMembers
             | Request::Counters => unreachable!("these are answered from what is known"),
         }

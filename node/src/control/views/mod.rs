@@ -8,6 +8,7 @@ mod documents;
 mod incident;
 mod mesh;
 mod peer;
+mod repairs;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,6 +26,9 @@ pub use mesh::{
 };
 pub use peer::{
     CheckView, Health, PeerRow, PeerState, PeerView, PeersView, Role, SilenceView, find_peer,
+};
+pub use repairs::{
+    MaintenanceRow, MaintenancesView, PlanView, RuleView, RunbookRow, RunbooksView, StepView,
 };
 pub use status::{FrozenView, IncidentCounts, StatusView};
 
