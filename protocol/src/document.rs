@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod check;
 pub mod diff;
 pub mod parse;
+pub mod pattern;
 pub mod problem;
 pub mod runbook;
 pub mod selector;
@@ -16,8 +17,9 @@ pub mod settings;
 pub mod validate;
 
 pub use check::{Check, Probe, Verdict};
+pub use pattern::Pattern;
 pub use runbook::{Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence};
-pub use selector::Selector;
+pub use selector::{Condition, Selector};
 pub use settings::{Channel, Limits, MeshSettings, Notifier};
 
 use crate::name::Name;

@@ -12,6 +12,7 @@ mod check;
 mod command;
 mod reader;
 mod runbook;
+mod selector;
 mod settings;
 
 use super::{

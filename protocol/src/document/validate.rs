@@ -8,7 +8,7 @@
 //! stays as it is, whatever later versions think of it.
 
 use super::{
-    Action, By, Document, DocumentKey, DocumentKind, On, Runbook, Selector,
+    Action, By, Document, DocumentKey, DocumentKind, On, Runbook,
     bundle::{BUNDLE_BYTES_MAX, Bundle},
     parse::{Parsed, Part, parse},
     problem::{PROBLEMS_KEPT, Problem, Problems, did_you_mean, shown},
@@ -168,7 +168,7 @@ impl Change<'_> {
             let Document::Runbook(other) = other else { continue };
             // Of two in the same bundle, the later one is to blame.
             let earlier = self.bundle.get(key).is_none_or(|other| *other < place);
-            let clash = other.on == runbook.on && overlap(&other.selector, &runbook.selector);
+            let clash = other.on == runbook.on && other.selector.overlaps(&runbook.selector);
             if other.name == runbook.name || !earlier || !clash {
                 continue;
             }
@@ -223,11 +223,6 @@ impl Change<'_> {
             None => String::new(),
         }
     }
-}
-
-/// Whether one peer can fit both: no label is asked for with two values.
-fn overlap(left: &Selector, right: &Selector) -> bool {
-    left.0.iter().all(|(key, value)| right.0.get(key).is_none_or(|other| other == value))
 }
 
 /// `check "web-alive"`, or `limits` alone, of which there is one.
