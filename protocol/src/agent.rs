@@ -22,7 +22,7 @@ pub mod worker;
 pub use output::{Forwarding, Message, Output, Proposal, WorkOrder};
 
 use crate::{
-    document::{Check, Document, Verdict, parse::parse},
+    document::{Check, Document, Probe, Verdict, parse::parse},
     ledger::{self, Ledger, incident::State, roster::Standing as Running},
     name::{IncidentId, Labels, Name, PeerId, RaftId},
     record::{
@@ -508,6 +508,10 @@ impl Agent {
             let mine = self.own_checks();
             self.checks.set(mine.into_iter(), now.mono, self.card.id.bits());
         }
+        let at = self.clock.now(now);
+        if self.checks.expire(now.mono, at) {
+            self.tell(out);
+        }
         for check in self.checks.due(now.mono) {
             let variables = variables::for_check(self, &check);
             out.push(Output::RunCheck { check, variables });
@@ -520,6 +524,7 @@ impl Agent {
         library
             .checks()
             .filter(|check| check.selector.fits(&self.card.labels))
+            .filter(|check| !matches!(check.probe, Probe::Aggregate(_)))
             .filter(|check| {
                 let document = Document::Check((*check).clone());
                 let origin = library.origin(&document.key()).unwrap_or(0);

@@ -10,16 +10,23 @@ pub mod check;
 pub mod diff;
 pub mod parse;
 pub mod pattern;
+pub mod probe;
 pub mod problem;
 pub mod runbook;
 pub mod selector;
+pub mod setting;
 pub mod settings;
 pub mod validate;
 
-pub use check::{Check, Probe, Verdict};
+pub use check::{Check, Verdict};
 pub use pattern::Pattern;
+pub use probe::{
+    AggregateProbe, DiskProbe, Expiry, FactKind, FileProbe, HttpProbe, LoadProbe, PluginProbe,
+    Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
+};
 pub use runbook::{Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence};
 pub use selector::{Condition, Selector};
+pub use setting::Setting;
 pub use settings::{Channel, Limits, MeshSettings, Notifier};
 
 use crate::name::Name;

@@ -50,7 +50,8 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
     match output {
         Output::RunCheck { check, variables } => {
             let environment = Environment::from(variables);
-            let run = run_check(&check, &environment, &daemon.http);
+            let tools = daemon.tools();
+            let run = run_check(&check, &environment, &tools);
             let run = tokio::select! {
                 run = run => run,
                 () = daemon.break_off.cancelled() => return None,
@@ -213,6 +214,8 @@ async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
     let limits = process::RunLimits::new(timeout);
     let environment = Environment::from(variables);
     let ran = process::run(&command, &environment, limits, &daemon.break_off).await;
+    // What the check that verifies it sees must not be from before.
+    daemon.facts.forget();
     let (outcome, exit_code) = match &ran.end {
         process::End::Exited(0) => (Outcome::Succeeded, Some(0)),
         process::End::Exited(code) => (Outcome::Failed, Some(*code)),

@@ -167,6 +167,9 @@ impl Agent {
                     continue;
                 }
                 let Some(state) = report.checks.get(check) else { continue };
+                if state.is_left_alone() {
+                    continue;
+                }
                 let because = failure(check, state);
                 if self.is_a_case(peer, &because) && self.ledger.is_news(peer, &because).is_ok() {
                     failing.push((peer, because));

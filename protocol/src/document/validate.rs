@@ -7,6 +7,8 @@
 //! Only what a bundle brings or takes away is complained about. What the mesh agreed on earlier
 //! stays as it is, whatever later versions think of it.
 
+mod checks;
+
 use super::{
     Action, By, Document, DocumentKey, DocumentKind, On, Runbook,
     bundle::{BUNDLE_BYTES_MAX, Bundle},
@@ -108,10 +110,8 @@ pub fn validate(
             match &one.document {
                 Document::Runbook(runbook) => change.runbook(place, one, runbook, &mut problems),
                 Document::Remove(key) => change.removal(one, key, &mut problems),
-                Document::Check(_)
-                | Document::Notifier(_)
-                | Document::Limits(_)
-                | Document::Mesh(_) => {}
+                Document::Check(check) => change.check(one, check, &mut problems),
+                Document::Notifier(_) | Document::Limits(_) | Document::Mesh(_) => {}
             }
         }
     }
@@ -186,14 +186,23 @@ impl Change<'_> {
         }
     }
 
-    /// Whether a runbook that the bundle leaves alone still needs what it takes away. One that the
+    /// Whether a document that the bundle leaves alone still needs what it takes away. One that the
     /// bundle brings is looked at for itself.
     fn removal(&self, one: &Parsed, gone: &DocumentKey, problems: &mut Vec<Problem>) {
         for (key, document) in self.after {
-            let Document::Runbook(runbook) = document else { continue };
             if self.bundle.contains_key(key) {
                 continue;
             }
+            if let Document::Check(check) = document
+                && let Some(needs) = Self::needs(check, gone)
+            {
+                let name = &check.name;
+                let message =
+                    format!("{} cannot be removed: check \"{name}\" {needs}", title(gone));
+                let hint = "remove or change that check together with it".to_owned();
+                problems.push(problem(one, None, Some("name"), message, Some(hint)));
+            }
+            let Document::Runbook(runbook) = document else { continue };
             let answers = gone.kind == DocumentKind::Check
                 && matches!(&runbook.on, On::Check(check) if *check == gone.name);
             let notifies = gone.kind == DocumentKind::Notifier

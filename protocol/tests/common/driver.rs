@@ -38,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) up: bool,
     /// What its check finds.
     pub(crate) verdict: Verdict,
+    /// What single checks find that find something else.
+    pub(crate) findings: BTreeMap<String, Verdict>,
     /// What is on its disk.
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     pub(crate) trust: Trust,
@@ -48,6 +50,12 @@ pub(crate) struct Host {
     pub(crate) disk: bool,
     /// When its daemon was started.
     booted: u64,
+}
+
+impl Host {
+    fn finds(&self, check: &str) -> Verdict {
+        self.findings.get(check).copied().unwrap_or(self.verdict)
+    }
 }
 
 /// The mesh, its log and its time.
@@ -134,11 +142,13 @@ impl Driver {
         };
         let (verdict, ahead) =
             self.hosts.get(&n).map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
+        let findings = self.hosts.get(&n).map_or_else(BTreeMap::new, |host| host.findings.clone());
         let agent = Agent::new(origin);
         let host = Host {
             agent,
             up: true,
             verdict,
+            findings,
             started,
             trust,
             policy,
@@ -291,8 +301,8 @@ impl Driver {
     fn carry_out(&mut self, n: u64, output: Output) {
         let answer = match output {
             Output::RunCheck { check, .. } => Input::CheckRan {
+                verdict: self.hosts[&n].finds(check.name.as_str()),
                 check: check.name,
-                verdict: self.hosts[&n].verdict,
                 summary: "as it is".to_owned(),
             },
             Output::Publish(report) => {
