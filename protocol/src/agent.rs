@@ -544,6 +544,11 @@ impl Agent {
                 continue;
             };
             let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
+            // Of a group it is this peer's part that the rung was for.
+            let check = match self.ledger.library().check(check).map(|check| &check.probe) {
+                Some(Probe::Aggregate(aggregate)) => &aggregate.check,
+                Some(_) | None => check,
+            };
             self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
         }
     }

@@ -4,19 +4,23 @@
 //! takes over where the old one was cut off. Each incident takes one step at a time; the
 //! ledger refuses whatever does not fit what was committed meanwhile.
 
+mod aggregates;
 mod notices;
 mod steps;
 mod watch;
+
+pub use aggregates::Count;
 
 use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
 use crate::{
     document::Verdict,
     ledger::{self, roster::Standing as Running},
-    name::PeerId,
+    name::{Name, PeerId},
     record::{Because, Position, Record},
     report::CheckState,
     time::Now,
 };
+use aggregates::Counted;
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
 use watch::Watch;
@@ -51,6 +55,8 @@ pub struct Leader {
     /// What may still act; kept whoever leads, since anyone may lead next.
     pub(super) watch: Watch,
     under_way: BTreeMap<Proposal, UnderWay>,
+    /// What was made of each aggregate check.
+    aggregates: BTreeMap<Name, Counted>,
     /// Since when this peer leads.
     since: Option<Duration>,
     members_due: Duration,
@@ -63,6 +69,7 @@ impl Leader {
         self.silence.forget();
         self.notices.forget();
         self.under_way.clear();
+        self.aggregates.clear();
         self.since = None;
         self.changing_members = false;
     }
@@ -101,6 +108,7 @@ impl Agent {
             .retain(|_, way| way.until > now.mono && way.at.is_none_or(|at| at > applied));
         self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
+        self.count_aggregates(now, out);
         self.attest_silence(now, out);
         self.watch_attempts(now);
         self.step_incidents(now, out);
@@ -254,7 +262,7 @@ impl Agent {
     }
 }
 
-fn failure(check: &crate::name::Name, state: &CheckState) -> Because {
+fn failure(check: &Name, state: &CheckState) -> Because {
     Because::Check {
         check: check.clone(),
         verdict: state.verdict,
