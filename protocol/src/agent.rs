@@ -14,6 +14,7 @@ pub mod clock;
 pub mod leader;
 pub mod output;
 pub mod silence;
+pub mod trial;
 pub mod variables;
 pub mod view;
 pub mod voters;

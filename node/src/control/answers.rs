@@ -7,9 +7,9 @@ use super::{
     api::{Answer, Failure, Request},
     exit::Exit,
     views::{
-        CountersView, DocumentView, DocumentsView, ExplainView, Filter, HistoryView, IncidentView,
-        IncidentsView, MembersView, MeshView, PeerView, PeersView, PreviewView, StatusView,
-        find_peer,
+        ChecksView, CountersView, DocumentView, DocumentsView, ExplainView, Filter, HistoryView,
+        IncidentView, IncidentsView, MembersView, MeshView, PeerView, PeersView, PreviewView,
+        StatusView, find_peer,
     },
 };
 use protocol::{
@@ -60,9 +60,13 @@ pub fn read(
             None => Err(Refusal::NotFounded.into()),
         },
         Request::Preview { sources } => json(&PreviewView::of(agent, sources)),
+        Request::Checks => json(&ChecksView::of(agent)),
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),
-        Request::Apply { .. } | Request::Order { .. } | Request::Leave => return None,
+        Request::Apply { .. }
+        | Request::Order { .. }
+        | Request::Leave
+        | Request::RunCheck { .. } => return None,
     })
 }
 

@@ -3,7 +3,10 @@
 use super::Pattern;
 use crate::name::Labels;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Which peers a document is for: those whose labels meet all of these conditions. An empty one
 /// fits all.
@@ -66,6 +69,23 @@ impl Selector {
     }
 }
 
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (label, condition)) in self.0.iter().enumerate() {
+            let blank = if place > 0 { " " } else { "" };
+            let joined = |values: &BTreeSet<String>| {
+                values.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+            };
+            match condition {
+                Condition::OneOf(values) => write!(f, "{blank}{label}={}", joined(values))?,
+                Condition::NoneOf(values) => write!(f, "{blank}{label}!={}", joined(values))?,
+                Condition::Matches(pattern) => write!(f, "{blank}{label}~{pattern}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +126,19 @@ mod tests {
         assert!(fits(matches("^web-[0-9]+$"), Some("web-12")));
         assert!(!fits(matches("^web-[0-9]+$"), Some("web-x")));
         assert!(!fits(matches(".*"), None));
+    }
+
+    #[test]
+    fn a_selector_is_shown_in_short() {
+        let conditions = [
+            ("role", one_of(&["web", "api"])),
+            ("zone", none_of(&["a"])),
+            ("rack", matches("^r[0-9]$")),
+        ];
+        let conditions = conditions.map(|(label, condition)| (label.to_owned(), condition));
+        let shown = Selector(BTreeMap::from(conditions)).to_string();
+        assert_eq!(shown, "rack~^r[0-9]$ role=api,web zone!=a");
+        assert_eq!(Selector::default().to_string(), "");
     }
 
     #[test]
