@@ -67,6 +67,12 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Show checks, and try one.
+    Check {
+        /// What to do.
+        #[command(subcommand)]
+        command: CheckCommand,
+    },
     /// Show, explain and close incidents.
     Incident {
         /// What to do.
@@ -338,6 +344,23 @@ pub enum DocumentCommand {
     },
 }
 
+/// `hearten check …`
+#[derive(Debug, Subcommand)]
+pub enum CheckCommand {
+    /// List the checks in force.
+    List(Shown),
+    /// Run a check once on this host and show everything that it did; ends with 7 where it does
+    /// not pass.
+    Run {
+        /// Which one.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+        /// How it is shown.
+        #[command(flatten)]
+        output: Shown,
+    },
+}
+
 /// `hearten incident …`
 #[derive(Debug, Subcommand)]
 pub enum IncidentCommand {
@@ -605,6 +628,9 @@ mod tests {
             "hearten document show limits",
             "hearten document history",
             "hearten document validate a.toml",
+            "hearten check list --json",
+            "hearten check run web-alive",
+            "hearten check run web-alive -o yaml",
             "hearten incident list --open --peer web-1 --since 2h",
             "hearten incident list --since 2026-11-21T02:00:00Z --json",
             "hearten incident show INC-42 --json",

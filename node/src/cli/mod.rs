@@ -6,13 +6,14 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `incidents`, `orders`, `manual`: the commands.
+//! - `host`, `status`, `peers`, `documents`, `checks`, `incidents`, `orders`, `manual`: the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
 pub mod arguments;
 pub mod yaml;
 
 mod age;
+mod checks;
 mod documents;
 mod host;
 mod incidents;
@@ -32,8 +33,8 @@ use crate::{
     setup::SetupError,
 };
 use arguments::{
-    Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, MaintenanceCommand, PeerCommand,
-    RaftCommand, RunbookCommand, TokenCommand,
+    CheckCommand, Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, MaintenanceCommand,
+    PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
 };
 use clap::Parser;
 use protocol::{
@@ -108,6 +109,10 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             }
             DocumentCommand::History(shown) => documents::history(session, shown)?,
             DocumentCommand::Validate { files } => documents::validate(session, &files)?,
+        },
+        Command::Check { command } => match command {
+            CheckCommand::List(shown) => checks::list(session, shown)?,
+            CheckCommand::Run { name, output } => return checks::run(session, name, output),
         },
         Command::Incident { command } => match command {
             IncidentCommand::List(options) => incidents::list(session, options)?,

@@ -17,6 +17,7 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::time::Duration;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,13 @@ pub enum Request {
         /// The texts.
         sources: Vec<Source>,
     },
+    /// The checks in force: [`super::views::ChecksView`].
+    Checks,
+    /// A check is run once on this host: [`super::views::TrialView`].
+    RunCheck {
+        /// Which.
+        name: Name,
+    },
     /// Documents become the next revision: [`super::views::AppliedView`].
     Apply {
         /// The texts and the operator's signature.
@@ -93,6 +101,33 @@ pub enum Request {
     RaftMembers,
     /// What the daemon counts: [`super::views::CountersView`].
     Counters,
+}
+
+impl Request {
+    /// How long the daemon may take to answer: it may have to wait for a leader first, or for a
+    /// check that takes its time.
+    pub const fn patience(&self) -> Duration {
+        match self {
+            Self::RunCheck { .. } => Duration::from_secs(15 * 60),
+            Self::Status
+            | Self::Peers
+            | Self::Peer { .. }
+            | Self::Incidents { .. }
+            | Self::Incident { .. }
+            | Self::Explain { .. }
+            | Self::Documents
+            | Self::Document { .. }
+            | Self::History
+            | Self::Mesh
+            | Self::Preview { .. }
+            | Self::Checks
+            | Self::Apply { .. }
+            | Self::Order { .. }
+            | Self::Leave
+            | Self::RaftMembers
+            | Self::Counters => Duration::from_secs(60),
+        }
+    }
 }
 
 /// Why a question was not answered.

@@ -40,8 +40,8 @@ pub(crate) struct Host {
     pub(crate) up: bool,
     /// What its check finds.
     pub(crate) verdict: Verdict,
-    /// Checks that fail whatever [`Self::verdict`] says.
-    pub(crate) broken: BTreeSet<String>,
+    /// What single checks find that find something else.
+    pub(crate) findings: BTreeMap<String, Verdict>,
     /// What is on its disk.
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     pub(crate) trust: Trust,
@@ -52,6 +52,12 @@ pub(crate) struct Host {
     pub(crate) disk: bool,
     /// When its daemon was started.
     booted: u64,
+}
+
+impl Host {
+    fn finds(&self, check: &str) -> Verdict {
+        self.findings.get(check).copied().unwrap_or(self.verdict)
+    }
 }
 
 /// The mesh, its log and its time.
@@ -136,15 +142,15 @@ impl Driver {
             ledger,
             started: started.clone(),
         };
-        let before = self.hosts.get(&n);
-        let (verdict, ahead) = before.map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
-        let broken = before.map_or_else(BTreeSet::new, |host| host.broken.clone());
+        let (verdict, ahead) =
+            self.hosts.get(&n).map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
+        let findings = self.hosts.get(&n).map_or_else(BTreeMap::new, |host| host.findings.clone());
         let agent = Agent::new(origin);
         let host = Host {
             agent,
             up: true,
             verdict,
-            broken,
+            findings,
             started,
             trust,
             policy,
@@ -302,12 +308,11 @@ impl Driver {
 
     fn carry_out(&mut self, n: u64, output: Output) {
         let answer = match output {
-            Output::RunCheck { check, .. } => {
-                let host = &self.hosts[&n];
-                let broken = host.broken.contains(check.name.as_str());
-                let verdict = if broken { Verdict::Fail } else { host.verdict };
-                Input::CheckRan { check: check.name, verdict, summary: "as it is".to_owned() }
-            }
+            Output::RunCheck { check, .. } => Input::CheckRan {
+                verdict: self.hosts[&n].finds(check.name.as_str()),
+                check: check.name,
+                summary: "as it is".to_owned(),
+            },
             Output::Publish(report) => {
                 for other in self.others(n) {
                     self.queue.push_back((other, Input::Heard(sign_report(n, report.clone()))));
@@ -407,7 +412,7 @@ impl Driver {
             Effect::HealsAll => {
                 for host in self.hosts.values_mut() {
                     host.verdict = Verdict::Pass;
-                    host.broken.clear();
+                    host.findings.clear();
                 }
                 Outcome::Succeeded
             }

@@ -4,6 +4,7 @@
 //! their tables from the same JSON that scripts read. Fields are added freely; one that is removed
 //! or changes its meaning is a breaking change.
 
+mod checks;
 mod documents;
 mod incident;
 mod mesh;
@@ -13,6 +14,7 @@ mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use checks::{CheckRow, ChecksView, DatumView, TrialView};
 pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
     RevisionView,
