@@ -8,6 +8,7 @@
 pub mod bundle;
 pub mod check;
 pub mod diff;
+pub mod evidence;
 pub mod parse;
 pub mod problem;
 pub mod runbook;
@@ -16,7 +17,8 @@ pub mod settings;
 pub mod validate;
 
 pub use check::{Check, Probe, Verdict};
-pub use runbook::{Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence};
+pub use evidence::{Collect, EvidenceStep};
+pub use runbook::{Action, By, On, OnUnknown, Runbook, Rung, Silence};
 pub use selector::Selector;
 pub use settings::{Channel, Limits, MeshSettings, Notifier};
 

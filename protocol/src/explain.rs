@@ -297,8 +297,13 @@ fn evidence(ledger: &Ledger, incident: &Incident) -> String {
                 0 => String::new(),
                 failed => format!("; {failed} of its steps failed"),
             };
-            let keeper = ledger.roster().name(evidence.taken_by);
-            format!("evidence is taken: {} bytes, kept on {keeper}{failed}", evidence.bytes)
+            if evidence.bytes == 0 {
+                return format!("evidence could not be stored{failed}");
+            }
+            let mut on = vec![ledger.roster().name(evidence.taken_by)];
+            on.extend(evidence.keepers.iter().map(|peer| ledger.roster().name(*peer)));
+            let on = on.join(", ");
+            format!("evidence is taken: {} bytes, kept on {on}{failed}", evidence.bytes)
         }
         None => "evidence is taken".to_owned(),
     }

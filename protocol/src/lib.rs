@@ -6,13 +6,14 @@
 //!
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
 //! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), what peers say of
-//! themselves ([`report`]), what follows from it all ([`agent`]), and how people are told
+//! themselves ([`report`]), what follows from it all ([`agent`], [`keepers`]), and how people are told
 //! ([`explain`]).
 
 pub mod agent;
 pub mod codec;
 pub mod document;
 pub mod explain;
+pub mod keepers;
 pub mod ledger;
 pub mod name;
 pub mod order;

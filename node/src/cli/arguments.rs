@@ -322,6 +322,18 @@ pub enum IncidentCommand {
         #[command(flatten)]
         output: Shown,
     },
+    /// Print what was collected before the repair, from whichever peer still keeps it.
+    Evidence {
+        /// Of which incident.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// Write it to this file instead.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// As JSON, with its hash and who keeps it.
+        #[arg(long)]
+        json: bool,
+    },
     /// Close an incident: nothing more is done about it.
     Close {
         /// Which one.
@@ -477,6 +489,9 @@ mod tests {
             "hearten incident list --since 2026-11-21T02:00:00Z --json",
             "hearten incident show INC-42 --json",
             "hearten incident explain 42",
+            "hearten incident evidence INC-42",
+            "hearten incident evidence 42 --output evidence.txt",
+            "hearten incident evidence 42 --json",
             "hearten incident close INC-42 --reason done",
             "hearten freeze --reason storm",
             "hearten thaw",

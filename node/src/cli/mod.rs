@@ -108,6 +108,9 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             IncidentCommand::List(options) => incidents::list(session, options)?,
             IncidentCommand::Show { id, output } => incidents::show(session, id, output)?,
             IncidentCommand::Explain { id, output } => incidents::explain(session, id, output)?,
+            IncidentCommand::Evidence { id, output, json } => {
+                incidents::evidence(session, id, output.as_deref(), json)?;
+            }
             IncidentCommand::Close { id, reason, key } => {
                 orders::close(session, id, reason, key)?;
             }

@@ -62,11 +62,18 @@ pub fn read(
         Request::Preview { sources } => json(&PreviewView::of(agent, sources)),
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),
-        Request::Apply { .. } | Request::Order { .. } | Request::Leave => return None,
+        Request::Apply { .. }
+        | Request::Order { .. }
+        | Request::Leave
+        | Request::Evidence { .. } => return None,
     })
 }
 
-fn json(view: &impl Serialize) -> Answer {
+/// A view as it is answered.
+///
+/// # Errors
+/// When it is not one that JSON can hold: a mistake of ours.
+pub(crate) fn json(view: &impl Serialize) -> Answer {
     serde_json::to_value(view).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 

@@ -50,6 +50,11 @@ pub enum Request {
         /// Which.
         id: IncidentId,
     },
+    /// What was collected before the repair: [`super::views::EvidenceTextView`].
+    Evidence {
+        /// Of which incident.
+        id: IncidentId,
+    },
     /// The documents in force: [`super::views::DocumentsView`].
     Documents,
     /// One document: [`super::views::DocumentView`].

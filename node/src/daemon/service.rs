@@ -4,7 +4,7 @@
 //! the leader, wherever it is; the answer comes when the log has it and this peer has seen it.
 
 use super::{
-    Daemon,
+    Daemon, evidence,
     forward::{self, Ask},
 };
 use crate::{
@@ -75,6 +75,7 @@ impl Service for Operators {
             Request::Apply { bundle } => apply(daemon, bundle).await,
             Request::Order { order } => give_order(daemon, order).await,
             Request::Leave => leave(daemon).await,
+            Request::Evidence { id } => answers::json(&evidence::read(daemon, id).await?),
             Request::Status
             | Request::Peers
             | Request::Peer { .. }

@@ -1,6 +1,6 @@
 //! Runbooks: which signals they answer, and the rungs from gentle to drastic.
 
-use super::{Command, Selector, Verdict};
+use super::{Command, EvidenceStep, Selector, Verdict};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -56,15 +56,6 @@ pub struct Runbook {
     pub rungs: Vec<Rung>,
     /// What becomes of an attempt whose outcome is not known.
     pub on_unknown: OnUnknown,
-}
-
-/// One command whose output is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvidenceStep {
-    /// The command.
-    pub run: Command,
-    /// How long it may take; 10 s unless said.
-    pub timeout: Duration,
 }
 
 /// What happens after an attempt whose outcome is not known.

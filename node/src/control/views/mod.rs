@@ -17,8 +17,8 @@ pub use documents::{
     RevisionView,
 };
 pub use incident::{
-    AttemptView, BecauseView, EvidenceView, ExplainView, Filter, IncidentSummary, IncidentView,
-    IncidentsView, NoticeView, SentenceView, TestimonyView, TimelineView,
+    AttemptView, BecauseView, EvidenceTextView, EvidenceView, ExplainView, Filter, IncidentSummary,
+    IncidentView, IncidentsView, NoticeView, SentenceView, TestimonyView, TimelineView,
 };
 pub use mesh::{
     AppliedView, CountersView, DoneView, MemberView, MembersView, MeshView, TrustView, effect,

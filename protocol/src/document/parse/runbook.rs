@@ -1,11 +1,11 @@
 //! `[[runbook]]` with its `[[runbook.evidence]]` and `[[runbook.rung]]`.
 
 use super::{
-    Part,
+    Part, evidence,
     reader::{Reader, Table, Zero},
 };
 use crate::document::{
-    Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence, Verdict,
+    Action, By, On, OnUnknown, Runbook, Rung, Silence, Verdict,
     problem::{Report, quoted},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -28,11 +28,7 @@ pub(super) fn runbook(
     let on_unknown =
         reader.choice("on_unknown", &[("ask", OnUnknown::Ask), ("retry", OnUnknown::Retry)]);
 
-    let mut evidence = Vec::new();
-    for table in reader.tables("evidence", "[[runbook.evidence]]") {
-        let title = format!("{}, evidence", reader.title());
-        evidence.extend(evidence_step(title, table, reader.report()));
-    }
+    let evidence = evidence::steps(&mut reader);
 
     let mut rungs: Vec<Rung> = Vec::new();
     let mut named: BTreeMap<String, usize> = BTreeMap::new();
@@ -104,17 +100,6 @@ fn on(reader: &mut Reader<'_, '_>) -> (Option<On>, Verdict) {
     }
     reader.finish();
     (check.map(On::Check).or(peer.map(On::Peer)), mildest.unwrap_or(Verdict::Warn))
-}
-
-fn evidence_step(title: String, table: Table<'_>, report: &mut Report) -> Option<EvidenceStep> {
-    let mut reader = Reader::new(title, table, report);
-    if !reader.has("run") {
-        reader.missing("run", "run = \"SCRIPT\"");
-    }
-    let run = reader.command("run");
-    let timeout = reader.span("timeout", Duration::from_secs(10), Zero::Refused);
-    reader.finish();
-    Some(EvidenceStep { run: run?, timeout })
 }
 
 /// Reads one rung, and where it says whom to notify.
