@@ -15,6 +15,7 @@ pub mod runbook;
 pub mod selector;
 pub mod settings;
 pub mod validate;
+pub mod written;
 
 pub use check::{Check, Probe, Verdict};
 pub use evidence::{Collect, EvidenceStep};

@@ -5,7 +5,7 @@
 //! very functions that the leader asks before it acts.
 
 use crate::{
-    document::{Action, By, OnUnknown, Silence, Verdict},
+    document::{Action, By, Document, DocumentKey, DocumentKind, OnUnknown, Silence, Verdict},
     ledger::{
         Ledger,
         incident::{Attempt, Fact, Incident, Line, State},
@@ -148,6 +148,7 @@ pub fn story(
             story.push(Sentence { at: None, text: plan(incident) });
         }
     }
+    story.extend(overtaken(ledger, incident));
     let now = match waiting(ledger, incident, leader, at) {
         Some(Waiting { text, until: Some(until) }) if until > at => {
             format!("now: {text} ({} left)", format_span(whole_seconds(until.since(at))))
@@ -353,6 +354,24 @@ fn plan(incident: &Incident) -> String {
         incident.revision,
         rungs.join(", then ")
     )
+}
+
+/// That the runbook at work is not the one in force any more.
+fn overtaken(ledger: &Ledger, incident: &Incident) -> Option<Sentence> {
+    let plan = incident.plan.as_ref().filter(|_| !incident.state.is_over())?;
+    let key = DocumentKey { kind: DocumentKind::Runbook, name: plan.name.clone() };
+    let becomes = match ledger.library().documents().get(&key) {
+        Some(Document::Runbook(current)) if current == plan => return None,
+        Some(_) => "says something else",
+        None => "is gone",
+    };
+    let (ran, current) = (incident.revision, ledger.library().revision());
+    let text = format!(
+        "it runs by revision {ran}; the mesh is at revision {current}, where runbook \"{}\" {becomes}: \
+         what was begun is finished by the old text",
+        plan.name
+    );
+    Some(Sentence { at: None, text })
 }
 
 /// What has to be seen for an incident to resolve.

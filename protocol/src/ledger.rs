@@ -4,16 +4,19 @@
 //! answers what it cannot use with a [`Refusal`] that names the rule. Every limit on what may be
 //! done is checked here, so that no leader, old, new or wrong, can exceed it.
 //!
-//! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`orders`]
+//! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote),
+//! [`history`] (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`]
 //! (what operators ordered), [`incident`] (what is known of one), [`incidents`] (how records
 //! change it) and [`limits`] (how much may be done at once).
 
 pub mod documents;
+pub mod history;
 pub mod incident;
 pub mod incidents;
 pub mod limits;
 pub mod orders;
 pub mod roster;
+pub mod touched;
 
 use crate::{
     document::MeshSettings,
