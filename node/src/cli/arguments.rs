@@ -291,12 +291,42 @@ pub enum DocumentCommand {
     },
     /// List every revision.
     History(Shown),
+    /// Show how the documents of two revisions differ, line by line.
+    Diff {
+        /// The one revision; 0 is before the first.
+        #[arg(value_name = "REVISION")]
+        from: u64,
+        /// The other one; the latest unless said.
+        #[arg(value_name = "REVISION")]
+        to: Option<u64>,
+        /// How it is shown.
+        #[command(flatten)]
+        output: Shown,
+    },
+    /// Make the documents what they were at a revision, as a new revision.
+    Rollback(RollbackOptions),
     /// Check files without changing anything; works without a daemon too.
     Validate {
         /// Files of documents, or directories of which every *.toml is taken.
         #[arg(required = true, value_name = "FILE|DIR")]
         files: Vec<PathBuf>,
     },
+}
+
+/// `hearten document rollback`
+#[derive(Debug, Clone, Args)]
+pub struct RollbackOptions {
+    /// The revision that comes back.
+    pub revision: u64,
+    /// Show what would change and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `hearten incident …`
@@ -484,6 +514,10 @@ mod tests {
             "hearten document show check/web-alive",
             "hearten document show limits",
             "hearten document history",
+            "hearten document diff 3 4",
+            "hearten document diff 3 --json",
+            "hearten document rollback 3 --dry-run",
+            "hearten document rollback 3 --key /k",
             "hearten document validate a.toml",
             "hearten incident list --open --peer web-1 --since 2h",
             "hearten incident list --since 2026-11-21T02:00:00Z --json",

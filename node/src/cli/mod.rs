@@ -6,7 +6,7 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `incidents`, `orders`, `manual`: the commands.
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `incidents`, `orders`, `manual`: the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
 pub mod arguments;
@@ -20,6 +20,7 @@ mod manual;
 mod orders;
 mod output;
 mod peers;
+mod revisions;
 mod session;
 mod status;
 mod table;
@@ -102,6 +103,10 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
                 documents::show(session, document, output)?;
             }
             DocumentCommand::History(shown) => documents::history(session, shown)?,
+            DocumentCommand::Diff { from, to, output } => {
+                revisions::diff(session, from, to, output)?;
+            }
+            DocumentCommand::Rollback(options) => revisions::rollback(session, options)?,
             DocumentCommand::Validate { files } => documents::validate(session, &files)?,
         },
         Command::Incident { command } => match command {

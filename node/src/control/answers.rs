@@ -7,9 +7,9 @@ use super::{
     api::{Answer, Failure, Request},
     exit::Exit,
     views::{
-        CountersView, DocumentView, DocumentsView, ExplainView, Filter, HistoryView, IncidentView,
-        IncidentsView, MembersView, MeshView, PeerView, PeersView, PreviewView, StatusView,
-        find_peer,
+        CountersView, DifferenceView, DocumentView, DocumentsView, ExplainView, Filter,
+        HistoryView, IncidentView, IncidentsView, MembersView, MeshView, PeerView, PeersView,
+        PreviewView, RollbackView, StatusView, find_peer,
     },
 };
 use protocol::{
@@ -60,6 +60,18 @@ pub fn read(
             None => Err(Refusal::NotFounded.into()),
         },
         Request::Preview { sources } => json(&PreviewView::of(agent, sources)),
+        Request::Difference { from, to } => {
+            let latest = agent.ledger().library().revision();
+            let to = to.unwrap_or(latest);
+            match DifferenceView::of(agent, *from, to) {
+                Some(view) => json(&view),
+                None => Err(no_revision((*from).max(to), latest)),
+            }
+        }
+        Request::Rollback { revision } => match RollbackView::of(agent, *revision) {
+            Some(view) => json(&view),
+            None => Err(no_revision(*revision, agent.ledger().library().revision())),
+        },
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),
         Request::Apply { .. }
@@ -89,6 +101,10 @@ fn known_peer(agent: &Agent, name: &str) -> Option<protocol::name::PeerId> {
         let affected = agent.ledger().incidents().values().rev().map(|incident| incident.peer);
         affected.into_iter().find(|peer| roster.name(*peer) == name || peer.to_string() == name)
     })
+}
+
+fn no_revision(wanted: u64, latest: u64) -> Failure {
+    Failure::not_found(format!("there is no revision {wanted}: the latest is {latest}"))
 }
 
 fn no_peer(name: &str) -> Failure {

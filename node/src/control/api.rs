@@ -71,6 +71,18 @@ pub enum Request {
         /// The texts.
         sources: Vec<Source>,
     },
+    /// How the documents differ between two revisions: [`super::views::DifferenceView`].
+    Difference {
+        /// The earlier one; 0 is before the first.
+        from: u64,
+        /// The later one; the latest unless said.
+        to: Option<u64>,
+    },
+    /// What makes the documents what they were: [`super::views::RollbackView`].
+    Rollback {
+        /// At which revision.
+        revision: u64,
+    },
     /// Documents become the next revision: [`super::views::AppliedView`].
     Apply {
         /// The texts and the operator's signature.

@@ -87,6 +87,8 @@ impl Service for Operators {
             | Request::History
             | Request::Mesh
             | Request::Preview { .. }
+            | Request::Difference { .. }
+            | Request::Rollback { .. }
             | Request::RaftMembers
             | Request::Counters => unreachable!("these are answered from what is known"),
         }

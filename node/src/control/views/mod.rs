@@ -4,6 +4,7 @@
 //! their tables from the same JSON that scripts read. Fields are added freely; one that is removed
 //! or changes its meaning is a breaking change.
 
+mod difference;
 mod documents;
 mod incident;
 mod mesh;
@@ -12,9 +13,10 @@ mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use difference::{DifferenceView, DocumentDifference, RollbackView};
 pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
-    RevisionView,
+    RevisionView, TouchView,
 };
 pub use incident::{
     AttemptView, BecauseView, EvidenceTextView, EvidenceView, ExplainView, Filter, IncidentSummary,
