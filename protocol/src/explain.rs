@@ -4,6 +4,8 @@
 //! too short a time to be worth a line in the log. So the rule is worked out afresh here, by the
 //! very functions that the leader asks before it acts.
 
+pub mod why_not;
+
 use crate::{
     document::{Action, By, Document, DocumentKey, DocumentKind, OnUnknown, Silence, Verdict},
     ledger::{

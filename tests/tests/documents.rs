@@ -72,6 +72,7 @@ fn revisions_are_compared_and_brought_back_while_a_repair_goes_on_by_the_old_tex
     let open = mesh.incident(1, "it is being mended", |one| one["state"] == "acting")?;
     let id = open["id"].as_str().context("an id")?.to_owned();
     a_dry_run_names_hosts_and_open_incidents(&mesh, &id)?;
+    what_is_not_done_is_explained(&mesh, &id)?;
 
     let dry = mesh[1].ok(&["document", "rollback", "1", "--dry-run"])?;
     for line in ["-at_once = 5", "+name    = \"anything\"", "~ runbook/mend  on h2, h3  while"] {
@@ -140,5 +141,25 @@ fn a_dry_run_names_hosts_and_open_incidents(mesh: &Mesh, id: &str) -> Result<()>
     let check = &json["changes"][1];
     ensure!(check["document"] == "check/web" && check["hosts"] == json!(["h2", "h3"]), "{json:#}");
     ensure!(check["incidents"] == json!([id]), "{json:#}");
+    Ok(())
+}
+
+fn what_is_not_done_is_explained(mesh: &Mesh, id: &str) -> Result<()> {
+    let of = |check: &str, peer: &str| {
+        mesh[0].json(&["explain", "--check", check, "--peer", peer]).context(peer.to_owned())
+    };
+    let open = of("web", "h2")?;
+    ensure!(open["reason"] == "open-incident" && open["incident"] == id, "{open:#}");
+    ensure!(of("web", "h3")?["reason"] == "passing", "{:#}", of("web", "h3")?);
+    ensure!(of("web", "h1")?["reason"] == "not-for-this-peer", "{:#}", of("web", "h1")?);
+    let told = mesh[2].ok(&["explain", "--check", "web", "--peer", "h1"])?;
+    let wanted = "check \"web\" is not for h1: it is for peers with role=web, and this one has no label role\n";
+    ensure!(told == wanted, "{told:?}");
+    mesh[2].refused(
+        &["explain", "--check", "wbe", "--peer", "h1"],
+        3,
+        &["did you mean \"web\"?"],
+    )?;
+    mesh[2].refused(&["explain", "--check", "web", "--peer", "h9"], 3, &["no peer \"h9\""])?;
     Ok(())
 }

@@ -73,6 +73,8 @@ pub enum Command {
         #[command(subcommand)]
         command: IncidentCommand,
     },
+    /// Tell why nothing is done about a check on a peer.
+    Explain(ExplainOptions),
     /// Stop all repairs in the whole mesh.
     Freeze {
         /// Why, for everyone to read.
@@ -395,6 +397,20 @@ pub struct IncidentListOptions {
     pub shown: Shown,
 }
 
+/// `hearten explain`
+#[derive(Debug, Clone, Args)]
+pub struct ExplainOptions {
+    /// The check.
+    #[arg(long, value_parser = parse_name)]
+    pub check: Name,
+    /// The peer, by its name or its id.
+    #[arg(long)]
+    pub peer: String,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
 /// From when on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
@@ -527,6 +543,7 @@ mod tests {
             "hearten incident evidence 42 --output evidence.txt",
             "hearten incident evidence 42 --json",
             "hearten incident close INC-42 --reason done",
+            "hearten explain --check web-alive --peer web-1 --json",
             "hearten freeze --reason storm",
             "hearten thaw",
             "hearten raft members",

@@ -2,7 +2,7 @@
 
 use super::{
     age,
-    arguments::{IncidentListOptions, Shown, Since},
+    arguments::{ExplainOptions, IncidentListOptions, Shown, Since},
     output,
     session::{self, Session},
     table,
@@ -117,6 +117,19 @@ pub(super) fn explain(session: &Session, id: IncidentId, shown: Shown) -> Result
     output::show(shown, &answer, |answer| {
         let (id, state) = (table::text(&answer["id"]), table::text(&answer["state"]));
         format!("{id} is {state}\n\n{}", lines(&answer["story"]))
+    })
+}
+
+/// `hearten explain`
+pub(super) fn why_not(session: &Session, options: ExplainOptions) -> Result<(), Failure> {
+    let ExplainOptions { check, peer, shown } = options;
+    let answer = session.ask(&Request::WhyNot { check, peer })?;
+    output::show(shown, &answer, |answer| {
+        let text = table::text(&answer["text"]);
+        match answer["until"].as_str() {
+            Some(until) if !text.contains(until) => format!("{text} (until {until})\n"),
+            Some(_) | None => format!("{text}\n"),
+        }
     })
 }
 

@@ -120,6 +120,7 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
                 orders::close(session, id, reason, key)?;
             }
         },
+        Command::Explain(options) => incidents::why_not(session, options)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
         Command::Thaw { key } => orders::thaw(session, key)?,
         Command::Raft { command: RaftCommand::Members(shown) } => peers::members(session, shown)?,

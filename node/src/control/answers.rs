@@ -9,7 +9,7 @@ use super::{
     views::{
         CountersView, DifferenceView, DocumentView, DocumentsView, ExplainView, Filter,
         HistoryView, IncidentView, IncidentsView, MembersView, MeshView, PeerView, PeersView,
-        PreviewView, RollbackView, StatusView, find_peer,
+        PreviewView, RollbackView, StatusView, WhyNotView, find_peer,
     },
 };
 use protocol::{
@@ -49,6 +49,10 @@ pub fn read(
         Request::Explain { id } => {
             incident(agent, *id).and_then(|found| json(&ExplainView::of(agent, now, found)))
         }
+        Request::WhyNot { check, peer } => match find_peer(agent, peer) {
+            Some((peer, _)) => WhyNotView::of(agent, now, check, peer).and_then(|view| json(&view)),
+            None => Err(no_peer(peer)),
+        },
         Request::Documents => json(&DocumentsView::of(agent)),
         Request::Document { key } => match DocumentView::of(agent, key) {
             Some(view) => json(&view),

@@ -10,7 +10,7 @@ use protocol::{
         DocumentKey,
         bundle::{SignedBundle, Source},
     },
-    name::IncidentId,
+    name::{IncidentId, Name},
     order::SignedOrder,
     refusal::Refusal,
     time::Timestamp,
@@ -49,6 +49,13 @@ pub enum Request {
     Explain {
         /// Which.
         id: IncidentId,
+    },
+    /// Why nothing is done about a check on a peer: [`super::views::WhyNotView`].
+    WhyNot {
+        /// The check.
+        check: Name,
+        /// The peer, by its name or its id.
+        peer: String,
     },
     /// What was collected before the repair: [`super::views::EvidenceTextView`].
     Evidence {

@@ -82,6 +82,7 @@ impl Service for Operators {
             | Request::Incidents { .. }
             | Request::Incident { .. }
             | Request::Explain { .. }
+            | Request::WhyNot { .. }
             | Request::Documents
             | Request::Document { .. }
             | Request::History

@@ -12,6 +12,7 @@ mod peer;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
+mod why_not;
 
 pub use difference::{DifferenceView, DocumentDifference, RollbackView};
 pub use documents::{
@@ -29,6 +30,7 @@ pub use peer::{
     CheckView, Health, PeerRow, PeerState, PeerView, PeersView, Role, SilenceView, find_peer,
 };
 pub use status::{FrozenView, IncidentCounts, StatusView};
+pub use why_not::WhyNotView;
 
 /// The version of every view's shape.
 pub const SCHEMA: u32 = 1;
