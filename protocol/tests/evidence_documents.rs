@@ -17,13 +17,8 @@ fn read(head: &str, steps: &str) -> Result<Vec<EvidenceStep>, String> {
     let bundle = Bundle { mesh: [0; 32], revision: 1, sources };
     let documents =
         read_bundle(&bundle, &BTreeMap::new()).map_err(|problems| problems.to_string())?;
-    let found = documents.into_values().find_map(|document| match document {
-        Document::Runbook(runbook) => Some(runbook.evidence),
-        Document::Check(_)
-        | Document::Notifier(_)
-        | Document::Limits(_)
-        | Document::Mesh(_)
-        | Document::Remove(_) => None,
+    let found = documents.into_values().find_map(|document| {
+        if let Document::Runbook(runbook) = document { Some(runbook.evidence) } else { None }
     });
     Ok(found.expect("there is a runbook"))
 }

@@ -82,7 +82,7 @@ fn a_peer_that_is_not_heard_or_stopped_is_told() {
     driver.tell(3, Input::Liveness { peer: id(2), alive: false });
     says(&driver, 3, Reason::NotHeard, "nothing is heard of web-2; whether it is silent");
     driver.kill(2);
-    driver.pass(5_000);
+    driver.settle();
     let why = says(&driver, 1, Reason::NotHeard, "is open about that");
     assert_eq!(why.incident, Some(driver.incident().id));
 
@@ -167,4 +167,11 @@ fn what_an_operator_closed_is_not_taken_up_again_until_it_has_passed() {
     driver.pass(2_000);
     let why = says(&driver, 1, Reason::ClosedIncident, "has to pass once before the next");
     assert_eq!(why.incident, Some(incident));
+}
+
+#[test]
+fn a_ladder_and_a_maintenance_are_named() {
+    let window = "\n[[maintenance]]\nname = \"move\"\ncron = \"* * * * *\"\nlasts = \"10m\"\n";
+    let why = says(&failing(&format!("{DOCUMENTS}{window}")), 1, Reason::Maintenance, "move");
+    assert!(why.until.is_some() && why.incident.is_some(), "{why:?}");
 }

@@ -15,6 +15,7 @@ mod clock;
 mod disk;
 mod driver;
 mod evidence;
+mod execution;
 mod facts;
 mod feed;
 mod forward;

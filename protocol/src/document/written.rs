@@ -93,7 +93,11 @@ pub fn removal(key: &DocumentKey) -> String {
     let kind = key.kind.as_str();
     match key.kind {
         DocumentKind::Limits | DocumentKind::Mesh => format!("[[remove]]\nkind = \"{kind}\"\n"),
-        DocumentKind::Check | DocumentKind::Runbook | DocumentKind::Notifier => {
+        DocumentKind::Check
+        | DocumentKind::Runbook
+        | DocumentKind::Notifier
+        | DocumentKind::Ladder
+        | DocumentKind::Maintenance => {
             format!("[[remove]]\nkind = \"{kind}\"\nname = \"{}\"\n", key.name)
         }
     }

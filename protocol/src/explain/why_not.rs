@@ -13,7 +13,7 @@ use crate::{
     record::Because,
     refusal::Refusal,
     report::CheckState,
-    time::{Now, Timestamp},
+    time::{Now, Timestamp, format_span},
 };
 
 /// What kind of reason it is.
@@ -45,10 +45,14 @@ pub enum Reason {
     CoolDown,
     /// As much is under repair as may be.
     Limit,
+    /// The peer is under maintenance.
+    Maintenance,
     /// An incident is open about it.
     OpenIncident,
     /// An operator closed the incident about this very episode.
     ClosedIncident,
+    /// A ladder waits until the picture is whole.
+    Quiescing,
     /// Nobody leads, as far as is known here.
     NoLeader,
     /// Nothing holds it back.
@@ -72,8 +76,10 @@ impl Reason {
             Self::Frozen => "frozen",
             Self::CoolDown => "cool-down",
             Self::Limit => "limit",
+            Self::Maintenance => "maintenance",
             Self::OpenIncident => "open-incident",
             Self::ClosedIncident => "closed-incident",
+            Self::Quiescing => "quiescing",
             Self::NoLeader => "no-leader",
             Self::AboutToBegin => "about-to-begin",
         }
@@ -122,7 +128,8 @@ impl Agent {
             return WhyNot::because(Reason::NotForThisPeer, text);
         }
         let about = self.ledger.latest_about(peer, Subject::Check(name.clone()));
-        if let Some(open) = about.filter(|incident| !incident.state.is_over()) {
+        let on_ladder = || self.ledger.open_incidents().find(|open| needs(open, peer, name));
+        if let Some(open) = about.filter(|incident| !incident.state.is_over()).or_else(on_ladder) {
             return self.held(open, labels, self.clock.now(now));
         }
         if member.standing != Standing::Running {
@@ -166,6 +173,7 @@ impl Agent {
             Some(rule) if matches!(rule, Refusal::Frozen { .. }) => Reason::Frozen,
             Some(rule) if matches!(rule, Refusal::CoolDown { .. }) => Reason::CoolDown,
             Some(rule) if limited(rule) => Reason::Limit,
+            Some(rule) if matches!(rule, Refusal::Maintenance { .. }) => Reason::Maintenance,
             Some(_) | None => Reason::OpenIncident,
         };
         let (text, until) = match waiting(&self.ledger, open, leader, at) {
@@ -229,6 +237,15 @@ impl Agent {
             summary: state.summary.clone(),
         };
         let labels = self.ledger.roster().member(peer).map(|member| &member.card.labels);
+        if let Some(ladder) = self.ledger.library().ladders().find(|ladder| {
+            ladder.level_of(name).is_some() && labels.is_some_and(|of| ladder.selector.fits(of))
+        }) {
+            let (of, quiesce) = (&ladder.name, format_span(ladder.quiesce));
+            let text = format!(
+                "ladder \"{of}\" mends check \"{name}\": it waits {quiesce} from its first failing check on, until the picture is whole"
+            );
+            return WhyNot::because(Reason::Quiescing, text);
+        }
         let answered =
             labels.is_some_and(|of| self.ledger.library().runbook_for(&because, of).is_some());
         if state.verdict == Verdict::Warn && !answered {
@@ -285,6 +302,16 @@ impl Agent {
                 WhyNot::because(Reason::NoRunbook, text)
             }
         }
+    }
+}
+
+/// Whether an incident of a ladder is about this check on this peer.
+fn needs(incident: &Incident, peer: PeerId, check: &Name) -> bool {
+    match &incident.because {
+        Because::Ladder { failing, .. } => {
+            failing.iter().any(|one| one.peer == peer && one.check == *check)
+        }
+        Because::Check { .. } | Because::Silent { .. } | Because::Operator { .. } => false,
     }
 }
 

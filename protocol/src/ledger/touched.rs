@@ -3,7 +3,7 @@
 
 use super::{Ledger, incident::Incident};
 use crate::{
-    document::{Action, Document, DocumentKey, DocumentKind, On, Runbook},
+    document::{Action, Document, DocumentKey, DocumentKind, On, Runbook, Rung},
     name::{IncidentId, PeerId},
     record::Because,
 };
@@ -34,6 +34,8 @@ pub fn touched(
         };
         touched.peers.extend(ledger.roster().members().filter_map(of_it));
         let about = ledger.open_incidents().filter(|incident| concerns(document, key, incident));
+        let of_all = key.kind != DocumentKind::Maintenance;
+        let about = about.filter(|incident| of_all || touched.peers.contains(&incident.peer));
         touched.incidents.extend(about.map(|incident| incident.id));
     }
     touched
@@ -49,6 +51,8 @@ fn is_for(
         Document::Runbook(runbook) => {
             runbook.selector.fits(labels) && signal_is_for(runbook, documents, labels)
         }
+        Document::Ladder(ladder) => ladder.selector.fits(labels),
+        Document::Maintenance(window) => window.selector.fits(labels),
         Document::Limits(_) | Document::Mesh(_) => true,
         Document::Notifier(_) | Document::Remove(_) => false,
     }
@@ -61,7 +65,7 @@ fn signal_is_for(
     labels: &crate::name::Labels,
 ) -> bool {
     match &runbook.on {
-        On::Peer(_) => true,
+        On::Peer(_) | On::Ladder(_) | On::Operator => true,
         On::Check(name) => {
             let key = DocumentKey { kind: DocumentKind::Check, name: name.clone() };
             match documents.get(&key) {
@@ -76,16 +80,23 @@ fn concerns(document: &Document, key: &DocumentKey, incident: &Incident) -> bool
     let plan = incident.plan.as_ref();
     match document {
         Document::Check(_) => match &incident.because {
-            Because::Check { check, .. } => *check == key.name,
-            Because::Silent { .. } => false,
+            Because::Ladder { failing, .. } => failing.iter().any(|one| one.check == key.name),
+            because @ (Because::Check { .. }
+            | Because::Silent { .. }
+            | Because::Operator { .. }) => because.check() == Some(&key.name),
         },
-        Document::Runbook(_) => plan.is_some_and(|plan| plan.name == key.name),
+        Document::Runbook(_) => plan.is_some_and(|plan| {
+            let of_level =
+                |rung: &Rung| rung.level.as_ref().is_some_and(|level| level.runbook == key.name);
+            plan.name == key.name || plan.rungs.iter().any(of_level)
+        }),
+        Document::Ladder(_) => plan.is_some_and(|plan| plan.name == key.name),
         Document::Notifier(_) => plan.is_some_and(|plan| {
             plan.rungs.iter().any(
                 |rung| matches!(&rung.action, Action::Notify(notifier) if *notifier == key.name),
             )
         }),
-        Document::Limits(_) => true,
+        Document::Limits(_) | Document::Maintenance(_) => true,
         Document::Mesh(_) | Document::Remove(_) => false,
     }
 }

@@ -3,8 +3,8 @@
 use super::{Invariant, Step};
 use crate::world::World;
 use protocol::{
-    agent::Output,
-    document::{Action, Command, Document, Probe, parse::parse},
+    agent::{Output, Work},
+    document::{Action, Collect, Command, Document, Probe, parse::parse},
 };
 
 /// Looks at each step for itself; reads the story's own documents, never the ledger's.
@@ -25,9 +25,24 @@ impl Invariant for Authorised {
                         wanted.push(command);
                     }
                 }
-                Output::Execute(order) => wanted.push(&order.command),
+                Output::Execute(order) => match &order.work {
+                    Work::Command(command) => wanted.push(command),
+                    Work::Heal(check) => {
+                        if let Probe::Command(command) = &check.probe {
+                            wanted.push(command);
+                        }
+                    }
+                    Work::Http(_) => {}
+                },
                 Output::TakeEvidence { steps, .. } => {
-                    wanted.extend(steps.iter().map(|step| &step.run));
+                    wanted.extend(steps.iter().filter_map(|step| match &step.collect {
+                        Collect::Run(command) => Some(command),
+                        Collect::Files(_)
+                        | Collect::Journal { .. }
+                        | Collect::Processes
+                        | Collect::Sockets
+                        | Collect::Filesystems => None,
+                    }));
                 }
                 Output::Publish(_)
                 | Output::Probe { .. }
@@ -65,15 +80,23 @@ fn commands(world: &World<'_>) -> Vec<Command> {
                 }
             }
             Document::Runbook(runbook) => {
-                commands.extend(runbook.evidence.into_iter().map(|step| step.run));
-                commands.extend(runbook.rungs.into_iter().filter_map(|rung| match rung.action {
-                    Action::Run(command) => Some(command),
-                    Action::Notify(_) => None,
-                }));
+                for step in runbook.evidence {
+                    if let Collect::Run(command) = step.collect {
+                        commands.push(command);
+                    }
+                }
+                for rung in runbook.rungs {
+                    if let Action::Run(command) = rung.action {
+                        commands.push(command);
+                    }
+                    commands.extend(rung.undo.into_iter().chain(rung.verify));
+                }
             }
             Document::Notifier(_)
             | Document::Limits(_)
             | Document::Mesh(_)
+            | Document::Ladder(_)
+            | Document::Maintenance(_)
             | Document::Remove(_) => {}
         }
     }
