@@ -7,9 +7,10 @@ use super::{
     api::{Answer, Failure, Request},
     exit::Exit,
     views::{
-        CountersView, DifferenceView, DocumentView, DocumentsView, ExplainView, Filter,
-        HistoryView, IncidentView, IncidentsView, MembersView, MeshView, PeerView, PeersView,
-        PreviewView, RollbackView, StatusView, WhyNotView, find_peer,
+        ChecksView, CountersView, DifferenceView, DocumentView, DocumentsView, ExplainView, Filter,
+        HistoryView, IncidentView, IncidentsView, MaintenancesView, MembersView, MeshView,
+        PeerView, PeersView, PlanView, PreviewView, RollbackView, RunbooksView, StatusView,
+        WhyNotView, find_peer,
     },
 };
 use protocol::{
@@ -76,12 +77,23 @@ pub fn read(
             Some(view) => json(&view),
             None => Err(no_revision(*revision, agent.ledger().library().revision())),
         },
+        Request::Runbooks => json(&RunbooksView::of(agent)),
+        Request::Plan { runbook, peer } => match find_peer(agent, peer) {
+            Some((peer, _)) => match PlanView::of(agent, runbook, peer, agent.log_now(now)) {
+                Ok(view) => json(&view),
+                Err(refusal) => Err(refusal.into()),
+            },
+            None => Err(no_peer(peer)),
+        },
+        Request::Maintenances => json(&MaintenancesView::of(agent, agent.log_now(now))),
+        Request::Checks => json(&ChecksView::of(agent)),
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),
         Request::Apply { .. }
         | Request::Order { .. }
         | Request::Leave
-        | Request::Evidence { .. } => return None,
+        | Request::Evidence { .. }
+        | Request::RunCheck { .. } => return None,
     })
 }
 

@@ -11,13 +11,17 @@ mod address;
 mod check;
 mod command;
 mod evidence;
+mod host;
 mod ladder;
 mod limits;
 mod maintenance;
 mod params;
+mod plugin;
+mod probe;
 mod reader;
 mod runbook;
 mod rung;
+mod selector;
 mod settings;
 
 use super::{
@@ -50,7 +54,7 @@ impl Parsed {
     }
 }
 
-/// A part of a runbook or ladder that refers to another document.
+/// A part of a document that refers to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// The signal that it answers.
@@ -59,6 +63,10 @@ pub(super) enum Part {
     Rung(usize),
     /// The level at this place, counted from 0.
     Level(usize),
+    /// The checks that a check depends on.
+    DependsOn,
+    /// The check that an aggregate counts.
+    Aggregate,
 }
 
 /// A document at its byte of the text.
@@ -214,7 +222,10 @@ fn read_kind<'a>(
 fn read_one(kind: Kind, table: Table<'_>, drafts: &mut Vec<Draft>, report: &mut Report) {
     let mut parts = BTreeMap::new();
     let document = match kind {
-        Kind::Check => check::check(table, report).map(Document::Check),
+        Kind::Check => check::check(table, report).map(|(check, found)| {
+            parts = found;
+            Document::Check(check)
+        }),
         Kind::Runbook => runbook::runbook(table, report).map(|(runbook, found)| {
             parts = found;
             Document::Runbook(runbook)

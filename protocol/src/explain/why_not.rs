@@ -6,8 +6,8 @@
 
 use super::{rule, waiting};
 use crate::{
-    agent::Agent,
-    document::{Check, On, Runbook, Selector, Verdict, problem::did_you_mean},
+    agent::{Agent, leader::Count},
+    document::{Check, On, Probe, Runbook, Selector, Verdict, problem::did_you_mean},
     ledger::{incident::Incident, incident::Subject, roster::Standing},
     name::{IncidentId, Labels, Name, PeerId},
     record::Because,
@@ -128,9 +128,19 @@ impl Agent {
             return WhyNot::because(Reason::NotForThisPeer, text);
         }
         let about = self.ledger.latest_about(peer, Subject::Check(name.clone()));
-        let on_ladder = || self.ledger.open_incidents().find(|open| needs(open, peer, name));
+        // What is counted over a group has one incident, about one peer of it.
+        let is_counted = matches!(check.probe, Probe::Aggregate(_));
+        let on_ladder = || {
+            let mut open = self.ledger.open_incidents();
+            open.find(|open| {
+                needs(open, peer, name) || (is_counted && open.because.check() == Some(name))
+            })
+        };
         if let Some(open) = about.filter(|incident| !incident.state.is_over()).or_else(on_ladder) {
             return self.held(open, labels, self.clock.now(now));
+        }
+        if let Some(count) = self.count(check) {
+            return self.counted(name, &count);
         }
         if member.standing != Standing::Running {
             let text = format!("{called} was stopped on purpose at {}", member.since);
@@ -182,6 +192,27 @@ impl Agent {
         };
         let text = format!("{id} is open about it: {text}");
         WhyNot { reason, text, until, incident: Some(id) }
+    }
+
+    /// What a check over a group comes to, as far as is heard here.
+    fn counted(&self, name: &Name, count: &Count) -> WhyNot {
+        let (summary, reason) = (
+            count.summary(),
+            match count.verdict() {
+                Verdict::Pass | Verdict::Warn => Reason::Passing,
+                Verdict::Unknown => Reason::NotHeard,
+                Verdict::Fail if self.standing.leader.is_none() => Reason::NoLeader,
+                Verdict::Fail => Reason::NotOftenEnough,
+            },
+        );
+        let then = if reason == Reason::NotOftenEnough {
+            ": it fails once the leader has counted that for long enough"
+        } else if reason == Reason::NoLeader {
+            ": no leader is known here that would count it"
+        } else {
+            ""
+        };
+        WhyNot::because(reason, format!("check \"{name}\" is counted: {summary}{then}"))
     }
 
     /// No incident, and the check says nothing that would be one.
@@ -317,13 +348,12 @@ fn needs(incident: &Incident, peer: PeerId, check: &Name) -> bool {
 
 /// Whom a selector is for, and what this peer has instead.
 fn misfit(selector: &Selector, labels: &Labels) -> String {
-    let wanted: Vec<String> =
-        selector.0.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let odd = selector.0.iter().find(|(key, value)| labels.get(*key) != Some(value));
-    let has = match odd.map(|(key, _)| (key, labels.get(key))) {
+    let value = |key: &String| labels.get(key).map(String::as_str);
+    let odd = selector.0.iter().find(|(key, condition)| !condition.fits(value(key)));
+    let has = match odd.map(|(key, _)| (key, value(key))) {
         Some((key, Some(value))) => format!(", and this one has {key}={value}"),
         Some((key, None)) => format!(", and this one has no label {key}"),
         None => String::new(),
     };
-    format!("peers with {}{has}", wanted.join(", "))
+    format!("peers with {selector}{has}")
 }

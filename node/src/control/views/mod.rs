@@ -4,16 +4,19 @@
 //! their tables from the same JSON that scripts read. Fields are added freely; one that is removed
 //! or changes its meaning is a breaking change.
 
+mod checks;
 mod difference;
 mod documents;
 mod incident;
 mod mesh;
 mod peer;
+mod repairs;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 mod why_not;
 
+pub use checks::{CheckRow, ChecksView, DatumView, TrialView};
 pub use difference::{DifferenceView, DocumentDifference, RollbackView};
 pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
@@ -28,6 +31,9 @@ pub use mesh::{
 };
 pub use peer::{
     CheckView, Health, PeerRow, PeerState, PeerView, PeersView, Role, SilenceView, find_peer,
+};
+pub use repairs::{
+    MaintenanceRow, MaintenancesView, PlanView, RuleView, RunbookRow, RunbooksView, StepView,
 };
 pub use status::{FrozenView, IncidentCounts, StatusView};
 pub use why_not::WhyNotView;
