@@ -47,7 +47,7 @@ fn opened(driver: &Driver) -> Vec<String> {
     let incidents = driver.ledger.incidents().values();
     let checks = incidents.filter_map(|incident| match &incident.because {
         Because::Check { check, .. } => Some(check.to_string()),
-        Because::Silent { .. } => None,
+        Because::Silent { .. } | Because::Ladder { .. } | Because::Operator { .. } => None,
     });
     checks.collect()
 }
