@@ -13,6 +13,7 @@ pub mod problem;
 pub mod runbook;
 pub mod selector;
 pub mod settings;
+pub mod test;
 pub mod validate;
 
 pub use check::{Check, Probe, Verdict};
