@@ -17,8 +17,8 @@ const LOOKS_AGAIN: Duration = Duration::from_secs(1);
 impl World<'_> {
     pub(super) fn deed(&mut self, deed: &Deed) {
         match deed {
-            Deed::Break(who, check) => self.to(*who, |world, peer| {
-                world.broken.insert((peer, check.clone()));
+            Deed::Break(who, check, says) => self.to(*who, |world, peer| {
+                world.broken.insert((peer, check.clone()), *says);
                 world.note(peer, &format!("{check} breaks"));
             }),
             Deed::Mend(who, check) => self.to(*who, |world, peer| {
@@ -193,7 +193,7 @@ impl World<'_> {
                     [[runbook.rung]]\nname = \"forged\"\nrun = \"forged\"\n";
         let source = Source { file: "forged.toml".to_owned(), text: text.to_owned() };
         let revision = self.raft.truth.library().revision() + 1;
-        let own = founding::bundle(revision, source, &self.hosts[&peer].key);
+        let own = founding::bundle(revision, vec![source], &self.hosts[&peer].key);
         let mut borrowed = own.clone();
         let signed = self.raft.truth.library().revisions().last();
         borrowed.signatures = signed.map_or_else(Vec::new, |r| r.bundle.signatures.clone());
