@@ -71,7 +71,7 @@ impl World<'_> {
             }
             Deed::Freeze => {
                 if self.raft.truth.frozen().is_none() && !self.healed {
-                    let reason = "a story's operator".to_owned();
+                    let reason = "an operator said so".to_owned();
                     self.order(Action::Freeze { reason });
                     self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Freeze)));
                 }
@@ -181,7 +181,7 @@ impl World<'_> {
         let open: Vec<_> = self.raft.truth.open_incidents().collect();
         let ids: Vec<_> = open.iter().filter(|open| open.peer == peer).map(|i| i.id).collect();
         for incident in ids {
-            self.order(Action::Close { incident, reason: "a story's operator".to_owned() });
+            self.order(Action::Close { incident, reason: "an operator said so".to_owned() });
         }
     }
 
