@@ -34,14 +34,59 @@ pub struct Revision {
 
 /// The documents in force.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Library {
     documents: BTreeMap<DocumentKey, Document>,
     /// Which revision each document in force comes from.
     origin: BTreeMap<DocumentKey, u64>,
     revisions: Vec<Revision>,
+    /// The runbooks by the check that they answer, those for silences below `None`: what is looked
+    /// up for every incident. It follows from the documents and is not written down.
+    #[serde(skip)]
+    answers: BTreeMap<Option<Name>, Vec<Name>>,
+}
+
+/// The documents in force as they are written down.
+#[derive(Deserialize)]
+struct Written {
+    documents: BTreeMap<DocumentKey, Document>,
+    origin: BTreeMap<DocumentKey, u64>,
+    revisions: Vec<Revision>,
+}
+
+impl From<Written> for Library {
+    fn from(written: Written) -> Self {
+        let Written { documents, origin, revisions } = written;
+        let mut library = Self { origin, revisions, ..Self::default() };
+        library.set(documents);
+        library
+    }
 }
 
 impl Library {
+    /// Puts these documents in force.
+    fn set(&mut self, documents: BTreeMap<DocumentKey, Document>) {
+        self.documents = documents;
+        let mut answers: BTreeMap<Option<Name>, Vec<Name>> = BTreeMap::new();
+        for runbook in self.runbooks() {
+            let signal = match &runbook.on {
+                On::Check(check) => Some(check.clone()),
+                On::Peer(_) => None,
+            };
+            answers.entry(signal).or_default().push(runbook.name.clone());
+        }
+        self.answers = answers;
+    }
+
+    /// A runbook by its name.
+    pub fn runbook(&self, name: &Name) -> Option<&Runbook> {
+        let key = DocumentKey { kind: DocumentKind::Runbook, name: name.clone() };
+        match self.documents.get(&key) {
+            Some(Document::Runbook(runbook)) => Some(runbook),
+            Some(_) | None => None,
+        }
+    }
+
     /// The number of the latest revision; 0 before the first.
     pub fn revision(&self) -> u64 {
         self.revisions.last().map_or(0, |revision| revision.number)
@@ -67,9 +112,20 @@ impl Library {
         self.origin.get(key).copied()
     }
 
+    /// The documents of one kind, in the order of their names. Thousands of others cost nothing.
+    fn of_kind(&self, kind: DocumentKind) -> impl Iterator<Item = &Document> {
+        // "0" comes before every other name.
+        let first = Name::parse("0").unwrap_or_else(|_| unreachable!("it is a name"));
+        let from = DocumentKey { kind, name: first };
+        self.documents
+            .range(from..)
+            .take_while(move |(key, _)| key.kind == kind)
+            .map(|(_, one)| one)
+    }
+
     /// The checks in force.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
-        self.documents.values().filter_map(|document| match document {
+        self.of_kind(DocumentKind::Check).filter_map(|document| match document {
             Document::Check(check) => Some(check),
             Document::Runbook(_)
             | Document::Notifier(_)
@@ -81,7 +137,7 @@ impl Library {
 
     /// The runbooks in force.
     pub fn runbooks(&self) -> impl Iterator<Item = &Runbook> {
-        self.documents.values().filter_map(|document| match document {
+        self.of_kind(DocumentKind::Runbook).filter_map(|document| match document {
             Document::Runbook(runbook) => Some(runbook),
             Document::Check(_)
             | Document::Notifier(_)
@@ -93,7 +149,7 @@ impl Library {
 
     /// The notifiers in force.
     pub fn notifiers(&self) -> impl Iterator<Item = &Notifier> {
-        self.documents.values().filter_map(|document| match document {
+        self.of_kind(DocumentKind::Notifier).filter_map(|document| match document {
             Document::Notifier(notifier) => Some(notifier),
             Document::Check(_)
             | Document::Runbook(_)
@@ -114,13 +170,16 @@ impl Library {
 
     /// A notifier by its name.
     pub fn notifier(&self, name: &Name) -> Option<&Notifier> {
-        self.notifiers().find(|notifier| notifier.name == *name)
+        let key = DocumentKey { kind: DocumentKind::Notifier, name: name.clone() };
+        match self.documents.get(&key) {
+            Some(Document::Notifier(notifier)) => Some(notifier),
+            Some(_) | None => None,
+        }
     }
 
     /// The limits in force; nothing is limited before they are written.
     pub fn limits(&self) -> Limits {
-        self.documents
-            .values()
+        self.of_kind(DocumentKind::Limits)
             .find_map(|document| match document {
                 Document::Limits(limits) => Some(limits.clone()),
                 Document::Check(_)
@@ -134,8 +193,7 @@ impl Library {
 
     /// How the mesh is run.
     pub fn settings(&self) -> MeshSettings {
-        self.documents
-            .values()
+        self.of_kind(DocumentKind::Mesh)
             .find_map(|document| match document {
                 Document::Mesh(settings) => Some(settings.clone()),
                 Document::Check(_)
@@ -152,7 +210,13 @@ impl Library {
     /// A runbook for the very kind of silence goes before one for either kind; two that would
     /// answer alike were refused when they were applied.
     pub fn runbook_for(&self, because: &Because, labels: &Labels) -> Option<&Runbook> {
-        self.runbooks()
+        let signal = match because {
+            Because::Check { check, .. } => Some(check.clone()),
+            Because::Silent { .. } => None,
+        };
+        let names = self.answers.get(&signal).into_iter().flatten();
+        names
+            .filter_map(|name| self.runbook(name))
             .filter(|runbook| runbook.selector.fits(labels))
             .filter_map(|runbook| Some((specificity(runbook, because)?, runbook)))
             .max_by_key(|(specificity, _)| *specificity)
@@ -204,7 +268,7 @@ impl Ledger {
                 library.origin.remove(&change.key);
             }
         }
-        library.documents = documents;
+        library.set(documents);
         let (at, by) = (context.at, context.by);
         library.revisions.push(Revision { number, at, by, bundle: bundle.clone(), changes });
         Ok(Effect::Revision(number))

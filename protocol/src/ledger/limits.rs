@@ -90,6 +90,10 @@ fn within_share(
     others: &[&Incident],
 ) -> Result<(), Refusal> {
     let Some(share_percent) = ledger.library().limits().share_percent else { return Ok(()) };
+    // With nothing else under repair there is nothing to count, and one is always allowed.
+    if others.iter().all(|other| other.peer == target) {
+        return Ok(());
+    }
     let fits = peers_in_scope(ledger, plan);
     let targets: BTreeSet<PeerId> = others
         .iter()
