@@ -12,13 +12,13 @@ pub(crate) struct Figures(File);
 
 impl Figures {
     /// Begins the file of raw numbers anew.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(name: &str) -> io::Result<Self> {
         // The executable lies in `target/release/deps`.
         let own = std::env::current_exe()?;
         let target = own.ancestors().nth(3).map_or_else(|| PathBuf::from("."), PathBuf::from);
         let folder = target.join("bench");
         std::fs::create_dir_all(&folder)?;
-        Ok(Self(File::create(folder.join("ledger.jsonl"))?))
+        Ok(Self(File::create(folder.join(format!("{name}.jsonl")))?))
     }
 
     /// Keeps spans and shows their median, 99th percentile and maximum.

@@ -50,7 +50,7 @@ fn main() -> std::io::Result<()> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let mut figures = Figures::new()?;
+    let mut figures = Figures::new("ledger")?;
     let mut large = Large::founded();
 
     let bundle = large.bundle();
