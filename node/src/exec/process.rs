@@ -393,4 +393,6 @@ impl Drop for LeftPipe {
 }
 
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod tests;
