@@ -7,7 +7,7 @@ use protocol::{
         DocumentKey,
         bundle::{Bundle, Source},
         diff::{Change, difference},
-        parse::parse,
+        parse::{parse, parse_tests},
         problem::{Problem, Problems},
         validate::read_bundle,
     },
@@ -169,7 +169,10 @@ fn written_in(source: &Source, key: &DocumentKey) -> Option<(String, String)> {
     let parsed = parse(source).ok()?;
     let place = parsed.iter().position(|one| one.document.key() == *key)?;
     let first = parsed.get(place)?.line.saturating_sub(1);
-    let next = parsed.iter().map(|one| one.line.saturating_sub(1)).find(|line| *line > first);
+    // A test that stands below a document is no part of it.
+    let tests = parse_tests(source).unwrap_or_default();
+    let headers = parsed.iter().map(|one| one.line).chain(tests.iter().map(|test| test.place.line));
+    let next = headers.map(|line| line.saturating_sub(1)).filter(|line| *line > first).min();
     let mut lines: Vec<&str> =
         source.text.lines().take(next.unwrap_or(usize::MAX)).skip(first).collect();
     // Comments above the next header belong to the next document.
@@ -273,6 +276,15 @@ mod tests {
         let limits = DocumentView::of(&sample.agent, &key("limits/limits")).unwrap();
         assert_eq!(limits.document["at_once"], 2);
         assert!(DocumentView::of(&sample.agent, &key("check/none")).is_none());
+    }
+
+    #[test]
+    fn a_test_below_a_document_is_no_part_of_it() {
+        let check = "[[check]]\nname = \"web\"\ncommand = \"true\"\n";
+        let test = "\n# What it shows.\n[[test]]\nname = \"t\"\npeers = { a = {} }\nexpect_no = [{ rung = \"*\" }]\n";
+        let source = Source { file: "f.toml".to_owned(), text: format!("{check}{test}") };
+        let written = written_in(&source, &key("check/web"));
+        assert_eq!(written, Some(("f.toml".to_owned(), check.to_owned())));
     }
 
     #[test]

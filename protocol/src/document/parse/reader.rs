@@ -8,9 +8,9 @@ use crate::document::{
     Selector,
     problem::{Report, did_you_mean, quoted, shown},
 };
-use crate::name::{Labels, Name, NameError, parse_label};
+use crate::name::{Name, NameError, parse_label};
 use crate::time::{SpanError, format_span, parse_span};
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 /// The longest span that is taken: a year. It keeps every sum of spans far from overflow.
@@ -150,6 +150,15 @@ impl<'a, 'r> Reader<'a, 'r> {
         number
     }
 
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        if value.as_bool().is_none() {
+            self.wrong_type(key, "true or false", value, None);
+        }
+        value.as_bool()
+    }
+
     /// A span of time.
     pub(super) fn span(&mut self, key: &'static str, default: Duration, zero: Zero) -> Duration {
         let Some(value) = self.value(key) else { return default };
@@ -203,18 +212,10 @@ impl<'a, 'r> Reader<'a, 'r> {
 
     /// The labels of `where`.
     pub(super) fn selector(&mut self) -> Selector {
-        match self.table("where", "where = { role = \"web\" }") {
-            Some(table) => {
-                let title = format!("{}, where", self.title);
-                Selector(Reader::new(title, table, self.report).labels("where", table))
-            }
-            None => Selector::default(),
-        }
-    }
-
-    /// The labels of a table; what is wrong with them is told of this key.
-    pub(super) fn labels(self, about: &'static str, table: Table<'_>) -> Labels {
-        let mut labels = Labels::new();
+        let mut labels = BTreeMap::new();
+        let Some(table) = self.table("where", "where = { role = \"web\" }") else {
+            return Selector(labels);
+        };
         for (key, value) in table.entries {
             let name = key.get_ref().as_ref();
             let found = value.get_ref();
@@ -231,19 +232,10 @@ impl<'a, 'r> Reader<'a, 'r> {
                     format!("label {} must be a string, not {}", quoted(name), type_of(found))
                 }
             };
-            let message = format!("{}: {fault}", self.title);
-            self.report.add(value.span().start, Some(about), message, None);
+            let message = format!("{}, where: {fault}", self.title);
+            self.report.add(value.span().start, Some("where"), message, None);
         }
-        labels
-    }
-
-    /// Yes or no.
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        let value = self.value(key)?;
-        if value.as_bool().is_none() {
-            self.wrong_type(key, "true or false", value, None);
-        }
-        value.as_bool()
+        Selector(labels)
     }
 
     /// A table within this one.

@@ -10,10 +10,11 @@ use crate::{
         problem::{Lines, Report, did_you_mean, quoted, shown},
         test::{Fate, Given, Happens, OperatorDeed, Place, Played, Test},
     },
-    name::{Labels, Name, NameError},
+    name::{Labels, Name, NameError, parse_label},
     record::Outcome,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use toml::de::DeValue;
 
 /// The most characters of a test's name: it has to fit a line of the result.
 const NAME_CHARACTERS_MAX: usize = 100;
@@ -123,10 +124,34 @@ fn peers(reader: &mut Reader<'_, '_>) -> BTreeMap<Name, Labels> {
             reader.report().add(value.span().start, Some("peers"), message, hint);
             continue;
         };
-        let table = Table { entries, offset: value.span().start };
-        peers.insert(name, Reader::new(title, table, reader.report()).labels("peers", table));
+        let mut labels = Labels::new();
+        for (key, value) in entries {
+            match label(key.get_ref(), value.get_ref()) {
+                Ok((key, value)) => {
+                    labels.insert(key, value);
+                }
+                Err(fault) => {
+                    let message = format!("{title}: {fault}");
+                    reader.report().add(value.span().start, Some("peers"), message, None);
+                }
+            }
+        }
+        peers.insert(name, labels);
     }
     peers
+}
+
+/// One label of a peer, or what is wrong with it.
+fn label(key: &str, value: &DeValue<'_>) -> Result<(String, String), String> {
+    let Some(text) = value.as_str() else {
+        return Err(format!("label {} must be a string, not {}", quoted(key), type_of(value)));
+    };
+    let written = format!("{key}={text}");
+    match parse_label(&written) {
+        // A key that holds "=" would be cut at another place than it was joined.
+        Ok((found, value)) if found == key => Ok((found, value)),
+        Ok(_) | Err(_) => Err(NameError::Label { text: shown(&written) }.to_string()),
+    }
 }
 
 /// What the lines of a test can refer to within the test.
