@@ -48,6 +48,19 @@ fn the_shipped_documents_hold_what_they_promise() {
 }
 
 #[test]
+fn the_readmes_example_holds() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(project.join("README.md")).unwrap();
+    let section = readme.split("### Trying documents out").nth(1).unwrap();
+    let example = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let shipped = std::fs::read_to_string(project.join("node/documents/web.toml")).unwrap();
+    let documents = shipped.split("[[test]]").next().unwrap();
+    let path = file("readme.toml", &format!("{documents}{example}"));
+    let (code, said, wrong) = test(&[path.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}{wrong}");
+}
+
+#[test]
 fn files_that_are_named_together_are_one_set_of_documents() {
     let checks = file("apart/checks.toml", CHECK);
     let expect = "expect = [{ rung = \"restart\", within = \"15s\" }]\n";
