@@ -8,8 +8,9 @@ use protocol::{
     codec,
     ledger::{
         Ledger,
+        attempts::{OUTPUT_BYTES_MAX, OUTPUT_CUT_BYTES, OUTPUTS_KEPT_MAX},
         incident::Subject,
-        incidents::{INCIDENTS_KEPT_MAX, OUTPUT_BYTES_MAX, OUTPUT_CUT_BYTES, OUTPUTS_KEPT_MAX},
+        incidents::INCIDENTS_KEPT_MAX,
     },
     name::IncidentId,
     record::{self, Record},
@@ -19,7 +20,9 @@ use protocol::{
 /// A mesh whose runbook may act on every new incident at once.
 fn restless(size: u64) -> Mesh {
     let mut mesh = Mesh::of(size);
-    let text = common::without_evidence().replace("60s", "0s").replace("settle = \"2s\"\n", "");
+    let at_once = "cooldown = \"0s\"\nrepeat = { within = \"0s\" }";
+    let text = common::without_evidence().replace("cooldown = \"60s\"", at_once);
+    let text = text.replace("settle = \"2s\"\n", "");
     mesh.documents(&text).expect("valid");
     mesh
 }

@@ -10,8 +10,8 @@ use protocol::{
     name::{IncidentId, Name, PeerId, RaftId},
     order::{Action, Order},
     record::{
-        AttemptReport, Because, Entry, Founding, Outcome, PeerCard, Position, Record, TokenGrant,
-        TokenId, Trust,
+        AttemptReport, Because, Entry, Founding, Outcome, Part, PeerCard, Position, Record,
+        TokenGrant, TokenId, Trust,
     },
     report::{CheckState, Report, SignedReport},
     time::Timestamp,
@@ -163,6 +163,7 @@ impl Large {
                     attempt: 1,
                     rung: 0,
                     worker: id(peer),
+                    part: Part::Act,
                     start_by,
                     until,
                 },

@@ -4,6 +4,7 @@
 //! takes over where the old one was cut off. Each incident takes one step at a time; the
 //! ledger refuses whatever does not fit what was committed meanwhile.
 
+mod ladders;
 mod notices;
 mod steps;
 mod watch;
@@ -12,10 +13,10 @@ use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters
 use crate::{
     document::Verdict,
     ledger::{self, roster::Standing as Running},
-    name::PeerId,
+    name::{Name, PeerId},
     record::{Because, Position, Record},
     report::CheckState,
-    time::Now,
+    time::{Now, Timestamp},
 };
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
@@ -55,6 +56,8 @@ pub struct Leader {
     since: Option<Duration>,
     members_due: Duration,
     changing_members: bool,
+    /// Since when checks of each ladder have been seen to fail.
+    ladders: BTreeMap<Name, Timestamp>,
 }
 
 impl Leader {
@@ -63,6 +66,7 @@ impl Leader {
         self.silence.forget();
         self.notices.forget();
         self.under_way.clear();
+        self.ladders.clear();
         self.since = None;
         self.changing_members = false;
     }
@@ -101,6 +105,7 @@ impl Agent {
             .retain(|_, way| way.until > now.mono && way.at.is_none_or(|at| at > applied));
         self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
+        self.open_ladders(now, out);
         self.attest_silence(now, out);
         self.watch_attempts(now);
         self.step_incidents(now, out);
@@ -166,6 +171,10 @@ impl Agent {
                 if meant.is_none_or(|meant| !meant.selector.fits(&member.card.labels)) {
                     continue;
                 }
+                // What a ladder mends is not mended one by one.
+                if self.on_a_ladder(check, &member.card.labels) {
+                    continue;
+                }
                 let Some(state) = report.checks.get(check) else { continue };
                 let because = failure(check, state);
                 if self.is_a_case(peer, &because) && self.ledger.is_news(peer, &because).is_ok() {
@@ -201,7 +210,8 @@ impl Agent {
                     // What still acts has to end first; the peer is looked at again until then.
                     let silence = self.ledger.silence_of(peer);
                     let returned = silence.filter(|silence| silence.in_flight().is_none());
-                    if let Some(incident) = returned.map(|silence| silence.id)
+                    if let Some(incident) =
+                        returned.filter(|silence| silence.may_clear()).map(|silence| silence.id)
                         && self.view.is_alive(peer) == Some(true)
                     {
                         let because = "the peer answers again".to_owned();
@@ -251,7 +261,7 @@ impl Agent {
     }
 }
 
-fn failure(check: &crate::name::Name, state: &CheckState) -> Because {
+fn failure(check: &Name, state: &CheckState) -> Because {
     Because::Check {
         check: check.clone(),
         verdict: state.verdict,

@@ -10,8 +10,13 @@
 mod address;
 mod check;
 mod command;
+mod ladder;
+mod limits;
+mod maintenance;
+mod params;
 mod reader;
 mod runbook;
+mod rung;
 mod settings;
 mod test;
 
@@ -46,13 +51,15 @@ impl Parsed {
     }
 }
 
-/// A part of a runbook that refers to another document.
+/// A part of a runbook or ladder that refers to another document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// The signal that it answers.
     On,
     /// The rung at this place, counted from 0.
     Rung(usize),
+    /// The level at this place, counted from 0.
+    Level(usize),
 }
 
 /// A walk through one file, and what it has found so far.
@@ -149,17 +156,21 @@ enum Kind {
     Limits,
     Mesh,
     Remove,
+    Ladder,
+    Maintenance,
     Test,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 9] = [
         ("check", Self::Check),
         ("runbook", Self::Runbook),
         ("notifier", Self::Notifier),
         ("limits", Self::Limits),
         ("mesh", Self::Mesh),
         ("remove", Self::Remove),
+        ("ladder", Self::Ladder),
+        ("maintenance", Self::Maintenance),
         ("test", Self::Test),
     ];
 
@@ -175,6 +186,8 @@ impl Kind {
             Self::Limits => "[limits]",
             Self::Mesh => "[mesh]",
             Self::Remove => "[[remove]]",
+            Self::Ladder => "[[ladder]]",
+            Self::Maintenance => "[[maintenance]]",
             Self::Test => "[[test]]",
         }
     }
@@ -236,7 +249,12 @@ impl Walk<'_> {
                 Document::Runbook(runbook)
             }),
             Kind::Notifier => settings::notifier(table, report).map(Document::Notifier),
-            Kind::Limits => Some(Document::Limits(settings::limits(table, report))),
+            Kind::Limits => Some(Document::Limits(limits::limits(table, report))),
+            Kind::Ladder => ladder::ladder(table, report).map(|(ladder, found)| {
+                parts = found;
+                Document::Ladder(ladder)
+            }),
+            Kind::Maintenance => maintenance::maintenance(table, report).map(Document::Maintenance),
             Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
             Kind::Remove => settings::remove(table, report).map(Document::Remove),
             Kind::Test => {
@@ -254,6 +272,10 @@ impl Walk<'_> {
 
 /// What to say about a word of the top level that is no kind of document.
 fn unknown(word: &str, value: &DeValue<'_>) -> (String, String) {
+    if word == "level" {
+        let message = "\"level\" stands outside of any ladder".to_owned();
+        return (message, "write [[ladder.level]] below its [[ladder]]".to_owned());
+    }
     if matches!(word, "rung" | "evidence") {
         let message = format!("{} stands outside of any runbook", quoted(word));
         return (message, format!("write [[runbook.{word}]] below its [[runbook]]"));

@@ -14,7 +14,7 @@ use crate::{
     name::{Labels, Name},
     record::Outcome,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 /// One `[[test]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +221,21 @@ pub enum About {
     Check(Name),
     /// The peer's silence.
     Silence,
+    /// The checks that this ladder mends.
+    Ladder(Name),
+    /// This runbook, which an operator ordered to be run.
+    Runbook(Name),
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Check(check) => f.pad(&format!("check \"{check}\"")),
+            Self::Silence => f.pad("silence"),
+            Self::Ladder(ladder) => f.pad(&format!("ladder \"{ladder}\"")),
+            Self::Runbook(runbook) => f.pad(&format!("runbook \"{runbook}\"")),
+        }
+    }
 }
 
 /// A turn that an incident takes.

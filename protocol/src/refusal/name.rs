@@ -60,6 +60,22 @@ words! {
     PeerNotRunning => "peer-not-running",
     TooLarge => "too-large",
     NoticeNotDue => "notice-not-due",
+    PerHour => "per-hour",
+    MinHealthy => "min-healthy",
+    Zone => "zone",
+    Breaker => "breaker",
+    Repeated => "repeated",
+    Maintenance => "maintenance",
+    Shadow => "shadow",
+    AwaitingApproval => "awaiting-approval",
+    NotApprover => "not-approver",
+    NothingToApprove => "nothing-to-approve",
+    Backoff => "backoff",
+    Parameter => "parameter",
+    UndoFailed => "undo-failed",
+    OnceOnly => "once-only",
+    Quiescing => "quiescing",
+    UnknownMaintenance => "unknown-maintenance",
 }
 
 #[cfg(test)]
@@ -71,6 +87,6 @@ mod tests {
     fn a_word_stands_for_one_refusal() {
         let words: BTreeSet<&str> = Refusal::WORDS.iter().copied().collect();
         assert_eq!(words.len(), Refusal::WORDS.len());
-        assert_eq!(Refusal::BlastRadius { limit: 1, in_flight: 1 }.word(), "blast-radius");
+        assert_eq!(Refusal::TokenUsed.word(), "token-used");
     }
 }

@@ -200,6 +200,7 @@ fn outside(world: &World<'_>, happened: &Happened) -> Option<(String, Option<Fac
             let notifier = &notice.notifier;
             let news = match notice.news {
                 News::Called => "a person has to look",
+                News::Asked => "a person has to approve",
                 News::Resolved => "it is well again",
             };
             let text = format!("{id}: \"{notifier}\" is told: {news}");
@@ -213,6 +214,8 @@ fn about(incident: &Incident) -> About {
     match Subject::of(&incident.because) {
         Subject::Check(check) => About::Check(check),
         Subject::Silence => About::Silence,
+        Subject::Ladder(ladder) => About::Ladder(ladder),
+        Subject::Operator(runbook) => About::Runbook(runbook),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 use protocol::{
     document::{
         By,
-        test::{About, Ending, Expected, Stands, Test, What, Worker},
+        test::{Ending, Expected, Stands, Test, What, Worker},
     },
     name::Name,
     time::format_span,
@@ -170,10 +170,7 @@ fn stands(ending: &Ending, standings: &[Standing]) -> Result<(), String> {
 
 /// How an incident stands, as a sentence.
 fn shown(standing: &Standing) -> String {
-    let about = match &standing.about {
-        About::Check(check) => format!("check \"{check}\""),
-        About::Silence => "silence".to_owned(),
-    };
+    let about = &standing.about;
     let attempts = match standing.attempts {
         1 => "1 attempt".to_owned(),
         several => format!("{several} attempts"),
@@ -214,11 +211,7 @@ fn told(expected: &Expected) -> String {
             text
         }
         What::Incident { turn, about } => {
-            let about = match about {
-                Some(About::Check(check)) => format!(" about check \"{check}\""),
-                Some(About::Silence) => " about silence".to_owned(),
-                None => String::new(),
-            };
+            let about = about.as_ref().map_or_else(String::new, |about| format!(" about {about}"));
             format!("an incident{about} is {}", turn.as_str())
         }
         What::Held(word) => format!("{word} holds an incident back"),
@@ -238,11 +231,7 @@ fn told(expected: &Expected) -> String {
 }
 
 fn told_ending(ending: &Ending) -> String {
-    let about = match &ending.about {
-        Some(About::Check(check)) => format!(" ({check})"),
-        Some(About::Silence) => " (silence)".to_owned(),
-        None => String::new(),
-    };
+    let about = ending.about.as_ref().map_or_else(String::new, |about| format!(" ({about})"));
     let mut wanted = Vec::new();
     match ending.incident {
         Some(Stands::In(state)) => wanted.push(format!("is {}", state.as_str())),

@@ -227,7 +227,7 @@ impl Known<'_> {
         let peer = self.peer_in(&mut reader, "peer");
         let attempt = reader.number("attempt", 1..=1_000);
         let ends = reader.choice("ends", &ENDS).unwrap_or(Outcome::Succeeded);
-        let helps = reader.flag("helps").unwrap_or(false);
+        let helps = reader.boolean("helps").unwrap_or(false);
         let takes = reader
             .has("takes")
             .then(|| reader.span("takes", Duration::from_secs(1), Zero::Allowed));

@@ -99,6 +99,12 @@ impl<'a> Reference<'a> {
             Some(About::Check(check)) => {
                 self.has(place, "about", DocumentKind::Check, check);
             }
+            Some(About::Ladder(ladder)) => {
+                self.has(place, "about", DocumentKind::Ladder, ladder);
+            }
+            Some(About::Runbook(runbook)) => {
+                self.runbook(place, runbook);
+            }
             Some(About::Silence) | None => {}
         }
     }
@@ -143,7 +149,7 @@ impl<'a> Reference<'a> {
         };
         let told = rungs().find_map(|known| match &known.action {
             Action::Notify(notifier) if known.name == rung => Some(notifier),
-            Action::Notify(_) | Action::Run(_) => None,
+            Action::Notify(_) | Action::Run(_) | Action::Heal | Action::Http(_) => None,
         });
         let (message, hint) = match told {
             Some(notifier) => (

@@ -170,9 +170,25 @@ fn ends(reader: &mut Reader<'_, '_>) -> Option<Outcome> {
     reader.choice("ends", &words)
 }
 
+/// What an incident is about: a check by its name, the word `silence`, `ladder/NAME`, or
+/// `runbook/NAME` for one that an operator ordered to be run.
 fn about(reader: &mut Reader<'_, '_>) -> Option<About> {
-    let name = reader.name("about")?;
-    Some(if name.as_str() == "silence" { About::Silence } else { About::Check(name) })
+    let text = reader.text("about")?;
+    let (make, name): (fn(Name) -> About, &str) = match text.split_once('/') {
+        Some(("ladder", name)) => (About::Ladder, name),
+        Some(("runbook", name)) => (About::Runbook, name),
+        Some(_) | None => (About::Check, text),
+    };
+    match Name::parse(name) {
+        Ok(_) if text == "silence" => Some(About::Silence),
+        Ok(name) => Some(make(name)),
+        Err(_) => {
+            let message = format!("\"about\" names nothing: {}", quoted(text));
+            let hint = "write a check's name, \"silence\", \"ladder/NAME\" or \"runbook/NAME\"";
+            reader.complain("about", &message, Some(hint.to_owned()));
+            None
+        }
+    }
 }
 
 fn held(reader: &mut Reader<'_, '_>) -> Option<&'static str> {
