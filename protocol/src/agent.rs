@@ -14,6 +14,7 @@ pub mod clock;
 pub mod leader;
 pub mod output;
 pub mod silence;
+pub mod trial;
 pub mod variables;
 pub mod view;
 pub mod voters;
@@ -22,7 +23,7 @@ pub mod worker;
 pub use output::{Forwarding, Message, Output, Proposal, Work, WorkOrder};
 
 use crate::{
-    document::{Check, Document, Verdict, ladder::is_made_of, parse::parse},
+    document::{Check, Document, Probe, Verdict, ladder::is_made_of, parse::parse},
     ledger::{
         self, Ledger,
         incident::{Incident, State},
@@ -512,6 +513,10 @@ impl Agent {
             let mine = self.own_checks();
             self.checks.set(mine.into_iter(), now.mono, self.card.id.bits());
         }
+        let at = self.clock.now(now);
+        if self.checks.expire(now.mono, at) {
+            self.tell(out);
+        }
         for check in self.checks.due(now.mono) {
             let variables = variables::for_check(self, &check);
             out.push(Output::RunCheck { check, variables });
@@ -524,6 +529,7 @@ impl Agent {
         library
             .checks()
             .filter(|check| check.selector.fits(&self.card.labels))
+            .filter(|check| !matches!(check.probe, Probe::Aggregate(_)))
             .filter(|check| {
                 let document = Document::Check((*check).clone());
                 let origin = library.origin(&document.key()).unwrap_or(0);
@@ -546,6 +552,11 @@ impl Agent {
             }
             let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
             for check in checks_on(incident, me) {
+                // Of a group it is this peer's part that the rung was for.
+                let check = match self.ledger.library().check(check).map(|check| &check.probe) {
+                    Some(Probe::Aggregate(aggregate)) => &aggregate.check,
+                    Some(_) | None => check,
+                };
                 self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
             }
         }

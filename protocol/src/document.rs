@@ -12,21 +12,30 @@ pub mod ladder;
 pub mod maintenance;
 pub mod params;
 pub mod parse;
+pub mod pattern;
+pub mod probe;
 pub mod problem;
 pub mod runbook;
 pub mod selector;
+pub mod setting;
 pub mod settings;
 pub mod test;
 pub mod validate;
 
-pub use check::{Check, Probe, Verdict};
+pub use check::{Check, Verdict};
 pub use ladder::{Ladder, LadderLevel, Scope};
 pub use maintenance::{Maintenance, Schedule};
+pub use pattern::Pattern;
+pub use probe::{
+    AggregateProbe, DiskProbe, Expiry, FactKind, FileProbe, HttpProbe, LoadProbe, PluginProbe,
+    Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
+};
 pub use runbook::{
     Action, Approve, Breaker, By, Effect, EvidenceStep, HttpCall, Mode, On, OnUnknown, Param,
     ParamKind, ParamSource, Repeat, Retry, Runbook, Rung, SignalField, Silence,
 };
-pub use selector::Selector;
+pub use selector::{Condition, Selector};
+pub use setting::Setting;
 pub use settings::{Bounds, Channel, Limits, MeshSettings, Notifier};
 
 use crate::name::Name;

@@ -30,6 +30,17 @@ pub struct CheckState {
     pub summary: String,
     /// The repair after which it was run.
     pub verified: Option<Verification>,
+    /// Whether the verdict comes and goes: no incident is opened before it stays.
+    pub flapping: bool,
+    /// The failing check that explains this one: no incident is opened about it meanwhile.
+    pub muted_by: Option<Name>,
+}
+
+impl CheckState {
+    /// Whether the verdict is told and left alone.
+    pub const fn is_left_alone(&self) -> bool {
+        self.flapping || self.muted_by.is_some()
+    }
 }
 
 /// A run of a check that was made to see whether a rung helped.

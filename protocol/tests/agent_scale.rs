@@ -85,6 +85,8 @@ fn when_every_peer_is_ill_at_once_each_is_written_down_once() {
             since: at(lone.now),
             summary: String::new(),
             verified: None,
+            flapping: false,
+            muted_by: None,
         };
         let checks = (0..20).map(|m| (name(&format!("other-{m}")), state.clone()));
         let mut checks: BTreeMap<_, _> = checks.collect();

@@ -2,8 +2,8 @@
 //! with the line that the operator reads, and texts that nobody would write.
 
 use protocol::document::{
-    Action, Bounds, By, Channel, Command, Document, DocumentKey, DocumentKind, Limits, On,
-    OnUnknown, Probe, Silence,
+    Action, Bounds, By, Channel, Command, Condition, Document, DocumentKey, DocumentKind, Limits,
+    On, OnUnknown, Probe, Silence,
     bundle::{BUNDLE_BYTES_MAX, Bundle, Source},
     diff::{Change, difference},
     parse::parse,
@@ -61,7 +61,7 @@ fn the_example_works_as_it_stands() {
     assert_eq!(check.probe, Probe::Command(Command::Argv(argv.to_vec())));
     assert_eq!((check.every, check.timeout), (Duration::from_secs(1), Duration::from_secs(5)));
     assert_eq!((check.fail_after, check.pass_after), (2, 1));
-    assert_eq!(check.selector.0.get("role").map(String::as_str), Some("web"));
+    assert_eq!(check.selector.0.get("role"), Some(&Condition::is("web")));
 
     let Some(Document::Runbook(web)) = documents.get(&key(DocumentKind::Runbook, "restart-web"))
     else {
@@ -314,4 +314,49 @@ fn all_problems_are_told_up_to_a_screenful() {
     assert_eq!(told.lines().count(), PROBLEMS_KEPT + 1);
     assert!(told.starts_with("f.toml:1: check \"c0\": it has no probe"));
     assert!(told.ends_with("\n… and 30 more"), "{told}");
+}
+
+#[test]
+fn labels_are_asked_for_by_value_by_set_by_exclusion_and_by_pattern() {
+    let text = "[[check]]\nname = \"c\"\ncommand = \"true\"\nwhere = { role = [\"web\", \"api\"], \
+                zone = { not = \"a\" }, env = { not = [\"x\", \"y\"] }, rack = { matches = \"^r[0-9]+$\" } }\n";
+    let documents = apply(&Documents::new(), &[("f.toml", text)]).expect("it is valid");
+    let Some(Document::Check(check)) = documents.get(&key(DocumentKind::Check, "c")) else {
+        panic!("a check")
+    };
+    let fits = |labels: &[(&str, &str)]| {
+        let owned = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        check.selector.fits(&owned.collect())
+    };
+    let good = [("role", "api"), ("zone", "b"), ("env", "z"), ("rack", "r12")];
+    assert!(fits(&good));
+    for (place, bad) in [(0, "db"), (1, "a"), (2, "y"), (3, "12")] {
+        let mut labels = good;
+        labels[place].1 = bad;
+        assert!(!fits(&labels), "{labels:?}");
+    }
+}
+
+#[test]
+fn two_runbooks_for_one_check_are_refused_unless_no_peer_can_fit_both() {
+    let books = |left: &str, right: &str| {
+        let second = BOOKS.split("[[runbook]]").nth(1).expect("a runbook");
+        let second =
+            second.replace("\"restart\"", "\"other\"").replace("\"web\" }\n[", "RIGHT }\n[");
+        let text = BOOKS.replace("role = \"web\"", &format!("role = {left}"))
+            + "[[runbook]]"
+            + &second.replace("role = RIGHT", &format!("role = {right}"));
+        found(&text)
+    };
+    assert!(books("[\"web\", \"api\"]", "[\"db\"]").ends_with("documents"));
+    assert!(books("\"web\"", "{ not = \"web\" }").ends_with("documents"));
+    assert!(books("\"web\"", "{ matches = \"^db\" }").ends_with("documents"));
+    for (left, right) in [
+        ("[\"web\", \"api\"]", "\"api\""),
+        ("{ matches = \"^a\" }", "{ matches = \"^b\" }"),
+        ("{ not = \"a\" }", "{ not = \"b\" }"),
+    ] {
+        let answer = books(left, right);
+        assert!(answer.contains("on peers that both fit"), "{left} {right}: {answer}");
+    }
 }

@@ -105,6 +105,8 @@ fn report() -> SignedReport {
         since: moment(700),
         summary: "no such file".to_owned(),
         verified: Some(verified),
+        flapping: true,
+        muted_by: Some(name("host")),
     };
     let report = Report {
         peer: id(2),

@@ -67,6 +67,12 @@ pub enum Command {
         #[command(subcommand)]
         command: DocumentCommand,
     },
+    /// Show checks, and try one.
+    Check {
+        /// What to do.
+        #[command(subcommand)]
+        command: CheckCommand,
+    },
     /// Show, explain and close incidents.
     Incident {
         /// What to do.
@@ -85,6 +91,45 @@ pub enum Command {
     /// Let repairs go on.
     Thaw {
         /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Show and run runbooks.
+    Runbook {
+        /// What to do.
+        #[command(subcommand)]
+        command: RunbookCommand,
+    },
+    /// Let the rung be climbed that an incident waits to have approved.
+    Approve {
+        /// Which incident.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Do not let it be climbed: a person takes over.
+    Deny {
+        /// Which incident.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// Why, for everyone to read.
+        #[arg(long)]
+        reason: String,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Keep repairs away from some peers for a while.
+    Maintenance {
+        /// What to do.
+        #[command(subcommand)]
+        command: MaintenanceCommand,
+    },
+    /// Print the public half of the operator's key, as runbooks name it.
+    Operator {
+        /// Which key.
         #[command(flatten)]
         key: KeyOption,
     },
@@ -299,6 +344,23 @@ pub enum DocumentCommand {
     },
 }
 
+/// `hearten check …`
+#[derive(Debug, Subcommand)]
+pub enum CheckCommand {
+    /// List the checks in force.
+    List(Shown),
+    /// Run a check once on this host and show everything that it did; ends with 7 where it does
+    /// not pass.
+    Run {
+        /// Which one.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+        /// How it is shown.
+        #[command(flatten)]
+        output: Shown,
+    },
+}
+
 /// `hearten incident …`
 #[derive(Debug, Subcommand)]
 pub enum IncidentCommand {
@@ -322,6 +384,17 @@ pub enum IncidentCommand {
         #[command(flatten)]
         output: Shown,
     },
+    /// Say that somebody has seen an incident.
+    Ack {
+        /// Which one.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Open an incident by hand: a runbook is run without its signal.
+    Open(RunOptions),
     /// Close an incident: nothing more is done about it.
     Close {
         /// Which one.
@@ -334,6 +407,88 @@ pub enum IncidentCommand {
         #[command(flatten)]
         key: KeyOption,
     },
+}
+
+/// `hearten runbook …`
+#[derive(Debug, Subcommand)]
+pub enum RunbookCommand {
+    /// List the runbooks in force.
+    List(Shown),
+    /// Show a runbook as its operator wrote it.
+    Show {
+        /// Which one.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+        /// How it is shown.
+        #[command(flatten)]
+        output: Shown,
+    },
+    /// Run a runbook for a peer without its signal; every rule holds all the same.
+    Run(RunOptions),
+}
+
+/// `hearten runbook run`
+#[derive(Debug, Clone, Args)]
+pub struct RunOptions {
+    /// Which runbook.
+    #[arg(value_name = "RUNBOOK", value_parser = parse_name)]
+    pub name: Name,
+    /// For which peer, by name or id.
+    #[arg(long)]
+    pub peer: String,
+    /// Why, for everyone to read.
+    #[arg(long, default_value = "by hand")]
+    pub reason: String,
+    /// Show the plan, with every rule's answer, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// `hearten maintenance …`
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceCommand {
+    /// Begin one: nothing is repaired there, and a silence is none.
+    Start(MaintenanceOptions),
+    /// List those that are on or come again.
+    List(Shown),
+    /// End one that was begun by hand.
+    End {
+        /// Which one.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+}
+
+/// `hearten maintenance start`
+#[derive(Debug, Clone, Args)]
+pub struct MaintenanceOptions {
+    /// What to call it.
+    #[arg(value_parser = parse_name)]
+    pub name: Name,
+    /// For how long.
+    #[arg(long = "for", value_name = "SPAN", value_parser = parse_some_time)]
+    pub lasts: Duration,
+    /// For this peer, by name or id; may be given again.
+    #[arg(long = "peer", value_name = "PEER", conflicts_with = "labels")]
+    pub peers: Vec<String>,
+    /// For the peers with this label; all peers unless said.
+    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = parse_one_label)]
+    pub labels: Vec<(String, String)>,
+    /// Why, for everyone to read.
+    #[arg(long)]
+    pub reason: String,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
 }
 
 /// `hearten incident list`
@@ -473,6 +628,9 @@ mod tests {
             "hearten document show limits",
             "hearten document history",
             "hearten document validate a.toml",
+            "hearten check list --json",
+            "hearten check run web-alive",
+            "hearten check run web-alive -o yaml",
             "hearten incident list --open --peer web-1 --since 2h",
             "hearten incident list --since 2026-11-21T02:00:00Z --json",
             "hearten incident show INC-42 --json",

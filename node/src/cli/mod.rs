@@ -6,13 +6,14 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `incidents`, `orders`, `manual`: the commands.
+//! - `host`, `status`, `peers`, `documents`, `checks`, `incidents`, `orders`, `manual`: the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
 pub mod arguments;
 pub mod yaml;
 
 mod age;
+mod checks;
 mod documents;
 mod host;
 mod incidents;
@@ -20,6 +21,7 @@ mod manual;
 mod orders;
 mod output;
 mod peers;
+mod repairs;
 mod session;
 mod status;
 mod table;
@@ -31,10 +33,14 @@ use crate::{
     setup::SetupError,
 };
 use arguments::{
-    Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, PeerCommand, RaftCommand,
-    TokenCommand,
+    CheckCommand, Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, MaintenanceCommand,
+    PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
 };
 use clap::Parser;
+use protocol::{
+    document::{DocumentKey, DocumentKind},
+    order::Action,
+};
 use session::Session;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -104,14 +110,46 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             DocumentCommand::History(shown) => documents::history(session, shown)?,
             DocumentCommand::Validate { files } => documents::validate(session, &files)?,
         },
+        Command::Check { command } => match command {
+            CheckCommand::List(shown) => checks::list(session, shown)?,
+            CheckCommand::Run { name, output } => return checks::run(session, name, output),
+        },
         Command::Incident { command } => match command {
             IncidentCommand::List(options) => incidents::list(session, options)?,
             IncidentCommand::Show { id, output } => incidents::show(session, id, output)?,
             IncidentCommand::Explain { id, output } => incidents::explain(session, id, output)?,
+            IncidentCommand::Ack { id, key } => {
+                let said = format!("{id} is acknowledged");
+                repairs::answer(session, Action::Acknowledge { incident: id }, &said, key)?;
+            }
+            IncidentCommand::Open(options) => repairs::run(session, options)?,
             IncidentCommand::Close { id, reason, key } => {
                 orders::close(session, id, reason, key)?;
             }
         },
+        Command::Runbook { command } => match command {
+            RunbookCommand::List(shown) => repairs::list(session, shown)?,
+            RunbookCommand::Show { name, output } => {
+                let kind = DocumentKind::Runbook;
+                documents::show(session, DocumentKey { kind, name }, output)?;
+            }
+            RunbookCommand::Run(options) => repairs::run(session, options)?,
+        },
+        Command::Approve { id, key } => {
+            let said =
+                format!("{id} is approved: the rung comes next, where every rule permits it");
+            repairs::answer(session, Action::Approve { incident: id }, &said, key)?;
+        }
+        Command::Deny { id, reason, key } => {
+            let said = format!("{id} is denied: a person takes over");
+            repairs::answer(session, Action::Deny { incident: id, reason }, &said, key)?;
+        }
+        Command::Maintenance { command } => match command {
+            MaintenanceCommand::Start(options) => repairs::start_maintenance(session, options)?,
+            MaintenanceCommand::List(shown) => repairs::maintenances(session, shown)?,
+            MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
+        },
+        Command::Operator { key } => repairs::operator(session, key)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
         Command::Thaw { key } => orders::thaw(session, key)?,
         Command::Raft { command: RaftCommand::Members(shown) } => peers::members(session, shown)?,

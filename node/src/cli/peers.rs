@@ -73,7 +73,14 @@ fn peer(peer: &Value) -> String {
         text.push_str(&table::rows(&["WITNESS", "SAW", "AT"], rows.collect(), "no witnesses"));
     }
     let rows = table::list(&peer["checks"]).map(|check| {
-        ["name", "verdict", "since", "summary"].map(|key| table::text(&check[key])).to_vec()
+        let mut cells = ["name", "verdict", "since", "summary"].map(|key| table::text(&check[key]));
+        if check["flapping"] == true {
+            cells[1].push_str(", flapping");
+        }
+        if check["muted_by"].is_string() {
+            cells[1] = format!("{}, muted by {}", cells[1], table::text(&check["muted_by"]));
+        }
+        cells.to_vec()
     });
     text.push('\n');
     let headings = ["CHECK", "VERDICT", "SINCE", "SUMMARY"];

@@ -7,9 +7,9 @@ use super::{
     api::{Answer, Failure, Request},
     exit::Exit,
     views::{
-        CountersView, DocumentView, DocumentsView, ExplainView, Filter, HistoryView, IncidentView,
-        IncidentsView, MembersView, MeshView, PeerView, PeersView, PreviewView, StatusView,
-        find_peer,
+        ChecksView, CountersView, DocumentView, DocumentsView, ExplainView, Filter, HistoryView,
+        IncidentView, IncidentsView, MaintenancesView, MembersView, MeshView, PeerView, PeersView,
+        PlanView, PreviewView, RunbooksView, StatusView, find_peer,
     },
 };
 use protocol::{
@@ -60,9 +60,22 @@ pub fn read(
             None => Err(Refusal::NotFounded.into()),
         },
         Request::Preview { sources } => json(&PreviewView::of(agent, sources)),
+        Request::Runbooks => json(&RunbooksView::of(agent)),
+        Request::Plan { runbook, peer } => match find_peer(agent, peer) {
+            Some((peer, _)) => match PlanView::of(agent, runbook, peer, agent.log_now(now)) {
+                Ok(view) => json(&view),
+                Err(refusal) => Err(refusal.into()),
+            },
+            None => Err(no_peer(peer)),
+        },
+        Request::Maintenances => json(&MaintenancesView::of(agent, agent.log_now(now))),
+        Request::Checks => json(&ChecksView::of(agent)),
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),
-        Request::Apply { .. } | Request::Order { .. } | Request::Leave => return None,
+        Request::Apply { .. }
+        | Request::Order { .. }
+        | Request::Leave
+        | Request::RunCheck { .. } => return None,
     })
 }
 

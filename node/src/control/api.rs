@@ -10,13 +10,14 @@ use protocol::{
         DocumentKey,
         bundle::{SignedBundle, Source},
     },
-    name::IncidentId,
+    name::{IncidentId, Name},
     order::SignedOrder,
     refusal::Refusal,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::time::Duration;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,13 @@ pub enum Request {
         /// The texts.
         sources: Vec<Source>,
     },
+    /// The checks in force: [`super::views::ChecksView`].
+    Checks,
+    /// A check is run once on this host: [`super::views::TrialView`].
+    RunCheck {
+        /// Which.
+        name: Name,
+    },
     /// Documents become the next revision: [`super::views::AppliedView`].
     Apply {
         /// The texts and the operator's signature.
@@ -76,12 +84,50 @@ pub enum Request {
         /// The order and the operator's signature.
         order: SignedOrder,
     },
+    /// The runbooks in force: [`super::views::RunbooksView`].
+    Runbooks,
+    /// What running a runbook would come to: [`super::views::PlanView`].
+    Plan {
+        /// Which runbook.
+        runbook: Name,
+        /// For which peer, by name or id.
+        peer: String,
+    },
+    /// The maintenances: [`super::views::MaintenancesView`].
+    Maintenances,
     /// This peer leaves for good: [`super::views::DoneView`].
     Leave,
     /// The Raft group: [`super::views::MembersView`].
     RaftMembers,
     /// What the daemon counts: [`super::views::CountersView`].
     Counters,
+}
+
+impl Request {
+    /// How long the daemon may take to answer: it may have to wait for a leader first, or for a
+    /// check that takes its time.
+    pub const fn patience(&self) -> Duration {
+        match self {
+            Self::RunCheck { .. } => Duration::from_secs(15 * 60),
+            Self::Status
+            | Self::Peers
+            | Self::Peer { .. }
+            | Self::Incidents { .. }
+            | Self::Incident { .. }
+            | Self::Explain { .. }
+            | Self::Documents
+            | Self::Document { .. }
+            | Self::History
+            | Self::Mesh
+            | Self::Preview { .. }
+            | Self::Checks
+            | Self::Apply { .. }
+            | Self::Order { .. }
+            | Self::Leave
+            | Self::RaftMembers
+            | Self::Counters => Duration::from_secs(60),
+        }
+    }
 }
 
 /// Why a question was not answered.

@@ -15,9 +15,6 @@ use std::{
     time::Duration,
 };
 
-/// How long the daemon has to answer: it may have to wait for a leader first.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
-
 /// Asks the daemon of the data directory.
 ///
 /// # Errors
@@ -32,10 +29,10 @@ pub fn call(data: &Path, request: &Request) -> Answer {
     let socket = data_dir::control_path(data);
     let stream = Place::of(&socket).and_then(|place| UnixStream::connect(place.path()));
     let mut stream = stream.map_err(|error| unreachable_daemon(data, &error))?;
-    let reply = exchange(&mut stream, &bytes).map_err(|error| {
+    let reply = exchange(&mut stream, &bytes, request.patience()).map_err(|error| {
         let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
         Failure::unavailable(if late {
-            let seconds = ANSWER_TIME.as_secs();
+            let seconds = request.patience().as_secs();
             format!("the daemon did not answer within {seconds} s: look at its log")
         } else {
             format!("the daemon went away before it answered: {error}")
@@ -53,9 +50,9 @@ pub fn call(data: &Path, request: &Request) -> Answer {
     }
 }
 
-fn exchange(stream: &mut UnixStream, request: &[u8]) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(ANSWER_TIME))?;
-    stream.set_write_timeout(Some(ANSWER_TIME))?;
+fn exchange(stream: &mut UnixStream, request: &[u8], within: Duration) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(within))?;
+    stream.set_write_timeout(Some(within))?;
     let written = stream.write_all(request).and_then(|()| stream.shutdown(Shutdown::Write));
     let mut reply = Vec::new();
     // A daemon that refuses early has answered although it did not take everything.

@@ -1,10 +1,15 @@
 //! Carrying out one attempt: a command or an HTTP request, and how it ended.
 
 use super::Daemon;
-use crate::exec::{call, environment::Environment, process};
+use crate::exec::{
+    call,
+    environment::Environment,
+    plugin::{Fault, Phase, run_phase},
+    process,
+};
 use protocol::{
     agent::{Input, Work, WorkOrder},
-    document::Command,
+    document::{Check, Command, Probe},
     ledger::attempts::OUTPUT_BYTES_MAX,
     record::{AttemptReport, Outcome},
 };
@@ -33,16 +38,41 @@ pub(super) async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
                 Err(error) => (error.outcome(), None, error.to_string()),
             }
         }
-        Work::Heal(check) => {
-            let text = format!("check \"{}\" is no plugin's: it has no heal phase", check.name);
-            (Outcome::Refused, None, text)
-        }
+        Work::Heal(check) => heal(daemon, &check, &environment, timeout).await,
     };
+    // What the check that verifies it sees must not be from before.
+    daemon.facts.forget();
     tracing::info!(%incident, attempt, outcome = outcome.as_str(), "a rung ended");
     let finished_at = daemon.log_now();
     let output = bounded(output);
     let report = AttemptReport { outcome, exit_code, started_at, finished_at, output };
     Input::Finished { incident, attempt, report }
+}
+
+/// The heal phase of a check's plugin: done where the plugin ended well and said what it did.
+async fn heal(
+    daemon: &Daemon,
+    check: &Check,
+    environment: &Environment,
+    timeout: Duration,
+) -> Ended {
+    let Probe::Plugin(probe) = &check.probe else {
+        let text = format!("check \"{}\" is no plugin's: it has no heal phase", check.name);
+        return (Outcome::Refused, None, text);
+    };
+    let tools = daemon.tools();
+    let subject = (check, probe);
+    let cancel = &daemon.break_off;
+    let run = run_phase(Phase::Heal, subject, environment, &tools, timeout, cancel).await;
+    let printed = format!("{}{}", run.output, run.errors);
+    let exit_code = if let process::End::Exited(code) = run.end { Some(code) } else { None };
+    match run.answer {
+        Ok(_) => (Outcome::Succeeded, exit_code, printed),
+        Err(Fault::TimedOut(limit)) => {
+            (Outcome::TimedOut, exit_code, format!("{printed}[no answer within {limit:?}]"))
+        }
+        Err(fault) => (Outcome::Failed, exit_code, format!("{printed}[{fault}]")),
+    }
 }
 
 async fn run(

@@ -26,7 +26,17 @@ mod start;
 
 pub use start::run;
 
-use crate::{exec::http::HttpClient, exec::started::Journal, identity::CurrentIdentity, net::Net};
+use crate::{
+    exec::{
+        check::{HostCard, Tools},
+        facts::Facts,
+        http::HttpClient,
+        plugin::Plugins,
+        started::Journal,
+    },
+    identity::CurrentIdentity,
+    net::Net,
+};
 use clock::Clock;
 use consensus::Consensus;
 use protocol::{
@@ -50,6 +60,10 @@ pub(crate) struct Daemon {
     pub(crate) consensus: Consensus,
     pub(crate) clock: Clock,
     pub(crate) http: HttpClient,
+    /// What is known of this host, collected once for all checks.
+    pub(crate) facts: Facts,
+    /// What plugins said in earlier phases.
+    pub(crate) plugins: Plugins,
     pub(crate) gossip: gossip::Gossip,
     agent: Mutex<Agent>,
     journal: Arc<Mutex<Journal>>,
@@ -96,6 +110,23 @@ impl Daemon {
     pub(crate) async fn tell(&self, input: Input) {
         if self.inputs.send(input).await.is_err() {
             tracing::debug!("the daemon is stopping: an input was dropped");
+        }
+    }
+
+    /// What this host's checks are run with.
+    pub(crate) fn tools(&self) -> Tools {
+        let agent = self.agent();
+        let card = agent.card();
+        let host = HostCard {
+            name: card.name.to_string(),
+            address: card.address.ip().to_string(),
+            labels: card.labels.clone(),
+        };
+        Tools {
+            http: self.http.clone(),
+            facts: self.facts.clone(),
+            plugins: self.plugins.clone(),
+            host,
         }
     }
 

@@ -50,7 +50,8 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
     match output {
         Output::RunCheck { check, variables } => {
             let environment = Environment::from(variables);
-            let run = run_check(&check, &environment, &daemon.http);
+            let tools = daemon.tools();
+            let run = run_check(&check, &environment, &tools);
             let run = tokio::select! {
                 run = run => run,
                 () = daemon.break_off.cancelled() => return None,

@@ -8,16 +8,21 @@ use super::{
     forward::{self, Ask},
 };
 use crate::{
-    control::{self, Exit, Failure, Request, Service, answers, views::effect},
+    control::{
+        self, Exit, Failure, Request, Service, answers,
+        views::{TrialView, effect},
+    },
+    exec::{check::run_check, environment::Environment},
     net::StreamKind,
     setup::data_dir,
 };
 use async_trait::async_trait;
 use protocol::{
-    agent::Input,
+    agent::{Input, trial::NoTrial},
     codec,
     document::bundle::SignedBundle,
     ledger::{Effect, roster::Standing as Running},
+    name::Name,
     order::SignedOrder,
     record::{Entry, Position, Record},
     refusal::Refusal,
@@ -75,7 +80,9 @@ impl Service for Operators {
             Request::Apply { bundle } => apply(daemon, bundle).await,
             Request::Order { order } => give_order(daemon, order).await,
             Request::Leave => leave(daemon).await,
-            Request::Status
+            Request::RunCheck { name } => try_check(daemon, &name).await,
+            Request::Checks
+            | Request::Status
             | Request::Peers
             | Request::Peer { .. }
             | Request::Incidents { .. }
@@ -86,10 +93,46 @@ impl Service for Operators {
             | Request::History
             | Request::Mesh
             | Request::Preview { .. }
+            | Request::Runbooks
+            | Request::Plan { .. }
+            | Request::Maintenances
             | Request::RaftMembers
             | Request::Counters => unreachable!("these are answered from what is known"),
         }
     }
+}
+
+/// Runs a check once, as at its turn; what it says is shown and counts for nothing else.
+async fn try_check(daemon: &Daemon, name: &Name) -> Result<Value, Failure> {
+    let (tried, count, peer) = {
+        let agent = daemon.agent();
+        let tried = agent.trial(name);
+        let count = tried.as_ref().ok().and_then(|(check, _)| agent.count(check));
+        (tried, count, agent.card().name.to_string())
+    };
+    let (check, variables) = tried.map_err(|why| {
+        let exit = match &why {
+            NoTrial::Unknown { .. } => Exit::NotFound,
+            NoTrial::NotMeant { .. } | NoTrial::NotAuthorised { .. } => Exit::NotAllowed,
+        };
+        Failure::new(exit, why.to_string())
+    })?;
+    let view = match count {
+        Some(count) => TrialView::of_count(&check, &peer, &count),
+        None => {
+            let (environment, tools) = (Environment::from(variables), daemon.tools());
+            // What its author has just changed has to be seen.
+            tools.facts.forget();
+            let run = tokio::select! {
+                run = run_check(&check, &environment, &tools) => run,
+                () = daemon.break_off.cancelled() => {
+                    return Err(Failure::unavailable("the daemon is stopping"));
+                }
+            };
+            TrialView::of(&check, &peer, &environment, run)
+        }
+    };
+    serde_json::to_value(view).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
 async fn commit(

@@ -158,6 +158,8 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         consensus,
         clock: Clock::start(),
         http: HttpClient::new()?,
+        facts: crate::exec::facts::Facts::default(),
+        plugins: crate::exec::plugin::Plugins::default(),
         gossip: gossip::Gossip::default(),
         agent: Mutex::new(agent),
         journal: Arc::new(Mutex::new(journal)),

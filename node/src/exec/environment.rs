@@ -51,6 +51,14 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The names of all variables that a command sees, the inherited ones included.
+    pub fn names(&self) -> Vec<String> {
+        let inherited = inherited().into_iter().map(|(name, _)| name.to_owned());
+        let mut names: Vec<String> = self.0.keys().cloned().chain(inherited).collect();
+        names.sort();
+        names
+    }
+
     /// The program and the arguments of a command: a script is `/bin/sh -c`; in an array each
     /// element that is `$HEARTEN_…` as a whole is replaced by its value and nothing else is.
     ///

@@ -47,11 +47,27 @@ impl HttpClient {
         }
     }
 
+    /// A client that trusts these roots alone, each a certificate in DER.
+    ///
+    /// # Errors
+    /// [`HttpError`], when a root is no certificate or the client cannot be set up.
+    pub fn trusting(roots: &[&[u8]]) -> Result<Self, HttpError> {
+        let mut store = rustls::RootCertStore::empty();
+        for root in roots {
+            store.add(rustls_pki_types::CertificateDer::from(root.to_vec()))?;
+        }
+        Self::with_roots(store)
+    }
+
     fn without_roots() -> Result<Self, HttpError> {
+        Self::with_roots(rustls::RootCertStore::empty())
+    }
+
+    fn with_roots(roots: rustls::RootCertStore) -> Result<Self, HttpError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self(Self::builder().tls_backend_preconfigured(config).build()?))
     }
@@ -61,6 +77,7 @@ impl HttpClient {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(0)
+            .tls_info(true)
             .user_agent(concat!("hearten/", env!("CARGO_PKG_VERSION")))
     }
 

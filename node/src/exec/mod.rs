@@ -7,15 +7,17 @@
 //!
 //! Reading order: what a command sees ([`environment`]), how it is run ([`process`], with `tree`
 //! for its whole offspring and `output` for what it prints), what is built on that ([`check`],
-//! [`evidence`]), what goes over the network ([`http`], [`call`], [`webhook`]), what is remembered
-//! ([`started`]).
+//! [`plugin`], [`evidence`]), what is known of the host ([`facts`]), what goes over the network
+//! ([`http`], [`call`], [`webhook`]), what is remembered ([`started`]).
 
 pub mod call;
 pub mod check;
 pub mod environment;
 pub mod evidence;
+pub mod facts;
 pub mod http;
 mod output;
+pub mod plugin;
 pub mod process;
 pub mod started;
 mod tree;

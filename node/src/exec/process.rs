@@ -32,7 +32,12 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{io::AsyncReadExt, net::unix::pipe, task::JoinHandle, time};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::unix::pipe,
+    task::JoinHandle,
+    time,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long after the end of the command its output may still come in. Whoever holds the pipe open
@@ -122,13 +127,33 @@ impl std::fmt::Display for End {
     }
 }
 
+/// What a command is given, and what is made of what it prints.
+#[derive(Debug, Clone, Default)]
+pub struct Streams {
+    /// What it reads on its standard input; nothing unless said.
+    pub input: Vec<u8>,
+    /// Whether what it prints as errors is kept apart.
+    pub apart: bool,
+    /// Whether it is ended as soon as it prints more than is kept: what would be left out is then
+    /// not worth waiting for.
+    pub floods_end: bool,
+    /// Whether what it leaves running when it exits is ended: for what is run again and again.
+    pub leftovers_end: bool,
+}
+
 /// What there is to say of a command that was run.
 #[derive(Debug)]
 pub struct Ran {
     /// How it ended.
     pub end: End,
-    /// What it printed on both streams, in the order in which it came.
+    /// What it printed: on both streams, in the order in which it came, unless they are apart.
     pub output: String,
+    /// What it printed as errors, where that is apart.
+    pub errors: String,
+    /// Whether it printed more than was kept.
+    pub flooded: bool,
+    /// How many processes it left running that were ended.
+    pub leftovers: usize,
     /// When it was started.
     pub started: Instant,
     /// How long it took.
@@ -148,10 +173,24 @@ pub async fn run(
     limits: RunLimits,
     cancel: &CancellationToken,
 ) -> Ran {
+    run_with(command, environment, limits, Streams::default(), cancel).await
+}
+
+/// [`run`], with something to read and with a say in what becomes of what it prints.
+pub async fn run_with(
+    command: &Command,
+    environment: &Environment,
+    limits: RunLimits,
+    streams: Streams,
+    cancel: &CancellationToken,
+) -> Ran {
     let started = Instant::now();
     let without_process = |end| Ran {
         end,
         output: String::new(),
+        errors: String::new(),
+        flooded: false,
+        leftovers: 0,
         started,
         took: started.elapsed(),
         pid: None,
@@ -160,24 +199,47 @@ pub async fn run(
     if cancel.is_cancelled() {
         return without_process(End::Cancelled);
     }
-    let (mut child, tree, pipe) = match start(command, environment) {
-        Ok(running) => running,
-        Err(reason) => return without_process(End::NotStarted(reason)),
-    };
+    let Running { mut child, tree, output, errors, input } =
+        match start(command, environment, &streams) {
+            Ok(running) => running,
+            Err(reason) => return without_process(End::NotStarted(reason)),
+        };
     let pid = child.id();
     // After the child, so that it goes first when this future is dropped: its pid is then still
     // the child's.
     let mut guard = Guard { tree: Arc::new(Mutex::new(tree)), armed: true };
-    let reader = Reader::start(pipe, limits.output_max_bytes);
+    let reader = Reader::start(output, limits.output_max_bytes);
+    let errors = errors.map(|pipe| Reader::start(pipe, limits.output_max_bytes));
+    let writer = input.map(|pipe| tokio::spawn(feed(pipe, streams.input)));
+    let flood = async {
+        let second = async {
+            match &errors {
+                Some(reader) => reader.flooded.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = reader.flooded.cancelled() => {}
+            () = second => {}
+        }
+    };
 
     let cut_short = tokio::select! {
         // An exit at the very moment of the limit is an exit.
         biased;
         status = child.wait() => Err(status),
         () = cancel.cancelled() => Ok(End::Cancelled),
+        () = flood, if streams.floods_end => Ok(End::Cancelled),
         () = time::sleep(limits.timeout) => Ok(End::TimedOut),
     };
+    let mut leftovers = 0;
     let (end, survivors) = match cut_short {
+        Err(status) if streams.leftovers_end => {
+            let ended = with_tree(&guard.tree, |tree| tree.kill_left(KILL_WITHIN)).await;
+            let (killed, survivors) = ended.unwrap_or_default();
+            leftovers = killed;
+            (end_of(status), survivors)
+        }
         Err(status) => (end_of(status), Vec::new()),
         Ok(end) => {
             let survivors = end_tree(&guard.tree, limits.grace).await;
@@ -189,13 +251,39 @@ pub async fn run(
         }
     };
     guard.armed = false;
-    let output = reader.finish().await;
-    Ran { end, output, started, took: started.elapsed(), pid, survivors }
+    if let Some(writer) = writer {
+        writer.abort();
+    }
+    let (output, flooded) = reader.finish().await;
+    let (errors, flooded_errors) = match errors {
+        Some(reader) => reader.finish().await,
+        None => (String::new(), false),
+    };
+    let flooded = flooded || flooded_errors;
+    let took = started.elapsed();
+    Ran { end, output, errors, flooded, leftovers, started, took, pid, survivors }
 }
 
-type Running = (Box<dyn ChildWrapper>, Tree, pipe::Receiver);
+/// Writes what the command reads; it may end or close its input before it has read it all.
+async fn feed(mut pipe: pipe::Sender, input: Vec<u8>) {
+    if let Err(error) = pipe.write_all(&input).await {
+        tracing::debug!(%error, "a command did not read all of its input");
+    }
+}
 
-fn start(command: &Command, environment: &Environment) -> Result<Running, String> {
+struct Running {
+    child: Box<dyn ChildWrapper>,
+    tree: Tree,
+    output: pipe::Receiver,
+    errors: Option<pipe::Receiver>,
+    input: Option<pipe::Sender>,
+}
+
+fn start(
+    command: &Command,
+    environment: &Environment,
+    streams: &Streams,
+) -> Result<Running, String> {
     set_umask();
     let argv = environment.expand(command).map_err(|error| error.to_string())?;
     let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
@@ -203,7 +291,19 @@ fn start(command: &Command, environment: &Environment) -> Result<Running, String
     let plain = |error: io::Error| error.to_string();
     let (reader, writer) = io::pipe().map_err(plain)?;
     let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(plain)?;
-    let second = writer.try_clone().map_err(plain)?;
+    let (errors, second) = if streams.apart {
+        let (reader, second) = io::pipe().map_err(plain)?;
+        (Some(pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(plain)?), second)
+    } else {
+        (None, writer.try_clone().map_err(plain)?)
+    };
+    let (stdin, input) = if streams.input.is_empty() {
+        (Stdio::null(), None)
+    } else {
+        let (theirs, ours) = io::pipe().map_err(plain)?;
+        let ours = pipe::Sender::from_owned_fd(OwnedFd::from(ours)).map_err(plain)?;
+        (Stdio::from(theirs), Some(ours))
+    };
     let mut wrapped = CommandWrap::with_new(program, |command| {
         command
             .args(arguments)
@@ -212,7 +312,7 @@ fn start(command: &Command, environment: &Environment) -> Result<Running, String
             .envs(environment.variables())
             .env(MARKER, &run)
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(writer)
             .stderr(second);
     });
@@ -226,7 +326,7 @@ fn start(command: &Command, environment: &Environment) -> Result<Running, String
     drop(wrapped);
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     let pid = pid.ok_or("it ended before it had a process id")?;
-    Ok((child, Tree::new(pid, &run), pipe))
+    Ok(Running { child, tree: Tree::new(pid, &run), output: pipe, errors, input })
 }
 
 /// Files that commands make are their owner's alone. There is one umask for a whole process, and
@@ -318,19 +418,21 @@ impl Drop for Guard {
 struct Reader {
     kept: Arc<Mutex<Output>>,
     ended: CancellationToken,
+    /// Bytes are being left out.
+    flooded: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Reader {
     fn start(pipe: pipe::Receiver, output_max_bytes: usize) -> Self {
         let kept = Arc::new(Mutex::new(Output::new(output_max_bytes)));
-        let ended = CancellationToken::new();
-        let task = tokio::spawn(read(pipe, Arc::clone(&kept), ended.clone()));
-        Self { kept, ended, task }
+        let (ended, flooded) = (CancellationToken::new(), CancellationToken::new());
+        let task = tokio::spawn(read(pipe, Arc::clone(&kept), ended.clone(), flooded.clone()));
+        Self { kept, ended, flooded, task }
     }
 
-    /// What was read, after waiting a little for the rest.
-    async fn finish(mut self) -> String {
+    /// What was read, after waiting a little for the rest, and whether there was more.
+    async fn finish(mut self) -> (String, bool) {
         let at_end_of_file = time::timeout(DRAIN, &mut self.task).await.is_ok();
         if !at_end_of_file && LEFT_PIPES.load(Ordering::Relaxed) >= LEFT_PIPES_MAX {
             tracing::warn!("too many services hold a command's output open: one pipe is closed");
@@ -338,7 +440,9 @@ impl Reader {
         }
         let empty = Output::new(0);
         let kept = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(kept, empty).into_text()
+        let kept = std::mem::replace(kept, empty);
+        let flooded = kept.overflows();
+        (kept.into_text(), flooded)
     }
 }
 
@@ -348,7 +452,12 @@ impl Drop for Reader {
     }
 }
 
-async fn read(mut pipe: pipe::Receiver, kept: Arc<Mutex<Output>>, ended: CancellationToken) {
+async fn read(
+    mut pipe: pipe::Receiver,
+    kept: Arc<Mutex<Output>>,
+    ended: CancellationToken,
+    flooded: CancellationToken,
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let bytes = tokio::select! {
@@ -364,6 +473,7 @@ async fn read(mut pipe: pipe::Receiver, kept: Arc<Mutex<Output>>, ended: Cancell
             output.overflows()
         };
         if overflows {
+            flooded.cancel();
             // A flood is read at some 60 MB/s, so that it costs the daemon next to nothing.
             time::sleep(FLOOD_PAUSE).await;
         }

@@ -152,6 +152,25 @@ impl Tree {
         }
     }
 
+    /// Kills what a command left running that has exited by itself: how many there were, and who
+    /// could not be killed. The command was waited for, so its group may be another's by now and is
+    /// not signalled. Blocks the thread.
+    pub(super) fn kill_left(&mut self, within: Duration) -> (usize, Vec<i32>) {
+        let start = Instant::now();
+        let mut killed = BTreeSet::new();
+        loop {
+            let alive = self.alive();
+            killed.extend(alive.iter().copied());
+            if alive.is_empty() || start.elapsed() >= within {
+                return (killed.len(), alive);
+            }
+            for &pid in &alive {
+                self.signal_one(pid, Signal::KILL);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
     fn signal_one(&self, pid: i32, signal: Signal) {
         let Some(target) = Pid::from_raw(pid) else { return };
         let started = self.known.get(&pid).copied();

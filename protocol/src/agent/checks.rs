@@ -4,12 +4,16 @@
 //! is run again at once, and once more when the rung's settling time is over: only then a failing
 //! run says that the rung did not help.
 
+mod flapping;
+mod muting;
+
 use crate::{
     document::{Check, Verdict},
     name::{IncidentId, Name},
     report::{CheckState, SUMMARY_BYTES_MAX, Verification},
-    time::Timestamp,
+    time::{Timestamp, format_span},
 };
+use flapping::History;
 use std::{collections::BTreeMap, time::Duration};
 
 /// The first runs of a peer's checks are spread over at most this long.
@@ -20,8 +24,25 @@ const FIRST_RUN_SPREAD: Duration = Duration::from_secs(1);
 struct Tracked {
     check: Check,
     due: Duration,
+    /// How much of `due` is jitter.
+    jitter: Duration,
+    /// How often it was run; what the jitter is worked out from.
+    runs: u64,
     /// When the run under way began.
     running_since: Option<Duration>,
+    /// When the latest run began that has ended.
+    began: Option<Duration>,
+    /// When the latest run ended; before the first, when the check came here.
+    heard_at: Duration,
+    /// Whether there has been no result for too long.
+    stale: bool,
+    history: History,
+    /// When the run began that made the verdict bad; nothing while it is not.
+    bad_from: Option<Duration>,
+    /// When the latest run began whose result leaves no verdict open.
+    settled: Option<Duration>,
+    /// When the verdict last ceased to be `fail`.
+    recovered: Option<Duration>,
     bad_in_row: u32,
     good_in_row: u32,
     state: Option<CheckState>,
@@ -39,10 +60,19 @@ struct Verifying {
     settled_at: Duration,
 }
 
+/// When a run was: by this host's monotonic clock, and its end by the log's time.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    began: Duration,
+    ended: Duration,
+    at: Timestamp,
+}
+
 /// The checks of this peer.
 #[derive(Debug, Clone, Default)]
 pub struct OwnChecks {
     tracked: BTreeMap<Name, Tracked>,
+    seed: u64,
 }
 
 impl OwnChecks {
@@ -50,12 +80,22 @@ impl OwnChecks {
     /// changed begins anew, what is gone is forgotten.
     pub fn set(&mut self, checks: impl Iterator<Item = Check>, mono: Duration, seed: u64) {
         let mut before = std::mem::take(&mut self.tracked);
+        self.seed = seed;
         for check in checks {
             let kept = before.remove(&check.name).filter(|tracked| tracked.check == check);
             let tracked = kept.unwrap_or_else(|| Tracked {
                 due: mono + first_run(&check, seed),
                 check: check.clone(),
+                jitter: Duration::ZERO,
+                runs: 0,
                 running_since: None,
+                began: None,
+                heard_at: mono,
+                stale: false,
+                history: History::default(),
+                bad_from: None,
+                settled: None,
+                recovered: None,
                 bad_in_row: 0,
                 good_in_row: 0,
                 state: None,
@@ -70,21 +110,46 @@ impl OwnChecks {
         let mut due = Vec::new();
         for tracked in self.tracked.values_mut() {
             if tracked.running_since.is_none() && tracked.due <= mono {
-                tracked.running_since = Some(mono);
-                tracked.due = mono + tracked.check.every;
+                tracked.begin(mono, self.seed);
                 due.push(tracked.check.clone());
             }
         }
         due
     }
 
-    /// When the next check is due.
+    /// When the next check is due, or the next verdict is stale.
     pub fn next_due(&self) -> Option<Duration> {
-        self.tracked
-            .values()
-            .filter(|tracked| tracked.running_since.is_none())
-            .map(|tracked| tracked.due)
-            .min()
+        let waiting = self.tracked.values().filter(|tracked| tracked.running_since.is_none());
+        let fresh = self.tracked.values().filter(|tracked| !tracked.stale);
+        let due = waiting.map(|tracked| tracked.due).min();
+        [due, fresh.map(Tracked::stale_at).min()].into_iter().flatten().min()
+    }
+
+    /// Makes unknown what there has been no result about for too long; says whether that is worth
+    /// telling.
+    pub fn expire(&mut self, mono: Duration, at: Timestamp) -> bool {
+        let mut expired = false;
+        for tracked in self.tracked.values_mut() {
+            if !tracked.stale && tracked.stale_at() <= mono {
+                tracked.stale = true;
+                // Nobody waits for the answer of a check that gives none.
+                tracked.settled = Some(mono);
+                let summary = format!("no result for {}", format_span(tracked.check.stale_after));
+                let verified = tracked.state.as_ref().and_then(|state| state.verified);
+                tracked.say(
+                    Verdict::Unknown,
+                    &summary,
+                    verified,
+                    Moment { began: mono, ended: mono, at },
+                );
+                expired = true;
+            }
+        }
+        if expired {
+            self.ask_around(mono);
+            self.mute();
+        }
+        expired
     }
 
     /// Runs a check at once to see whether an attempt helped.
@@ -117,26 +182,30 @@ impl OwnChecks {
     ) -> bool {
         let Some(tracked) = self.tracked.get_mut(name) else { return false };
         let Some(began) = tracked.running_since.take() else { return false };
-        let before = tracked.state.clone();
+        // A changed summary alone is not worth a message to every peer.
+        let essence = |state: &Option<CheckState>| {
+            state.as_ref().map(|s| (s.verdict, s.since, s.verified, s.flapping))
+        };
+        let before = essence(&tracked.state);
+        tracked.began = Some(began);
+        tracked.heard_at = mono;
+        tracked.stale = false;
+        let flapping = tracked.history.take(result) && tracked.check.flapping;
         let verdict = tracked.count(result);
         let verified = tracked.verified(result, began, mono);
         if let Some(verdict) = verdict {
-            // Later than what it said before, even within one millisecond or when this host's clock
-            // has gone back: the leader tells the newer of two episodes by this.
-            let since = match &before {
-                Some(state) if state.verdict == verdict => state.since,
-                Some(state) => at.max(just_after(state.since)),
-                None => at,
-            };
-            let verified = verified.or_else(|| before.as_ref().and_then(|state| state.verified));
-            let summary = shortened(summary);
-            tracked.state = Some(CheckState { verdict, since, summary, verified });
+            let known = tracked.state.as_ref().and_then(|state| state.verified);
+            tracked.say(verdict, summary, verified.or(known), Moment { began, ended: mono, at });
         }
-        // A changed summary alone is not worth a message to every peer.
-        let essence = |state: &Option<CheckState>| {
-            state.as_ref().map(|state| (state.verdict, state.since, state.verified))
-        };
-        essence(&before) != essence(&tracked.state)
+        if let Some(state) = &mut tracked.state {
+            state.flapping = flapping;
+        }
+        if result != Verdict::Fail || tracked.fails() {
+            tracked.settled = Some(began);
+        }
+        let told = before != essence(&tracked.state);
+        self.ask_around(mono);
+        self.mute() || told
     }
 
     /// Dates a better verdict later than what an incident about it was opened with; says whether it
@@ -168,6 +237,49 @@ impl OwnChecks {
 }
 
 impl Tracked {
+    fn begin(&mut self, mono: Duration, seed: u64) {
+        self.running_since = Some(mono);
+        self.runs = self.runs.wrapping_add(1);
+        // The turns stay as far apart as they were: what this run was late is taken off the next.
+        let next = jitter(&self.check, seed, self.runs);
+        let late = std::mem::replace(&mut self.jitter, next);
+        self.due = (mono + self.check.every).saturating_sub(late) + next;
+    }
+
+    fn stale_at(&self) -> Duration {
+        self.heard_at.saturating_add(self.check.stale_after)
+    }
+
+    /// Takes over a verdict of a run.
+    fn say(
+        &mut self,
+        verdict: Verdict,
+        summary: &str,
+        verified: Option<Verification>,
+        moment: Moment,
+    ) {
+        let at = moment.at;
+        let before = self.state.take();
+        // Later than what it said before, even within one millisecond or when this host's clock
+        // has gone back: the leader tells the newer of two episodes by this.
+        let since = match &before {
+            Some(state) if state.verdict == verdict => state.since,
+            Some(state) => at.max(just_after(state.since)),
+            None => at,
+        };
+        if before.as_ref().is_some_and(|state| state.verdict == Verdict::Fail)
+            && verdict != Verdict::Fail
+        {
+            self.recovered = Some(moment.ended);
+        }
+        let bad = matches!(verdict, Verdict::Warn | Verdict::Fail);
+        self.bad_from = if bad { self.bad_from.or(Some(moment.began)) } else { None };
+        let (flapping, muted_by) =
+            before.map_or((false, None), |state| (state.flapping, state.muted_by));
+        let summary = shortened(summary);
+        self.state = Some(CheckState { verdict, since, summary, verified, flapping, muted_by });
+    }
+
     /// Counts a run; the verdict after it, once there is one.
     fn count(&mut self, result: Verdict) -> Option<Verdict> {
         let current = self.state.as_ref().map(|state| state.verdict);
@@ -228,8 +340,20 @@ fn just_after(moment: Timestamp) -> Timestamp {
 
 /// Where in its first second a check is run first; different on different peers.
 fn first_run(check: &Check, seed: u64) -> Duration {
-    let spread = check.every.min(FIRST_RUN_SPREAD);
-    let millis = u64::try_from(spread.as_millis()).unwrap_or(1).max(1);
+    spread(check, seed, check.every.min(FIRST_RUN_SPREAD))
+}
+
+/// How late this run is begun; different from run to run and from peer to peer.
+fn jitter(check: &Check, seed: u64, run: u64) -> Duration {
+    if check.jitter.is_zero() {
+        return Duration::ZERO;
+    }
+    spread(check, seed ^ run.wrapping_mul(0x9e37_79b9_7f4a_7c15), check.jitter)
+}
+
+/// A share of the span by hash.
+fn spread(check: &Check, seed: u64, span: Duration) -> Duration {
+    let millis = u64::try_from(span.as_millis()).unwrap_or(1).max(1);
     let name: u64 = check
         .name
         .as_str()
@@ -247,92 +371,4 @@ fn shortened(summary: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::document::{Command, Probe, Selector};
-
-    fn name() -> Name {
-        Name::parse("web-alive").unwrap()
-    }
-
-    fn check(fail_after: u32, pass_after: u32) -> Check {
-        Check {
-            name: name(),
-            probe: Probe::Command(Command::Script("true".to_owned())),
-            selector: Selector::default(),
-            every: Duration::from_secs(1),
-            timeout: Duration::from_secs(1),
-            fail_after,
-            pass_after,
-        }
-    }
-
-    fn second(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    fn run(own: &mut OwnChecks, at: u64, result: Verdict) -> bool {
-        assert_eq!(own.due(second(at)).len(), 1, "due at {at}");
-        own.ran(&name(), result, "output", second(at), Timestamp::from_millis(at * 1_000))
-    }
-
-    fn verdict(own: &OwnChecks) -> Option<Verdict> {
-        own.states().get(&name()).map(|state| state.verdict)
-    }
-
-    #[test]
-    fn one_bad_run_is_a_blip_and_two_are_a_verdict() {
-        let mut own = OwnChecks::default();
-        own.set([check(2, 2)].into_iter(), Duration::ZERO, 1);
-        assert!(run(&mut own, 1, Verdict::Pass));
-        assert!(!run(&mut own, 2, Verdict::Fail));
-        assert_eq!(verdict(&own), Some(Verdict::Pass));
-        assert!(run(&mut own, 3, Verdict::Fail));
-        assert_eq!(verdict(&own), Some(Verdict::Fail));
-        assert!(!run(&mut own, 4, Verdict::Pass));
-        assert_eq!(verdict(&own), Some(Verdict::Fail), "pass_after is 2");
-        assert!(run(&mut own, 5, Verdict::Pass));
-        assert_eq!(verdict(&own), Some(Verdict::Pass));
-    }
-
-    #[test]
-    fn a_check_is_not_run_twice_at_once_nor_before_it_is_due() {
-        let mut own = OwnChecks::default();
-        own.set([check(2, 1)].into_iter(), Duration::ZERO, 1);
-        assert_eq!(own.due(second(1)).len(), 1);
-        assert!(own.due(second(9)).is_empty(), "it is still under way");
-        own.ran(&name(), Verdict::Pass, "", second(9), Timestamp::default());
-        assert_eq!(own.next_due(), Some(second(2)), "late by now: due at once");
-    }
-
-    #[test]
-    fn after_a_repair_the_check_runs_at_once_and_fails_for_good_only_when_settled() {
-        let mut own = OwnChecks::default();
-        own.set([check(1, 1)].into_iter(), Duration::ZERO, 1);
-        run(&mut own, 1, Verdict::Fail);
-        let settle = Duration::from_millis(500);
-        own.verify(&name(), (IncidentId(9), 1), second(1), settle);
-        let verified = |own: &OwnChecks| own.states()[&name()].verified;
-        assert!(run(&mut own, 1, Verdict::Fail));
-        assert!(verified(&own).is_some_and(|verified| !verified.settled));
-        assert_eq!(own.next_due(), Some(second(1) + settle), "looked at again when settled");
-        assert!(run(&mut own, 2, Verdict::Fail));
-        assert!(verified(&own).is_some_and(|verified| verified.settled));
-        own.verify(&name(), (IncidentId(9), 1), second(3), settle);
-        assert_eq!(own.next_due(), Some(second(3)), "the same attempt is looked at once");
-    }
-
-    #[test]
-    fn a_run_that_began_before_the_rung_ended_says_nothing_of_it() {
-        let mut own = OwnChecks::default();
-        own.set([check(1, 1)].into_iter(), Duration::ZERO, 1);
-        run(&mut own, 1, Verdict::Fail);
-        assert_eq!(own.due(second(2)).len(), 1);
-        own.verify(&name(), (IncidentId(9), 1), second(3), Duration::ZERO);
-        own.ran(&name(), Verdict::Fail, "", second(4), Timestamp::default());
-        assert_eq!(own.states()[&name()].verified, None);
-        assert!(run(&mut own, 4, Verdict::Pass));
-        assert!(own.states()[&name()].verified.is_some());
-        assert_eq!(verdict(&own), Some(Verdict::Pass));
-    }
-}
+mod tests;

@@ -4,10 +4,13 @@
 //! takes over where the old one was cut off. Each incident takes one step at a time; the
 //! ledger refuses whatever does not fit what was committed meanwhile.
 
+mod aggregates;
 mod ladders;
 mod notices;
 mod steps;
 mod watch;
+
+pub use aggregates::Count;
 
 use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
     report::CheckState,
     time::{Now, Timestamp},
 };
+use aggregates::Counted;
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
 use watch::Watch;
@@ -52,6 +56,8 @@ pub struct Leader {
     /// What may still act; kept whoever leads, since anyone may lead next.
     pub(super) watch: Watch,
     under_way: BTreeMap<Proposal, UnderWay>,
+    /// What was made of each aggregate check.
+    aggregates: BTreeMap<Name, Counted>,
     /// Since when this peer leads.
     since: Option<Duration>,
     members_due: Duration,
@@ -67,6 +73,7 @@ impl Leader {
         self.notices.forget();
         self.under_way.clear();
         self.ladders.clear();
+        self.aggregates.clear();
         self.since = None;
         self.changing_members = false;
     }
@@ -106,6 +113,7 @@ impl Agent {
         self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
         self.open_ladders(now, out);
+        self.count_aggregates(now, out);
         self.attest_silence(now, out);
         self.watch_attempts(now);
         self.step_incidents(now, out);
@@ -176,6 +184,9 @@ impl Agent {
                     continue;
                 }
                 let Some(state) = report.checks.get(check) else { continue };
+                if state.is_left_alone() {
+                    continue;
+                }
                 let because = failure(check, state);
                 if self.is_a_case(peer, &because) && self.ledger.is_news(peer, &because).is_ok() {
                     failing.push((peer, because));

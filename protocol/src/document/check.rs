@@ -1,9 +1,9 @@
 //! Checks: a probe, how often to run it, and what its runs make of the verdict.
 
-use super::{Command, Selector};
+use super::{Probe, Selector};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// A probe, how often to run it, and how many results in a row make a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,25 +22,42 @@ pub struct Check {
     pub fail_after: u32,
     /// Passing runs in a row before the verdict is `pass` again; 1 unless said.
     pub pass_after: u32,
+    /// How much later than its turn a run may begin, so that a mesh does not ask one server all at
+    /// once; zero unless said. It is shorter than `every`.
+    pub jitter: Duration,
+    /// Checks whose failing on the same peer explains this one's: while one of them fails, no
+    /// incident is opened about this one.
+    pub depends_on: BTreeSet<Name>,
+    /// Whether a verdict that comes and goes is left alone until it stays; true unless said.
+    pub flapping: bool,
+    /// After how long without any result the verdict is `unknown`.
+    pub stale_after: Duration,
 }
 
-/// How a check finds its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Probe {
-    /// A program with the monitoring-plugin exit codes: 0 pass, 1 warn, 2 fail, 3 unknown.
-    Command(Command),
-    /// An HTTP request that must be answered with `status`.
-    Http {
-        /// The address, `http://…` or `https://…`.
-        url: String,
-        /// The status that passes; 200 unless said.
-        status: u16,
-    },
-    /// A TCP connection that must come about.
-    Tcp {
-        /// `HOST:PORT`.
-        address: String,
-    },
+impl Check {
+    /// A check with every default filled in.
+    pub fn new(name: Name, probe: Probe) -> Self {
+        let (every, timeout) = (Duration::from_secs(30), Duration::from_secs(10));
+        Self {
+            name,
+            probe,
+            selector: Selector::default(),
+            every,
+            timeout,
+            fail_after: 2,
+            pass_after: 1,
+            jitter: Duration::ZERO,
+            depends_on: BTreeSet::new(),
+            flapping: true,
+            stale_after: Self::stale_after(every, timeout),
+        }
+    }
+
+    /// When a verdict is stale unless said otherwise: three turns, each as long as it may take,
+    /// and what it takes to end a program that does not want to.
+    pub fn stale_after(every: Duration, timeout: Duration) -> Duration {
+        every.saturating_add(timeout).saturating_mul(3).saturating_add(Duration::from_secs(10))
+    }
 }
 
 /// What one run of a check, or the check as a whole, says.
@@ -75,5 +92,17 @@ impl Verdict {
             Self::Fail => "fail",
             Self::Unknown => "unknown",
         }
+    }
+
+    /// The worse of two: `unknown` is worse than `pass` and better than what is known to be bad.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |verdict: Self| match verdict {
+            Self::Pass => 0,
+            Self::Unknown => 1,
+            Self::Warn => 2,
+            Self::Fail => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
     }
 }

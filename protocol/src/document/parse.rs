@@ -10,13 +10,17 @@
 mod address;
 mod check;
 mod command;
+mod host;
 mod ladder;
 mod limits;
 mod maintenance;
 mod params;
+mod plugin;
+mod probe;
 mod reader;
 mod runbook;
 mod rung;
+mod selector;
 mod settings;
 mod test;
 
@@ -51,7 +55,7 @@ impl Parsed {
     }
 }
 
-/// A part of a runbook or ladder that refers to another document.
+/// A part of a document that refers to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// The signal that it answers.
@@ -60,6 +64,10 @@ pub(super) enum Part {
     Rung(usize),
     /// The level at this place, counted from 0.
     Level(usize),
+    /// The checks that a check depends on.
+    DependsOn,
+    /// The check that an aggregate counts.
+    Aggregate,
 }
 
 /// A walk through one file, and what it has found so far.
@@ -243,7 +251,10 @@ impl Walk<'_> {
         let report = &mut self.report;
         let mut parts = BTreeMap::new();
         let document = match kind {
-            Kind::Check => check::check(table, report).map(Document::Check),
+            Kind::Check => check::check(table, report).map(|(check, found)| {
+                parts = found;
+                Document::Check(check)
+            }),
             Kind::Runbook => runbook::runbook(table, report).map(|(runbook, found)| {
                 parts = found;
                 Document::Runbook(runbook)

@@ -7,8 +7,10 @@
 //! Only what a bundle brings or takes away is complained about. What the mesh agreed on earlier
 //! stays as it is, whatever later versions think of it.
 
+mod checks;
+
 use super::{
-    Action, By, Document, DocumentKey, DocumentKind, Ladder, On, Runbook, Selector,
+    Action, By, Document, DocumentKey, DocumentKind, Ladder, On, Runbook,
     bundle::{BUNDLE_BYTES_MAX, Bundle},
     parse::{Parsed, Part, parse},
     problem::{PROBLEMS_KEPT, Problem, Problems, did_you_mean, shown},
@@ -117,8 +119,8 @@ pub fn validate(
                 Document::Runbook(runbook) => change.runbook(place, one, runbook, &mut problems),
                 Document::Remove(key) => change.removal(one, key, &mut problems),
                 Document::Ladder(ladder) => change.ladder(one, ladder, &mut problems),
-                Document::Check(_)
-                | Document::Notifier(_)
+                Document::Check(check) => change.check(one, check, &mut problems),
+                Document::Notifier(_)
                 | Document::Limits(_)
                 | Document::Mesh(_)
                 | Document::Maintenance(_) => {}
@@ -209,7 +211,7 @@ impl Change<'_> {
             let clash = is_signal
                 && other.on == runbook.on
                 && other.priority == runbook.priority
-                && overlap(&other.selector, &runbook.selector);
+                && other.selector.overlaps(&runbook.selector);
             if other.name == runbook.name || !earlier || !clash {
                 continue;
             }
@@ -305,6 +307,15 @@ impl Change<'_> {
                 let hint = "remove or change that ladder together with it".to_owned();
                 problems.push(problem(one, None, Some("name"), message, Some(hint)));
             }
+            if let Document::Check(check) = document
+                && let Some(needs) = Self::needs(check, gone)
+            {
+                let name = &check.name;
+                let message =
+                    format!("{} cannot be removed: check \"{name}\" {needs}", title(gone));
+                let hint = "remove or change that check together with it".to_owned();
+                problems.push(problem(one, None, Some("name"), message, Some(hint)));
+            }
             let Document::Runbook(runbook) = document else { continue };
             let answers = gone.kind == DocumentKind::Check
                 && matches!(&runbook.on, On::Check(check) if *check == gone.name);
@@ -339,11 +350,6 @@ impl Change<'_> {
 
 fn key_of(runbook: &Runbook) -> DocumentKey {
     DocumentKey { kind: DocumentKind::Runbook, name: runbook.name.clone() }
-}
-
-/// Whether one peer can fit both: no label is asked for with two values.
-fn overlap(left: &Selector, right: &Selector) -> bool {
-    left.0.iter().all(|(key, value)| right.0.get(key).is_none_or(|other| other == value))
 }
 
 /// `check "web-alive"`, or `limits` alone, of which there is one.

@@ -110,7 +110,9 @@ impl Ledger {
                 if member.standing != Standing::Running {
                     return Err(Refusal::PeerNotRunning);
                 }
-                if let Some(refusal) = limits::maintenance(self, &member.card.labels, context.at) {
+                if let Some(refusal) =
+                    limits::maintenance(self, (peer, &member.card.labels), context.at)
+                {
                     return Err(refusal);
                 }
                 self.attested(peer, context.by, witnesses)?;

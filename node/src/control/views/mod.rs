@@ -4,14 +4,17 @@
 //! their tables from the same JSON that scripts read. Fields are added freely; one that is removed
 //! or changes its meaning is a breaking change.
 
+mod checks;
 mod documents;
 mod incident;
 mod mesh;
 mod peer;
+mod repairs;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use checks::{CheckRow, ChecksView, DatumView, TrialView};
 pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
     RevisionView,
@@ -25,6 +28,9 @@ pub use mesh::{
 };
 pub use peer::{
     CheckView, Health, PeerRow, PeerState, PeerView, PeersView, Role, SilenceView, find_peer,
+};
+pub use repairs::{
+    MaintenanceRow, MaintenancesView, PlanView, RuleView, RunbookRow, RunbooksView, StepView,
 };
 pub use status::{FrozenView, IncidentCounts, StatusView};
 

@@ -135,6 +135,12 @@ pub struct CheckView {
     pub since: Timestamp,
     /// The first lines of its latest output.
     pub summary: String,
+    /// Whether the verdict comes and goes, so that no incident is opened about it.
+    #[serde(default)]
+    pub flapping: bool,
+    /// The failing check that explains it, so that no incident is opened about it.
+    #[serde(default)]
+    pub muted_by: Option<String>,
 }
 
 /// Who saw a peer silent, and when.
@@ -284,6 +290,8 @@ impl PeerView {
                 verdict: state.verdict.as_str().to_owned(),
                 since: state.since,
                 summary: state.summary.clone(),
+                flapping: state.flapping,
+                muted_by: state.muted_by.as_ref().map(ToString::to_string),
             });
         let silence = agent.ledger().silence_of(peer).and_then(|incident| {
             let Because::Silent { kind, since, witnesses } = &incident.because else {

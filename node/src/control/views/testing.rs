@@ -258,8 +258,14 @@ impl Sample {
     }
 
     pub(crate) fn report(&mut self, place: u8, verdict: Verdict, since: u64) {
-        let state =
-            CheckState { verdict, since: at(since), summary: "no file".to_owned(), verified: None };
+        let state = CheckState {
+            verdict,
+            since: at(since),
+            summary: "no file".to_owned(),
+            verified: None,
+            flapping: false,
+            muted_by: None,
+        };
         let report = Report {
             peer: peer(place),
             generation: 1,

@@ -59,7 +59,10 @@ impl Agent {
             for check in checks.iter().filter(|_| current) {
                 let known = self.ledger.library().check(check);
                 let meant = known.is_some_and(|known| known.selector.fits(labels));
-                let state = report.checks.get(check).filter(|s| s.verdict == Verdict::Fail);
+                let state = report
+                    .checks
+                    .get(check)
+                    .filter(|s| s.verdict == Verdict::Fail && !s.is_left_alone());
                 if let Some(state) = state.filter(|_| meant && ladder.level_of(check).is_some()) {
                     failing.push(Failing { peer, check: check.clone(), since: state.since });
                 }

@@ -89,7 +89,7 @@ impl Agent {
                 if known.is_none_or(|check| !check.selector.fits(&member.card.labels)) {
                     return Some(format!("check \"{check}\" is not for this peer any more"));
                 }
-                let state = self.view.check(incident.peer, check)?;
+                let state = self.state_of(incident.peer, check)?;
                 // Both moments are the affected peer's own: an older report must not resolve what
                 // a newer one opened.
                 let cleared = match state.verdict {

@@ -1,15 +1,30 @@
 //! `[[check]]`: a probe and when to run it.
 
-use super::reader::{Reader, Table, Zero};
-use crate::document::{Check, Probe, problem::Report};
-use std::time::Duration;
+use super::{
+    Part,
+    probe::{KINDS, probe},
+    reader::{Reader, Table, Zero, type_of},
+};
+use crate::document::{
+    Check, Probe,
+    problem::{Report, shown},
+};
+use crate::name::{Name, NameError};
+use crate::time::format_span;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-/// The status that passes unless said otherwise.
-const STATUS_OK: u32 = 200;
+/// The most checks that one check may depend on.
+const PARENTS_MAX: usize = 32;
 
-/// Reads one check. A run may take longer than `every`: runs of one check never overlap, the next
-/// one waits.
-pub(super) fn check(table: Table<'_>, report: &mut Report) -> Option<Check> {
+/// Reads one check, and where its references to other checks stand. A run may take longer than
+/// `every`: runs of one check never overlap, the next one waits.
+pub(super) fn check(
+    table: Table<'_>,
+    report: &mut Report,
+) -> Option<(Check, BTreeMap<Part, usize>)> {
     let mut reader = Reader::new(table.title("check"), table, report);
     let name = reader.own_name();
     let probe = probe(&mut reader);
@@ -18,43 +33,88 @@ pub(super) fn check(table: Table<'_>, report: &mut Report) -> Option<Check> {
     let timeout = reader.span("timeout", Duration::from_secs(10), Zero::Refused);
     let fail_after = reader.number("fail_after", 1..=100).unwrap_or(2);
     let pass_after = reader.number("pass_after", 1..=100).unwrap_or(1);
+    let jitter = reader.span("jitter", Duration::ZERO, Zero::Allowed);
+    if jitter >= every {
+        let message = format!(
+            "\"jitter\" must be shorter than \"every\": {} is not shorter than {}",
+            format_span(jitter),
+            format_span(every)
+        );
+        reader.complain("jitter", &message, None);
+    }
+    let depends_on = parents(&mut reader, name.as_ref());
+    let flapping = reader.truth("flapping").unwrap_or(true);
+    let usual = Check::stale_after(every, timeout);
+    let stale_after = reader.span("stale_after", usual, Zero::Refused);
+    if stale_after <= every {
+        let message = format!(
+            "\"stale_after\" must be longer than \"every\": {} is not longer than {}",
+            format_span(stale_after),
+            format_span(every)
+        );
+        reader.complain("stale_after", &message, None);
+    }
+    if matches!(probe, Some(Probe::Aggregate(_))) {
+        for key in ["timeout", "jitter", "flapping", "stale_after", "depends_on"] {
+            if reader.has(key) {
+                let message = format!("\"{key}\" has no meaning for an aggregate: nothing is run");
+                reader.complain(key, &message, Some("leave it out".to_owned()));
+            }
+        }
+    }
+    let parts = BTreeMap::from([
+        (Part::DependsOn, reader.offset_of("depends_on")),
+        (Part::Aggregate, reader.offset_of("aggregate")),
+    ]);
     reader.finish();
-    Some(Check { name: name?, probe: probe?, selector, every, timeout, fail_after, pass_after })
+    let check = Check {
+        name: name?,
+        probe: probe?,
+        selector,
+        every,
+        timeout,
+        fail_after,
+        pass_after,
+        jitter,
+        depends_on,
+        flapping,
+        stale_after,
+    };
+    Some((check, parts))
 }
 
-fn probe(reader: &mut Reader<'_, '_>) -> Option<Probe> {
-    const KINDS: [&str; 3] = ["command", "http", "tcp"];
-    let command = reader.command("command");
-    let url = reader.url("http");
-    let status = reader.number("status", 100..=599).unwrap_or(STATUS_OK);
-    let address = reader.host_and_port("tcp");
-    let kind = reader.choice("kind", &KINDS.map(|kind| (kind, kind)));
-
-    let written: Vec<&str> = KINDS.into_iter().filter(|key| reader.has(key)).collect();
-    match (written.as_slice(), kind) {
-        ([], _) => {
-            let key = kind.unwrap_or("command");
-            let hint = "write one of command = …, http = … and tcp = …".to_owned();
-            reader.complain(key, "it has no probe", Some(hint));
-        }
-        ([only], Some(kind)) if *only != kind => {
-            let message = format!("\"kind\" says \"{kind}\", but the probe is \"{only}\"");
-            reader.complain("kind", &message, Some("leave \"kind\" out".to_owned()));
-        }
-        ([_], _) => {}
-        ([first, second, ..], _) => {
-            let message = format!("it has two probes, \"{first}\" and \"{second}\"");
-            let hint = "a check has one; write another check for the other".to_owned();
-            reader.complain(second, &message, Some(hint));
-        }
+fn parents(reader: &mut Reader<'_, '_>, own: Option<&Name>) -> BTreeSet<Name> {
+    let mut parents = BTreeSet::new();
+    let Some(value) = reader.value("depends_on") else { return parents };
+    let Some(items) = value.as_array().filter(|items| items.len() <= PARENTS_MAX) else {
+        let hint = "write depends_on = [\"OTHER-CHECK\"]".to_owned();
+        let wanted = format!("a list of at most {PARENTS_MAX} names");
+        reader.wrong_type("depends_on", &wanted, value, Some(hint));
+        return parents;
+    };
+    for item in items.iter() {
+        let fault = match item.get_ref().as_str().map(|text| (text, Name::parse(text))) {
+            Some((_, Ok(name))) if Some(&name) == own => "it cannot depend on itself".to_owned(),
+            Some((_, Ok(name))) => {
+                parents.insert(name);
+                continue;
+            }
+            Some((text, Err(_))) => {
+                format!("\"depends_on\" = {}", NameError::Name { text: shown(text) })
+            }
+            None => {
+                format!("\"depends_on\" must hold strings, not {}", type_of(item.get_ref()))
+            }
+        };
+        let message = format!("{}: {fault}", reader.title());
+        reader.report().add(item.span().start, Some("depends_on"), message, None);
     }
-    if reader.has("status") && !reader.has("http") {
-        reader.complain("status", "\"status\" has no meaning without \"http\"", None);
-    }
+    parents
+}
 
-    let status = u16::try_from(status).ok()?;
-    command
-        .map(Probe::Command)
-        .or_else(|| url.map(|url| Probe::Http { url, status }))
-        .or_else(|| address.map(|address| Probe::Tcp { address }))
+/// The kinds, as they are listed for an operator who wrote none.
+pub(super) fn kinds() -> String {
+    let (last, first) = KINDS.split_last().unwrap_or((&"command", &[]));
+    let first: Vec<String> = first.iter().map(|kind| format!("{kind} = …")).collect();
+    format!("{} or {last} = …", first.join(", "))
 }

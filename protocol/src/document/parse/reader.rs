@@ -4,13 +4,10 @@
 //! never seen because a text with a problem becomes no document. It remembers the keys that it was
 //! asked for, so that [`Reader::finish`] can name the rest as unknown.
 
-use crate::document::{
-    Selector,
-    problem::{Report, did_you_mean, quoted, shown},
-};
-use crate::name::{Name, NameError, parse_label};
+use crate::document::problem::{Report, did_you_mean, quoted, shown};
+use crate::name::{Name, NameError};
 use crate::time::{SpanError, format_span, parse_span};
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 /// The longest span that is taken: a year. It keeps every sum of spans far from overflow.
@@ -230,34 +227,6 @@ impl<'a, 'r> Reader<'a, 'r> {
         found.map(|(_, choice)| *choice)
     }
 
-    /// The labels of `where`.
-    pub(super) fn selector(&mut self) -> Selector {
-        let mut labels = BTreeMap::new();
-        let Some(table) = self.table("where", "where = { role = \"web\" }") else {
-            return Selector(labels);
-        };
-        for (key, value) in table.entries {
-            let name = key.get_ref().as_ref();
-            let found = value.get_ref();
-            let fault = match found.as_str().map(|text| (text, parse_label(&label(name, text)))) {
-                // A key that holds "=" would be cut at another place than it was joined.
-                Some((_, Ok((key, value)))) if key == name => {
-                    labels.insert(key, value);
-                    continue;
-                }
-                Some((text, Ok(_) | Err(_))) => {
-                    NameError::Label { text: shown(&label(name, text)) }.to_string()
-                }
-                None => {
-                    format!("label {} must be a string, not {}", quoted(name), type_of(found))
-                }
-            };
-            let message = format!("{}, where: {fault}", self.title);
-            self.report.add(value.span().start, Some("where"), message, None);
-        }
-        Selector(labels)
-    }
-
     /// A table within this one.
     pub(super) fn table(&mut self, key: &'static str, example: &str) -> Option<Table<'a>> {
         let value = self.value(key)?;
@@ -306,10 +275,6 @@ impl<'a, 'r> Reader<'a, 'r> {
             self.report.add(key.span().start, Some(name), message, Some(hint));
         }
     }
-}
-
-fn label(key: &str, value: &str) -> String {
-    format!("{key}={value}")
 }
 
 /// The type of a value, with its article.
