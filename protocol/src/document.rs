@@ -20,6 +20,7 @@ pub mod runbook;
 pub mod selector;
 pub mod setting;
 pub mod settings;
+pub mod test;
 pub mod validate;
 pub mod written;
 

@@ -319,6 +319,18 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_documents_are_valid_together_with_their_tests() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::new(folder.path().to_owned());
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("documents");
+        assert_eq!(validate(&session, &[shipped]), Ok(()));
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, "[[test]]\nname = \"it expects nothing\"\npeers = { a = {} }\n")
+            .unwrap();
+        assert!(validate(&session, &[path]).is_err(), "the form of a test is looked at");
+    }
+
+    #[test]
     fn without_a_daemon_files_are_held_against_each_other() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::new(folder.path().to_owned());

@@ -7,7 +7,7 @@
 use super::{
     Document, DocumentKey, DocumentKind,
     bundle::Source,
-    parse::{Parsed, parse},
+    parse::{Parsed, parse, parse_tests},
 };
 use std::collections::BTreeMap;
 
@@ -27,6 +27,9 @@ pub fn written(source: &Source) -> BTreeMap<DocumentKey, Written> {
     let Ok(parsed) = parse(source) else { return BTreeMap::new() };
     let lines: Vec<&str> = source.text.lines().collect();
     let mut starts: Vec<usize> = parsed.iter().map(|one| one.line.saturating_sub(1)).collect();
+    // A test that stands below a document is no part of it.
+    let tests = parse_tests(source).unwrap_or_default();
+    starts.extend(tests.iter().map(|test| test.place.line.saturating_sub(1)));
     starts.sort_unstable();
     let mut tree = None;
     let mut all = BTreeMap::new();

@@ -257,10 +257,17 @@ fn within_bounds(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<
     let Some(plan) = &incident.plan else { return Ok(()) };
     let others: Vec<&Incident> =
         ledger.under_repair(at).filter(|other| other.id != incident.id).collect();
-    let first = incident.attempts.is_empty();
-    let begun: Vec<&Begun> = if first { ledger.memory().begun(at).collect() } else { Vec::new() };
     let limits = ledger.library().limits();
-    let scope = peers_in_scope(ledger, plan);
+    // Thousands of peers and repairs are counted only where a bound asks for it: this is looked at
+    // for every open incident at every look of the leader.
+    let all = || [&limits.mesh, &plan.bounds].into_iter().chain(limits.per_label.values());
+    let first = incident.attempts.is_empty() && all().any(|bounds| bounds.per_hour.is_some());
+    let begun: Vec<&Begun> = if first { ledger.memory().begun(at).collect() } else { Vec::new() };
+    let counts_peers = all().any(|bounds| {
+        let shares = bounds.share_percent.is_some() && !others.is_empty();
+        shares || bounds.min_healthy_percent.is_some()
+    });
+    let scope = if counts_peers { peers_in_scope(ledger, plan) } else { BTreeSet::new() };
     let for_this = "that this runbook is for".to_owned();
     let mesh = Counted {
         whole: "in the mesh".to_owned(),

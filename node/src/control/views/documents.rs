@@ -292,6 +292,15 @@ mod tests {
     }
 
     #[test]
+    fn a_test_below_a_document_is_no_part_of_it() {
+        let check = "[[check]]\nname = \"web\"\ncommand = \"true\"\n";
+        let test = "\n# What it shows.\n[[test]]\nname = \"t\"\npeers = { a = {} }\nexpect_no = [{ rung = \"*\" }]\n";
+        let source = Source { file: "f.toml".to_owned(), text: format!("{check}{test}") };
+        let written = written_in(&source, &key("check/web"));
+        assert_eq!(written, Some(("f.toml".to_owned(), check.to_owned())));
+    }
+
+    #[test]
     fn revisions_are_told_with_who_signed_them() {
         let sample = Sample::quiet();
         let history = HistoryView::of(&sample.agent);
