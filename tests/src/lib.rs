@@ -4,6 +4,7 @@
 //! never sleep for luck. Everything a mesh leaves behind is in one temporary directory, which is
 //! kept and named when a test fails.
 
+pub mod desk;
 pub mod hook;
 pub mod host;
 pub mod mesh;
@@ -11,6 +12,7 @@ pub mod parts;
 pub mod stranger;
 pub mod turn;
 
+pub use desk::Desk;
 pub use hook::Hook;
 pub use host::Host;
 pub use mesh::Mesh;
