@@ -4,13 +4,15 @@
 //! answers what it cannot use with a [`Refusal`] that names the rule. Every limit on what may be
 //! done is checked here, so that no leader, old, new or wrong, can exceed it.
 //!
-//! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`orders`]
-//! (what operators ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how
-//! records change it), [`limits`] (how much may be done at once), [`memory`] (what was done lately)
-//! and [`questions`] (what a person is asked).
+//! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`history`]
+//! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
+//! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
+//! change it), [`limits`] (how much may be done at once), [`memory`] (what was done lately) and
+//! [`questions`] (what a person is asked).
 
 pub mod attempts;
 pub mod documents;
+pub mod history;
 pub mod incident;
 pub mod incidents;
 pub mod ladders;
@@ -19,6 +21,7 @@ pub mod memory;
 pub mod orders;
 pub mod questions;
 pub mod roster;
+pub mod touched;
 
 use crate::{
     document::{MeshSettings, Selector},

@@ -79,6 +79,8 @@ pub enum Command {
         #[command(subcommand)]
         command: IncidentCommand,
     },
+    /// Tell why nothing is done about a check on a peer.
+    Explain(ExplainOptions),
     /// Stop all repairs in the whole mesh.
     Freeze {
         /// Why, for everyone to read.
@@ -336,12 +338,42 @@ pub enum DocumentCommand {
     },
     /// List every revision.
     History(Shown),
+    /// Show how the documents of two revisions differ, line by line.
+    Diff {
+        /// The one revision; 0 is before the first.
+        #[arg(value_name = "REVISION")]
+        from: u64,
+        /// The other one; the latest unless said.
+        #[arg(value_name = "REVISION")]
+        to: Option<u64>,
+        /// How it is shown.
+        #[command(flatten)]
+        output: Shown,
+    },
+    /// Make the documents what they were at a revision, as a new revision.
+    Rollback(RollbackOptions),
     /// Check files without changing anything; works without a daemon too.
     Validate {
         /// Files of documents, or directories of which every *.toml is taken.
         #[arg(required = true, value_name = "FILE|DIR")]
         files: Vec<PathBuf>,
     },
+}
+
+/// `hearten document rollback`
+#[derive(Debug, Clone, Args)]
+pub struct RollbackOptions {
+    /// The revision that comes back.
+    pub revision: u64,
+    /// Show what would change and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `hearten check …`
@@ -383,6 +415,18 @@ pub enum IncidentCommand {
         /// How it is shown.
         #[command(flatten)]
         output: Shown,
+    },
+    /// Print what was collected before the repair, from whichever peer still keeps it.
+    Evidence {
+        /// Of which incident.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// Write it to this file instead.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// As JSON, with its hash and who keeps it.
+        #[arg(long)]
+        json: bool,
     },
     /// Say that somebody has seen an incident.
     Ack {
@@ -508,6 +552,20 @@ pub struct IncidentListOptions {
     pub shown: Shown,
 }
 
+/// `hearten explain`
+#[derive(Debug, Clone, Args)]
+pub struct ExplainOptions {
+    /// The check.
+    #[arg(long, value_parser = parse_name)]
+    pub check: Name,
+    /// The peer, by its name or its id.
+    #[arg(long)]
+    pub peer: String,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
 /// From when on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
@@ -627,6 +685,10 @@ mod tests {
             "hearten document show check/web-alive",
             "hearten document show limits",
             "hearten document history",
+            "hearten document diff 3 4",
+            "hearten document diff 3 --json",
+            "hearten document rollback 3 --dry-run",
+            "hearten document rollback 3 --key /k",
             "hearten document validate a.toml",
             "hearten check list --json",
             "hearten check run web-alive",
@@ -635,7 +697,11 @@ mod tests {
             "hearten incident list --since 2026-11-21T02:00:00Z --json",
             "hearten incident show INC-42 --json",
             "hearten incident explain 42",
+            "hearten incident evidence INC-42",
+            "hearten incident evidence 42 --output evidence.txt",
+            "hearten incident evidence 42 --json",
             "hearten incident close INC-42 --reason done",
+            "hearten explain --check web-alive --peer web-1 --json",
             "hearten freeze --reason storm",
             "hearten thaw",
             "hearten raft members",

@@ -6,7 +6,8 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `checks`, `incidents`, `orders`, `manual`: the commands.
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `incidents`, `orders`, `manual`:
+//!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
 pub mod arguments;
@@ -22,6 +23,7 @@ mod orders;
 mod output;
 mod peers;
 mod repairs;
+mod revisions;
 mod session;
 mod status;
 mod table;
@@ -108,6 +110,10 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
                 documents::show(session, document, output)?;
             }
             DocumentCommand::History(shown) => documents::history(session, shown)?,
+            DocumentCommand::Diff { from, to, output } => {
+                revisions::diff(session, from, to, output)?;
+            }
+            DocumentCommand::Rollback(options) => revisions::rollback(session, options)?,
             DocumentCommand::Validate { files } => documents::validate(session, &files)?,
         },
         Command::Check { command } => match command {
@@ -118,6 +124,9 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             IncidentCommand::List(options) => incidents::list(session, options)?,
             IncidentCommand::Show { id, output } => incidents::show(session, id, output)?,
             IncidentCommand::Explain { id, output } => incidents::explain(session, id, output)?,
+            IncidentCommand::Evidence { id, output, json } => {
+                incidents::evidence(session, id, output.as_deref(), json)?;
+            }
             IncidentCommand::Ack { id, key } => {
                 let said = format!("{id} is acknowledged");
                 repairs::answer(session, Action::Acknowledge { incident: id }, &said, key)?;
@@ -127,6 +136,7 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
                 orders::close(session, id, reason, key)?;
             }
         },
+        Command::Explain(options) => incidents::why_not(session, options)?,
         Command::Runbook { command } => match command {
             RunbookCommand::List(shown) => repairs::list(session, shown)?,
             RunbookCommand::Show { name, output } => {

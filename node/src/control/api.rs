@@ -51,6 +51,18 @@ pub enum Request {
         /// Which.
         id: IncidentId,
     },
+    /// Why nothing is done about a check on a peer: [`super::views::WhyNotView`].
+    WhyNot {
+        /// The check.
+        check: Name,
+        /// The peer, by its name or its id.
+        peer: String,
+    },
+    /// What was collected before the repair: [`super::views::EvidenceTextView`].
+    Evidence {
+        /// Of which incident.
+        id: IncidentId,
+    },
     /// The documents in force: [`super::views::DocumentsView`].
     Documents,
     /// One document: [`super::views::DocumentView`].
@@ -66,6 +78,18 @@ pub enum Request {
     Preview {
         /// The texts.
         sources: Vec<Source>,
+    },
+    /// How the documents differ between two revisions: [`super::views::DifferenceView`].
+    Difference {
+        /// The earlier one; 0 is before the first.
+        from: u64,
+        /// The later one; the latest unless said.
+        to: Option<u64>,
+    },
+    /// What makes the documents what they were: [`super::views::RollbackView`].
+    Rollback {
+        /// At which revision.
+        revision: u64,
     },
     /// The checks in force: [`super::views::ChecksView`].
     Checks,
@@ -115,6 +139,13 @@ impl Request {
             | Self::Incidents { .. }
             | Self::Incident { .. }
             | Self::Explain { .. }
+            | Self::WhyNot { .. }
+            | Self::Evidence { .. }
+            | Self::Difference { .. }
+            | Self::Rollback { .. }
+            | Self::Runbooks
+            | Self::Plan { .. }
+            | Self::Maintenances
             | Self::Documents
             | Self::Document { .. }
             | Self::History
@@ -124,6 +155,9 @@ impl Request {
             | Self::Apply { .. }
             | Self::Order { .. }
             | Self::Leave
+            | Self::Runbooks
+            | Self::Plan { .. }
+            | Self::Maintenances
             | Self::RaftMembers
             | Self::Counters => Duration::from_secs(60),
         }

@@ -10,6 +10,7 @@
 mod address;
 mod check;
 mod command;
+mod evidence;
 mod host;
 mod ladder;
 mod limits;

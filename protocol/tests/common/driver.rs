@@ -361,6 +361,7 @@ impl Driver {
                     bytes: 1,
                     taken_by: id(n),
                     steps_failed: 0,
+                    keepers: Vec::new(),
                 },
             },
             Output::Notify { message, .. } => Input::NoticeSent {

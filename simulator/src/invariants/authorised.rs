@@ -4,7 +4,7 @@ use super::{Invariant, Step};
 use crate::world::World;
 use protocol::{
     agent::{Output, Work},
-    document::{Action, Command, Document, Probe, parse::parse},
+    document::{Action, Collect, Command, Document, Probe, parse::parse},
 };
 
 /// Looks at each step for itself; reads the story's own documents, never the ledger's.
@@ -38,7 +38,14 @@ impl Invariant for Authorised {
                     Work::Http(_) => {}
                 },
                 Output::TakeEvidence { steps, .. } => {
-                    wanted.extend(steps.iter().map(|step| &step.run));
+                    wanted.extend(steps.iter().filter_map(|step| match &step.collect {
+                        Collect::Run(command) => Some(command),
+                        Collect::Files(_)
+                        | Collect::Journal { .. }
+                        | Collect::Processes
+                        | Collect::Sockets
+                        | Collect::Filesystems => None,
+                    }));
                 }
                 Output::Publish(_)
                 | Output::Probe { .. }
@@ -77,7 +84,11 @@ fn commands(world: &World<'_>) -> Vec<Command> {
                 }
             }
             Document::Runbook(runbook) => {
-                commands.extend(runbook.evidence.into_iter().map(|step| step.run));
+                for step in runbook.evidence {
+                    if let Collect::Run(command) = step.collect {
+                        commands.push(command);
+                    }
+                }
                 for rung in runbook.rungs {
                     if let Action::Run(command) = rung.action {
                         commands.push(command);

@@ -175,6 +175,7 @@ impl World<'_> {
             bytes: 1_000,
             taken_by: daemon.peer,
             steps_failed: 0,
+            keepers: Vec::new(),
         };
         self.give(daemon, Input::EvidenceTaken { incident, evidence });
     }
