@@ -188,6 +188,8 @@ impl Large {
             since: self.now(),
             summary: "HTTP OK: 200 in 0.004 s".to_owned(),
             verified: None,
+            flapping: false,
+            muted_by: None,
         };
         let checks = (0..CHECKS).map(|check| (check_of(peer, check), state(check)));
         let report = Report {
