@@ -20,11 +20,15 @@ pub mod view;
 pub mod voters;
 pub mod worker;
 
-pub use output::{Forwarding, Message, Output, Proposal, WorkOrder};
+pub use output::{Forwarding, Message, Output, Proposal, Work, WorkOrder};
 
 use crate::{
-    document::{Check, Document, Probe, Verdict, parse::parse},
-    ledger::{self, Ledger, incident::State, roster::Standing as Running},
+    document::{Check, Document, Probe, Verdict, ladder::is_made_of, parse::parse},
+    ledger::{
+        self, Ledger,
+        incident::{Incident, State},
+        roster::Standing as Running,
+    },
     name::{IncidentId, Labels, Name, PeerId, RaftId},
     record::{
         AttemptReport, Because, Entry, EvidenceSummary, PeerCard, Position, Record, Seen, Trust,
@@ -535,22 +539,26 @@ impl Agent {
             .collect()
     }
 
-    /// Runs a check again when the log says that a rung for this peer has ended.
+    /// Runs checks again when the log says that what may have mended them has ended.
     fn verify_repairs(&mut self, now: Now) {
         let me = self.card.id;
-        for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
-            let Because::Check { check, .. } = &incident.because else { continue };
+        for incident in self.ledger.open_incidents() {
             let (State::Verifying, Some(attempt)) = (incident.state, incident.last_attempt())
             else {
                 continue;
             };
+            if !incident.may_clear() {
+                continue;
+            }
             let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
-            // Of a group it is this peer's part that the rung was for.
-            let check = match self.ledger.library().check(check).map(|check| &check.probe) {
-                Some(Probe::Aggregate(aggregate)) => &aggregate.check,
-                Some(_) | None => check,
-            };
-            self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
+            for check in checks_on(incident, me) {
+                // Of a group it is this peer's part that the rung was for.
+                let check = match self.ledger.library().check(check).map(|check| &check.probe) {
+                    Some(Probe::Aggregate(aggregate)) => &aggregate.check,
+                    Some(_) | None => check,
+                };
+                self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
+            }
         }
     }
 
@@ -584,8 +592,37 @@ impl Agent {
         out.push(Output::Publish(report));
     }
 
+    /// Whether enough operators signed what this incident's rungs come from, as far as this host
+    /// can tell.
+    pub(crate) fn plan_is_authorised(&self, incident: &Incident) -> bool {
+        let Some(plan) = &incident.plan else { return false };
+        let Because::Ladder { ladder, .. } = &incident.because else {
+            return self.is_authorised(&Document::Runbook(plan.clone()), incident.revision);
+        };
+        let documents: Vec<Document> = self
+            .authorised
+            .range(..=incident.revision)
+            .flat_map(|(_, documents)| documents.iter().cloned())
+            .collect();
+        documents.iter().any(|document| {
+            matches!(document, Document::Ladder(known)
+                if known.name == *ladder && is_made_of(plan, known, &documents))
+        })
+    }
+
     /// Why this attempt must not be started here, if it must not.
     pub(crate) fn objection(&self, incident: IncidentId, now: Now) -> Option<Refusal> {
         worker::objection(self, incident, now)
     }
+}
+
+/// The checks of this peer that say whether an incident is over.
+fn checks_on(incident: &Incident, peer: PeerId) -> impl Iterator<Item = &Name> {
+    let own = incident.because.check().filter(|_| incident.peer == peer);
+    let of_ladder = match &incident.because {
+        Because::Ladder { failing, .. } => failing.as_slice(),
+        Because::Check { .. } | Because::Silent { .. } | Because::Operator { .. } => &[],
+    };
+    own.into_iter()
+        .chain(of_ladder.iter().filter(move |one| one.peer == peer).map(|one| &one.check))
 }

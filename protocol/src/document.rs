@@ -8,6 +8,9 @@
 pub mod bundle;
 pub mod check;
 pub mod diff;
+pub mod ladder;
+pub mod maintenance;
+pub mod params;
 pub mod parse;
 pub mod pattern;
 pub mod probe;
@@ -19,15 +22,20 @@ pub mod settings;
 pub mod validate;
 
 pub use check::{Check, Verdict};
+pub use ladder::{Ladder, LadderLevel, Scope};
+pub use maintenance::{Maintenance, Schedule};
 pub use pattern::Pattern;
 pub use probe::{
     AggregateProbe, DiskProbe, Expiry, FactKind, FileProbe, HttpProbe, LoadProbe, PluginProbe,
     Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
 };
-pub use runbook::{Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence};
+pub use runbook::{
+    Action, Approve, Breaker, By, Effect, EvidenceStep, HttpCall, Mode, On, OnUnknown, Param,
+    ParamKind, ParamSource, Repeat, Retry, Runbook, Rung, SignalField, Silence,
+};
 pub use selector::{Condition, Selector};
 pub use setting::Setting;
-pub use settings::{Channel, Limits, MeshSettings, Notifier};
+pub use settings::{Bounds, Channel, Limits, MeshSettings, Notifier};
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
@@ -48,6 +56,10 @@ pub enum Document {
     Mesh(MeshSettings),
     /// Takes another document away.
     Remove(DocumentKey),
+    /// The order in which an environment is brought back.
+    Ladder(Ladder),
+    /// When nothing is repaired on some peers.
+    Maintenance(Maintenance),
 }
 
 /// The kinds of document.
@@ -63,12 +75,23 @@ pub enum DocumentKind {
     Limits,
     /// `[mesh]`
     Mesh,
+    /// `[[ladder]]`
+    Ladder,
+    /// `[[maintenance]]`
+    Maintenance,
 }
 
 impl DocumentKind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Self; 5] =
-        [Self::Check, Self::Runbook, Self::Notifier, Self::Limits, Self::Mesh];
+    pub const ALL: [Self; 7] = [
+        Self::Check,
+        Self::Runbook,
+        Self::Ladder,
+        Self::Notifier,
+        Self::Maintenance,
+        Self::Limits,
+        Self::Mesh,
+    ];
 
     /// The kind as operators write it.
     pub const fn as_str(self) -> &'static str {
@@ -78,6 +101,8 @@ impl DocumentKind {
             Self::Notifier => "notifier",
             Self::Limits => "limits",
             Self::Mesh => "mesh",
+            Self::Ladder => "ladder",
+            Self::Maintenance => "maintenance",
         }
     }
 }
@@ -106,16 +131,13 @@ impl Document {
             kind,
             name: Name::parse(kind.as_str()).unwrap_or_else(|_| unreachable!("kinds are names")),
         };
+        let named = |kind: DocumentKind, name: &Name| DocumentKey { kind, name: name.clone() };
         match self {
-            Self::Check(check) => {
-                DocumentKey { kind: DocumentKind::Check, name: check.name.clone() }
-            }
-            Self::Runbook(runbook) => {
-                DocumentKey { kind: DocumentKind::Runbook, name: runbook.name.clone() }
-            }
-            Self::Notifier(notifier) => {
-                DocumentKey { kind: DocumentKind::Notifier, name: notifier.name.clone() }
-            }
+            Self::Check(check) => named(DocumentKind::Check, &check.name),
+            Self::Runbook(runbook) => named(DocumentKind::Runbook, &runbook.name),
+            Self::Notifier(notifier) => named(DocumentKind::Notifier, &notifier.name),
+            Self::Ladder(ladder) => named(DocumentKind::Ladder, &ladder.name),
+            Self::Maintenance(window) => named(DocumentKind::Maintenance, &window.name),
             Self::Limits(_) => single(DocumentKind::Limits),
             Self::Mesh(_) => single(DocumentKind::Mesh),
             Self::Remove(key) => key.clone(),

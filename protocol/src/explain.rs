@@ -5,13 +5,13 @@
 //! very functions that the leader asks before it acts.
 
 use crate::{
-    document::{Action, By, OnUnknown, Silence, Verdict},
+    document::{By, OnUnknown, Silence, Verdict},
     ledger::{
         Ledger,
         incident::{Attempt, Fact, Incident, Line, State},
     },
     name::PeerId,
-    record::{Because, Outcome, Seen},
+    record::{Because, Outcome, Part, Seen},
     refusal::Refusal,
     time::{Timestamp, format_span},
 };
@@ -49,8 +49,16 @@ pub const fn fact_name(fact: &Fact) -> &'static str {
         Fact::Resolved(_) => "Resolved",
         Fact::Escalated(_) => "Escalated",
         Fact::Closed(_) => "Closed",
+        Fact::Approved(..) => "Approved",
+        Fact::Denied(..) => "Denied",
+        Fact::Acknowledged(_) => "Acknowledged",
+        Fact::Skipped(..) => "Skipped",
+        Fact::Restarted => "Restarted",
     }
 }
+
+/// How many failing checks of a ladder are named.
+const FAILING_SHOWN: usize = 5;
 
 /// What a direct probe saw, in words.
 pub const fn seen(seen: Seen) -> &'static str {
@@ -86,6 +94,26 @@ pub fn signal(ledger: &Ledger, peer: PeerId, because: &Because) -> String {
             };
             format!("{peer} is {} since {since}: {what}", kind.as_str())
         }
+        Because::Ladder { ladder, level, failing, since } => {
+            let name = ledger.library().ladder(ladder).and_then(|ladder| ladder.level(*level));
+            let name = name.map_or_else(String::new, |level| format!(" (\"{}\")", level.name));
+            let shown: Vec<String> = failing
+                .iter()
+                .take(FAILING_SHOWN)
+                .map(|one| format!("\"{}\" on {}", one.check, ledger.roster().name(one.peer)))
+                .collect();
+            let more = match failing.len().saturating_sub(FAILING_SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!(
+                "ladder \"{ladder}\" needs level {level}{name} since {since}: {} fail{more}",
+                shown.join(", ")
+            )
+        }
+        Because::Operator { runbook, reason, .. } => {
+            format!("an operator ordered runbook \"{runbook}\" for {peer}: {reason}")
+        }
     }
 }
 
@@ -96,7 +124,8 @@ pub fn line(ledger: &Ledger, incident: &Incident, line: &Line) -> String {
         Fact::EvidenceTaken => evidence(ledger, incident),
         Fact::Assigned(number) => match attempt(incident, *number) {
             Some(attempt) => format!(
-                "attempt {number}: rung {} is given to {}, to be started by {}",
+                "attempt {number}: {}rung {} is given to {}, to be started by {}",
+                part(attempt.part),
                 rung(incident, attempt.rung),
                 ledger.roster().name(attempt.worker),
                 attempt.start_by,
@@ -113,6 +142,26 @@ pub fn line(ledger: &Ledger, incident: &Incident, line: &Line) -> String {
         Fact::Resolved(because) => format!("resolved: {because}"),
         Fact::Escalated(reason) => format!("handed to a person: {reason}"),
         Fact::Closed(reason) => format!("closed by an operator: {reason}"),
+        Fact::Approved(place, operator) => {
+            format!("rung {} is approved by operator {operator}", rung(incident, *place))
+        }
+        Fact::Denied(place, operator, reason) => {
+            format!("rung {} is denied by operator {operator}: {reason}", rung(incident, *place))
+        }
+        Fact::Acknowledged(operator) => format!("operator {operator} has seen it"),
+        Fact::Skipped(place, refusal) => {
+            format!("rung {} is passed over: {refusal}", rung(incident, *place))
+        }
+        Fact::Restarted => "the way down the ladder is begun anew".to_owned(),
+    }
+}
+
+/// Which part of a rung is meant, where it is not what the rung does.
+const fn part(part: Part) -> &'static str {
+    match part {
+        Part::Act => "",
+        Part::Verify => "the verification of ",
+        Part::Undo => "the undoing of ",
     }
 }
 
@@ -140,7 +189,12 @@ pub fn story(
             | Fact::Notified(_)
             | Fact::Resolved(_)
             | Fact::Escalated(_)
-            | Fact::Closed(_) => line(ledger, incident, entry),
+            | Fact::Closed(_)
+            | Fact::Approved(..)
+            | Fact::Denied(..)
+            | Fact::Acknowledged(_)
+            | Fact::Skipped(..)
+            | Fact::Restarted => line(ledger, incident, entry),
         };
         story.push(Sentence { at: Some(entry.at), text });
         if entry.fact == Fact::Opened {
@@ -205,27 +259,38 @@ pub fn waiting(
 /// The rule that forbids the next rung now.
 fn rule(ledger: &Ledger, incident: &Incident, leader: PeerId, at: Timestamp) -> Option<Refusal> {
     // Whether a worker is heard of only the leader knows; what it said stands until it acts.
-    if let Some(refusal @ (Refusal::NoWorker { .. } | Refusal::UnknownOutcome { .. })) =
-        &incident.held
+    if let Some(
+        refusal @ (Refusal::NoWorker { .. }
+        | Refusal::UnknownOutcome { .. }
+        | Refusal::AwaitingApproval { .. }
+        | Refusal::Shadow { .. }),
+    ) = &incident.held
     {
         return Some(refusal.clone());
     }
     let worker = match incident.next_rung() {
-        Some(rung) => match (&rung.action, rung.by) {
-            (Action::Notify(_), _) => return None,
-            (Action::Run(_), By::Affected) => incident.peer,
-            (Action::Run(_), By::Leader) => leader,
-            (Action::Run(_), By::Neighbour) => {
-                let able = |peer: &PeerId| *peer != incident.peer && !ledger.is_silent(*peer);
-                match ledger.roster().running().map(|(peer, _)| peer).find(able) {
-                    Some(peer) => peer,
-                    None => {
-                        let why = "no other peer runs".to_owned();
-                        return Some(Refusal::NoWorker { why });
+        Some(rung) if rung.tells().is_some() => return None,
+        Some(_) if incident.next_part != Part::Act => {
+            incident.worker_of(incident.climbed).unwrap_or(incident.peer)
+        }
+        Some(rung) => {
+            let target = rung.level.as_ref().and_then(|level| level.target);
+            let target = target.unwrap_or(incident.peer);
+            match rung.by {
+                By::Affected => target,
+                By::Leader => leader,
+                By::Neighbour => {
+                    let able = |peer: &PeerId| *peer != target && !ledger.is_silent(*peer);
+                    match ledger.roster().running().map(|(peer, _)| peer).find(able) {
+                        Some(peer) => peer,
+                        None => {
+                            let why = "no other peer runs".to_owned();
+                            return Some(Refusal::NoWorker { why });
+                        }
                     }
                 }
             }
-        },
+        }
         None if incident.plan.is_some() => return None,
         None => incident.peer,
     };
@@ -237,6 +302,13 @@ const fn ends_at(refusal: &Refusal) -> Option<Timestamp> {
     if let Refusal::CoolDown { until, .. }
     | Refusal::Settling { until }
     | Refusal::AwaitingEvidence { until }
+    | Refusal::Backoff { until }
+    | Refusal::PerHour { until, .. }
+    | Refusal::Breaker { until, .. }
+    | Refusal::Repeated { until, .. }
+    | Refusal::Maintenance { until, .. }
+    | Refusal::AwaitingApproval { until, .. }
+    | Refusal::Quiescing { until, .. }
     | Refusal::AttemptUnderWay { until, .. } = refusal
     {
         Some(*until)
@@ -321,7 +393,7 @@ fn notified(incident: &Incident, number: u32) -> String {
 
 fn witnesses(ledger: &Ledger, because: &Because) -> Vec<Sentence> {
     match because {
-        Because::Check { .. } => Vec::new(),
+        Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => Vec::new(),
         Because::Silent { witnesses, .. } => witnesses
             .iter()
             .map(|testimony| {
@@ -355,5 +427,8 @@ fn cleared(because: &Because) -> String {
     match because {
         Because::Check { check, .. } => format!("check \"{check}\" passes again"),
         Because::Silent { .. } => "the peer answers again".to_owned(),
+        Because::Ladder { .. } => "every check that failed passes again".to_owned(),
+        Because::Operator { check: Some(check), .. } => format!("check \"{check}\" passes"),
+        Because::Operator { check: None, .. } => "one of its rungs succeeds".to_owned(),
     }
 }

@@ -5,18 +5,23 @@
 //! done is checked here, so that no leader, old, new or wrong, can exceed it.
 //!
 //! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`orders`]
-//! (what operators ordered), [`incident`] (what is known of one), [`incidents`] (how records
-//! change it) and [`limits`] (how much may be done at once).
+//! (what operators ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how
+//! records change it), [`limits`] (how much may be done at once), [`memory`] (what was done lately)
+//! and [`questions`] (what a person is asked).
 
+pub mod attempts;
 pub mod documents;
 pub mod incident;
 pub mod incidents;
+pub mod ladders;
 pub mod limits;
+pub mod memory;
 pub mod orders;
+pub mod questions;
 pub mod roster;
 
 use crate::{
-    document::MeshSettings,
+    document::{MeshSettings, Selector},
     name::{IncidentId, Name, PeerId},
     order::Action,
     record::{Entry, Founding, Position, Record, TokenGrant, TokenId, Trust},
@@ -72,6 +77,19 @@ pub struct Freeze {
     pub reason: String,
 }
 
+/// An operator's maintenance: nothing is repaired on some peers for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// For which peers.
+    pub selector: Selector,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// The operator's words.
+    pub reason: String,
+}
+
 /// The replicated state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -99,6 +117,10 @@ pub struct Ledger {
     /// The incidents whose targets are under repair, those among them that were closed while an
     /// attempt was under way.
     repairing: BTreeSet<IncidentId>,
+    /// What was done lately, for the limits that look back.
+    memory: memory::Memory,
+    /// The maintenances that operators started.
+    windows: BTreeMap<Name, Window>,
 }
 
 impl Ledger {
@@ -153,6 +175,16 @@ impl Ledger {
     /// The mesh-wide stop, when it is on.
     pub const fn frozen(&self) -> Option<&Freeze> {
         self.frozen.as_ref()
+    }
+
+    /// The maintenances that operators started, those that are over among them.
+    pub const fn windows(&self) -> &BTreeMap<Name, Window> {
+        &self.windows
+    }
+
+    /// What was done lately.
+    pub const fn memory(&self) -> &memory::Memory {
+        &self.memory
     }
 
     /// How the mesh is run.
@@ -215,10 +247,11 @@ impl Ledger {
             Record::EvidenceTaken { incident, evidence } => {
                 self.take_evidence(context, *incident, evidence)
             }
-            Record::Assigned { incident, attempt, rung, worker, start_by, until } => {
-                let assignment = incidents::Assignment {
+            Record::Assigned { incident, attempt, rung, part, worker, start_by, until } => {
+                let assignment = attempts::Assignment {
                     attempt: *attempt,
                     rung: *rung,
+                    part: *part,
                     worker: *worker,
                     start_by: *start_by,
                     until: *until,
@@ -238,6 +271,10 @@ impl Ledger {
             Record::Notified { incident, notice, delivered, detail } => {
                 self.notified(context, *incident, *notice, *delivered, detail)
             }
+            Record::Skipped { incident, rung, refusal } => {
+                self.skip_rung(context, *incident, *rung, refusal)
+            }
+            Record::Restarted { incident } => self.restart(context, *incident),
         }
     }
 
@@ -311,13 +348,21 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::Called { incident, .. }
         | Record::Resolved { incident, .. }
         | Record::Escalated { incident, .. }
-        | Record::Notified { incident, .. } => Some(*incident),
+        | Record::Notified { incident, .. }
+        | Record::Skipped { incident, .. }
+        | Record::Restarted { incident } => Some(*incident),
         Record::Ordered { order } => match &order.order.action {
-            Action::Close { incident, .. } => Some(*incident),
+            Action::Close { incident, .. }
+            | Action::Approve { incident }
+            | Action::Deny { incident, .. }
+            | Action::Acknowledge { incident } => Some(*incident),
             Action::CreateToken(_)
             | Action::RemovePeer { .. }
             | Action::Freeze { .. }
-            | Action::Thaw => None,
+            | Action::Thaw
+            | Action::StartMaintenance { .. }
+            | Action::EndMaintenance { .. }
+            | Action::RunRunbook { .. } => None,
         },
         Record::Founded(_)
         | Record::PeerJoined { .. }
@@ -343,7 +388,9 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Called { .. }
         | Record::Resolved { .. }
         | Record::Escalated { .. }
-        | Record::Notified { .. } => true,
+        | Record::Notified { .. }
+        | Record::Skipped { .. }
+        | Record::Restarted { .. } => true,
         Record::Founded(_)
         | Record::Ordered { .. }
         | Record::PeerStarted { .. }
@@ -388,6 +435,8 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Called { .. }
         | Record::Resolved { .. }
         | Record::Escalated { .. }
-        | Record::Notified { .. } => refused("only the leader decides"),
+        | Record::Notified { .. }
+        | Record::Skipped { .. }
+        | Record::Restarted { .. } => refused("only the leader decides"),
     }
 }

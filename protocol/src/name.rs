@@ -40,6 +40,9 @@ pub enum NameError {
 pub struct Name(String);
 
 impl Name {
+    /// Comes before every name, and is none: where a walk through names begins.
+    pub(crate) const LEAST: Self = Self(String::new());
+
     /// Reads a name: 1 to 63 letters, digits, `-`, `_` or `.`, beginning with a letter or digit.
     ///
     /// # Errors

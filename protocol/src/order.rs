@@ -5,8 +5,11 @@
 
 use crate::{
     codec,
-    document::bundle::{OperatorSignature, sign_bytes, signature_holds},
-    name::{IncidentId, PeerId},
+    document::{
+        Selector,
+        bundle::{OperatorSignature, sign_bytes, signature_holds},
+    },
+    name::{IncidentId, Name, PeerId},
     record::{TokenGrant, Trust},
     time::Timestamp,
 };
@@ -36,6 +39,48 @@ pub enum Action {
     Close {
         /// Which incident.
         incident: IncidentId,
+        /// The operator's words.
+        reason: String,
+    },
+    /// The rung that waits for approval may be climbed.
+    Approve {
+        /// Of which incident.
+        incident: IncidentId,
+    },
+    /// The rung that waits for approval is not climbed: a person takes over.
+    Deny {
+        /// Of which incident.
+        incident: IncidentId,
+        /// The operator's words.
+        reason: String,
+    },
+    /// Somebody has seen the incident.
+    Acknowledge {
+        /// Which incident.
+        incident: IncidentId,
+    },
+    /// Nothing is repaired on some peers for a while.
+    StartMaintenance {
+        /// What to call it; one of the same name is replaced.
+        name: Name,
+        /// For which peers.
+        selector: Selector,
+        /// Until when.
+        until: Timestamp,
+        /// The operator's words.
+        reason: String,
+    },
+    /// The maintenance is over.
+    EndMaintenance {
+        /// Which one.
+        name: Name,
+    },
+    /// A runbook is run without its signal.
+    RunRunbook {
+        /// Which runbook.
+        runbook: Name,
+        /// For which peer.
+        peer: PeerId,
         /// The operator's words.
         reason: String,
     },

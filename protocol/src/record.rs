@@ -93,6 +93,8 @@ pub enum Record {
         attempt: u32,
         /// Place of the rung in its runbook, from 0.
         rung: u32,
+        /// Which part of the rung.
+        part: Part,
         /// Who executes it.
         worker: PeerId,
         /// After this moment the worker must not start it any more.
@@ -157,6 +159,42 @@ pub enum Record {
         /// What the channel said.
         detail: String,
     },
+    /// A rung is passed over, by rule.
+    Skipped {
+        /// For which incident.
+        incident: IncidentId,
+        /// Place of the rung in its runbook, from 0.
+        rung: u32,
+        /// The rule.
+        refusal: Refusal,
+    },
+    /// The way down a ladder is begun anew.
+    Restarted {
+        /// For which incident.
+        incident: IncidentId,
+    },
+}
+
+/// A part of a rung: what an attempt carries out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Part {
+    /// What the rung does.
+    Act,
+    /// What has to succeed beside it.
+    Verify,
+    /// What takes it back.
+    Undo,
+}
+
+impl Part {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+            Self::Verify => "verify",
+            Self::Undo => "undo",
+        }
+    }
 }
 
 /// A token's id.
@@ -248,6 +286,60 @@ pub enum Because {
         /// Who probed it directly and what they saw, the leader among them.
         witnesses: Vec<Testimony>,
     },
+    /// Checks fail that a ladder mends.
+    Ladder {
+        /// Which ladder.
+        ladder: Name,
+        /// The widest level that one of them needs.
+        level: u32,
+        /// Which checks fail on which peers.
+        failing: Vec<Failing>,
+        /// When the first of them was seen to fail.
+        since: Timestamp,
+    },
+    /// An operator ordered it.
+    Operator {
+        /// Which runbook to run.
+        runbook: Name,
+        /// The check that the runbook mends, if it mends one.
+        check: Option<Name>,
+        /// The operator's words.
+        reason: String,
+        /// When it was ordered.
+        since: Timestamp,
+    },
+}
+
+impl Because {
+    /// The check whose passing says that it is well again, where it is one.
+    pub const fn check(&self) -> Option<&Name> {
+        match self {
+            Self::Check { check, .. } => Some(check),
+            Self::Operator { check, .. } => check.as_ref(),
+            Self::Silent { .. } | Self::Ladder { .. } => None,
+        }
+    }
+
+    /// Since when the signal has lasted.
+    pub const fn since(&self) -> Timestamp {
+        match self {
+            Self::Check { since, .. }
+            | Self::Silent { since, .. }
+            | Self::Ladder { since, .. }
+            | Self::Operator { since, .. } => *since,
+        }
+    }
+}
+
+/// A check that fails on a peer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Failing {
+    /// On which peer.
+    pub peer: PeerId,
+    /// Which check.
+    pub check: Name,
+    /// Since when, by that peer's clock.
+    pub since: Timestamp,
 }
 
 /// What one peer saw when it probed another directly.

@@ -150,9 +150,11 @@ pub enum Refusal {
         /// When it may act again.
         until: Timestamp,
     },
-    /// As many repairs are under way in the mesh as may be.
-    #[error("blast radius: {in_flight} repairs are under way, at most {limit} may be")]
+    /// As many repairs are under way as may be.
+    #[error("blast radius: {in_flight} repairs are under way {scope}, at most {limit} may be")]
     BlastRadius {
+        /// Where they are counted: `in the mesh`, `of runbook "x"`, `with role=web`.
+        scope: String,
         /// The limit.
         limit: u32,
         /// Repairs under way.
@@ -160,16 +162,18 @@ pub enum Refusal {
     },
     /// As large a share of the peers is under repair as may be.
     #[error(
-        "blast radius: {in_flight} of {of} peers that this runbook is for are under repair, at most {limit} may be ({share_percent} %)"
+        "blast radius: {in_flight} of {of} peers {scope} are under repair, at most {limit} may be ({share_percent} %)"
     )]
     Share {
+        /// Which peers are counted: `that this runbook is for`, `with role=web`.
+        scope: String,
         /// The limit as a number of peers.
         limit: u32,
         /// The limit as the operator wrote it.
         share_percent: u32,
         /// Peers under repair.
         in_flight: u32,
-        /// Peers that the runbook is for.
+        /// Peers that are counted.
         of: u32,
     },
     /// The mesh is frozen.
@@ -273,5 +277,148 @@ pub enum Refusal {
         incident: IncidentId,
         /// Which notice.
         notice: u32,
+    },
+    /// As many repairs were begun within the last hour as may be.
+    #[error(
+        "blast radius: {begun} repairs were begun {scope} within an hour, at most {limit} may be; one more may be at {until}"
+    )]
+    PerHour {
+        /// Where they are counted.
+        scope: String,
+        /// The limit.
+        limit: u32,
+        /// Repairs begun.
+        begun: u32,
+        /// When the oldest of them is an hour ago.
+        until: Timestamp,
+    },
+    /// Too few peers are well for another to be repaired.
+    #[error(
+        "blast radius: {healthy} of {of} peers {scope} are well, at least {min_percent} % must be"
+    )]
+    MinHealthy {
+        /// Which peers are counted.
+        scope: String,
+        /// Peers that are well.
+        healthy: u32,
+        /// Peers that are counted.
+        of: u32,
+        /// The limit in percent.
+        min_percent: u32,
+    },
+    /// As many repairs are under way in one zone as may be.
+    #[error(
+        "blast radius: {in_flight} repairs are under way in zone \"{zone}\", at most {limit} may be"
+    )]
+    Zone {
+        /// Which zone.
+        zone: String,
+        /// The limit.
+        limit: u32,
+        /// Repairs under way there.
+        in_flight: u32,
+    },
+    /// Too many attempts of this runbook came to nothing.
+    #[error(
+        "circuit breaker: {failures} attempts of runbook \"{runbook}\" came to nothing; it may act again at {until}"
+    )]
+    Breaker {
+        /// Which runbook.
+        runbook: Name,
+        /// How many attempts.
+        failures: u32,
+        /// When the oldest of them is forgotten.
+        until: Timestamp,
+    },
+    /// The rung was tried on this host a short while ago.
+    #[error(
+        "repeat: rung \"{rung}\" acted on this host {times} times and did not help for good; it is passed over until {until}"
+    )]
+    Repeated {
+        /// Which rung.
+        rung: String,
+        /// How often.
+        times: u32,
+        /// Until when it is remembered.
+        until: Timestamp,
+    },
+    /// The peer is under maintenance.
+    #[error("maintenance \"{name}\" until {until}: {reason}")]
+    Maintenance {
+        /// Which one.
+        name: Name,
+        /// Its end.
+        until: Timestamp,
+        /// The operator's words.
+        reason: String,
+    },
+    /// The runbook only says what it would do.
+    #[error("shadow mode: it would run rung \"{rung}\" and does nothing")]
+    Shadow {
+        /// The rung.
+        rung: String,
+    },
+    /// A person has to approve the rung.
+    #[error("rung {} of {incident} waits for approval until {until}: `hearten approve {incident}` or `hearten deny {incident}`", rung + 1)]
+    AwaitingApproval {
+        /// Which incident.
+        incident: IncidentId,
+        /// Place of the rung, from 0.
+        rung: u32,
+        /// When the question is withdrawn.
+        until: Timestamp,
+    },
+    /// This operator may not answer.
+    #[error("the runbook names other operators to approve this")]
+    NotApprover,
+    /// Nobody asked.
+    #[error("{incident} does not wait for approval")]
+    NothingToApprove {
+        /// Which incident.
+        incident: IncidentId,
+    },
+    /// The rung failed and is tried again after a wait.
+    #[error("the rung is tried again at {until}")]
+    Backoff {
+        /// When.
+        until: Timestamp,
+    },
+    /// A parameter of the runbook has no value that fits.
+    #[error("parameter \"{name}\" {why}")]
+    Parameter {
+        /// Which parameter.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A rung failed, and so did taking it back.
+    #[error(
+        "attempt {attempt} of {incident} was to undo a failed rung and did not succeed: look at the host, then `hearten incident close {incident} --reason …`"
+    )]
+    UndoFailed {
+        /// Which incident.
+        incident: IncidentId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A rung whose effect is `once` was started before in this incident.
+    #[error("rung \"{rung}\" has the effect \"once\" and was started before")]
+    OnceOnly {
+        /// Which rung.
+        rung: String,
+    },
+    /// The ladder waits for the picture to be whole.
+    #[error("ladder \"{ladder}\" waits until {until} for other checks to fail")]
+    Quiescing {
+        /// Which ladder.
+        ladder: Name,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// There is no such maintenance.
+    #[error("there is no maintenance \"{name}\"")]
+    UnknownMaintenance {
+        /// As it was named.
+        name: Name,
     },
 }

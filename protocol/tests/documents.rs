@@ -2,8 +2,8 @@
 //! with the line that the operator reads, and texts that nobody would write.
 
 use protocol::document::{
-    Action, By, Channel, Command, Condition, Document, DocumentKey, DocumentKind, Limits, On,
-    OnUnknown, Probe, Silence,
+    Action, Bounds, By, Channel, Command, Condition, Document, DocumentKey, DocumentKind, Limits,
+    On, OnUnknown, Probe, Silence,
     bundle::{BUNDLE_BYTES_MAX, Bundle, Source},
     diff::{Change, difference},
     parse::parse,
@@ -89,7 +89,8 @@ fn the_example_works_as_it_stands() {
         panic!("a notifier")
     };
     assert_eq!(ops.channel, Channel::Webhook { url: "http://127.0.0.1:9099/hook".to_owned() });
-    let limits = Limits { at_once: Some(2), share_percent: Some(30) };
+    let mesh = Bounds { at_once: Some(2), share_percent: Some(30), ..Bounds::default() };
+    let limits = Limits { mesh, ..Limits::default() };
     assert_eq!(
         documents.get(&key(DocumentKind::Limits, "limits")),
         Some(&Document::Limits(limits))
@@ -228,7 +229,7 @@ fn two_runbooks_never_answer_the_same_signal_on_the_same_peer() {
     let after = apply(&before, &[("b.toml", &apart.concat())]).expect("each peer has one answer");
     assert_eq!(after.len(), 8);
 
-    let hint = "tell them apart by a label in \"where\", or remove one";
+    let hint = "tell them apart by a label in \"where\", or by \"priority\", or remove one";
     assert_eq!(
         apply(&before, &[("b.toml", &runbook("a", "check = \"web\"", "zone = \"a\""))]),
         Err(format!(

@@ -33,6 +33,7 @@ fn table() -> Vec<(Record, bool, bool)> {
                 incident,
                 attempt,
                 rung: 0,
+                part: protocol::record::Part::Act,
                 worker: id(2),
                 start_by: Timestamp::default(),
                 until: Timestamp::default(),
@@ -46,6 +47,8 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Resolved { incident, because: String::new() }, false, true),
         (Record::Escalated { incident, reason: String::new() }, false, true),
         (Record::Called { incident, rung: 0 }, false, true),
+        (Record::Skipped { incident, rung: 0, refusal: Refusal::NoRunbook }, false, true),
+        (Record::Restarted { incident }, false, true),
         (
             Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
             false,
@@ -71,7 +74,9 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::Resolved { .. }
             | Record::Escalated { .. }
             | Record::Called { .. }
-            | Record::Notified { .. } => {}
+            | Record::Notified { .. }
+            | Record::Skipped { .. }
+            | Record::Restarted { .. } => {}
         }
     }
     table

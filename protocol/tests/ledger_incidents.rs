@@ -7,8 +7,8 @@ use Seen::{NoAnswer, Reached, Refused};
 use common::{Mesh, at, ended, evidence_by, failing, id, silent};
 use protocol::{
     ledger::{
+        attempts::OUTPUT_BYTES_MAX,
         incident::{Fact, News, State},
-        incidents::OUTPUT_BYTES_MAX,
     },
     name::IncidentId,
     order::Action,

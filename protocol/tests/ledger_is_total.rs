@@ -203,6 +203,7 @@ fn write(mesh: &mut Mesh, step: &Step) -> Option<(u64, Record)> {
                 incident: id_of,
                 attempt: last(id_of)? + 1 + off.0,
                 rung: known.climbed + off.1,
+                part: known.next_part,
                 worker: id(worker),
                 start_by: at(mesh.now + 10_000),
                 until: at(mesh.now + if *short { 0 } else { 30_000 }),

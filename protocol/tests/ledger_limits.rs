@@ -6,7 +6,7 @@ use common::{DOCUMENTS, Mesh, at, evidence_by, failing, id, silent, without_evid
 use protocol::{
     name::IncidentId,
     order::Action,
-    record::{Outcome, Record, Seen},
+    record::{Outcome, Part, Record, Seen},
     refusal::Refusal,
     time::Timestamp,
 };
@@ -29,7 +29,8 @@ fn assigned(
     incident: IncidentId,
     (attempt, rung, worker, start_by, until): (u32, u32, u64, Timestamp, Timestamp),
 ) -> Record {
-    Record::Assigned { incident, attempt, rung, worker: id(worker), start_by, until }
+    let part = Part::Act;
+    Record::Assigned { incident, attempt, rung, part, worker: id(worker), start_by, until }
 }
 
 #[test]
@@ -197,7 +198,7 @@ fn no_more_are_under_repair_at_once_than_may_be() {
     let incidents: Vec<IncidentId> = (2..=4).map(|n| mesh.open(n)).collect();
     mesh.assign(incidents[0], 2);
     mesh.assign(incidents[1], 3);
-    let full = Refusal::BlastRadius { limit: 2, in_flight: 2 };
+    let full = Refusal::BlastRadius { scope: "in the mesh".to_owned(), limit: 2, in_flight: 2 };
     assert_eq!(mesh.assign_refused(incidents[2], 4), full);
     mesh.report(incidents[0], 2, Outcome::Succeeded);
     assert_eq!(mesh.assign_refused(incidents[2], 4), full, "its effect is still looked at");
@@ -218,6 +219,7 @@ fn the_share_is_counted_over_the_roster_and_one_is_always_allowed() {
         assert_eq!(
             mesh.assign_refused(incident, allowed + 1),
             Refusal::Share {
+                scope: "that this runbook is for".to_owned(),
                 limit: count(allowed),
                 share_percent: percent,
                 in_flight: count(allowed),
@@ -258,7 +260,7 @@ fn an_attempt_that_outlasts_its_incident_counts_until_it_can_no_longer_act() {
     mesh.order(Action::Close { incident: first, reason: "mine".to_owned() }).expect("closed");
     mesh.wait(1);
     let second = mesh.open(3);
-    let full = Refusal::BlastRadius { limit: 1, in_flight: 1 };
+    let full = Refusal::BlastRadius { scope: "in the mesh".to_owned(), limit: 1, in_flight: 1 };
     assert_eq!(mesh.assign_refused(second, 3), full);
     let same = mesh.open(2);
     let acting = Refusal::AttemptUnderWay { incident: first, attempt: 1, until };

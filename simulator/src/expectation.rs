@@ -26,6 +26,8 @@ fn hold_against(world: &World<'_>, expected: &Expectation) -> Result<(), String>
         let about = match Subject::of(&incident.because) {
             Subject::Check(check) => check.to_string(),
             Subject::Silence => "silence".to_owned(),
+            Subject::Ladder(ladder) => format!("ladder {ladder}"),
+            Subject::Operator(runbook) => format!("runbook {runbook}"),
         };
         peer.is_none_or(|peer| incident.peer == *peer)
             && expected.about.as_ref().is_none_or(|wanted| *wanted == about)

@@ -270,6 +270,7 @@ fn decisions_are_the_leaders(mesh: &mut Mesh, thief: &Thief, incident: IncidentI
             incident,
             attempt: 2,
             rung: 0,
+            part: protocol::record::Part::Act,
             worker: thief.me,
             start_by: now,
             until: now,

@@ -108,7 +108,7 @@ async fn documents_are_signed_here_and_hold_there() {
     assert_eq!(host.with(revision), 1, "it was only looked at");
     assert_eq!(host.run(&line).await, 0);
     assert_eq!(host.with(revision), 2);
-    assert_eq!(host.with(|sample| sample.agent.ledger().library().limits().at_once), Some(7));
+    assert_eq!(host.with(|sample| sample.agent.ledger().library().limits().mesh.at_once), Some(7));
     assert_eq!(host.run(&line).await, 0);
     assert_eq!(host.with(revision), 2, "nothing changes, so nothing is committed");
     std::fs::write(&path, "[limits]\nat_onec = 7\n").unwrap();

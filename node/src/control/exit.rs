@@ -72,6 +72,7 @@ impl From<&Refusal> for Exit {
             Refusal::UnknownPeer { .. }
             | Refusal::UnknownIncident { .. }
             | Refusal::UnknownDocument { .. }
+            | Refusal::UnknownMaintenance { .. }
             | Refusal::NoRunbook => Self::NotFound,
 
             Refusal::NotAllowed { .. }
@@ -89,6 +90,18 @@ impl From<&Refusal> for Exit {
             | Refusal::Frozen { .. }
             | Refusal::Settling { .. }
             | Refusal::AwaitingEvidence { .. }
+            | Refusal::PerHour { .. }
+            | Refusal::MinHealthy { .. }
+            | Refusal::Zone { .. }
+            | Refusal::Breaker { .. }
+            | Refusal::Repeated { .. }
+            | Refusal::Maintenance { .. }
+            | Refusal::Shadow { .. }
+            | Refusal::AwaitingApproval { .. }
+            | Refusal::NotApprover
+            | Refusal::Backoff { .. }
+            | Refusal::OnceOnly { .. }
+            | Refusal::Quiescing { .. }
             | Refusal::NotAttested { .. } => Self::NotAllowed,
 
             Refusal::AlreadyFounded
@@ -101,6 +114,8 @@ impl From<&Refusal> for Exit {
             | Refusal::AttemptOutOfOrder { .. }
             | Refusal::AttemptUnderWay { .. }
             | Refusal::UnknownOutcome { .. }
+            | Refusal::UndoFailed { .. }
+            | Refusal::NothingToApprove { .. }
             | Refusal::OrderSpent
             | Refusal::NoticeNotDue { .. } => Self::Conflict,
 
@@ -111,6 +126,7 @@ impl From<&Refusal> for Exit {
             | Refusal::TooLate { .. }
             | Refusal::Misassigned { .. }
             | Refusal::PeerNotRunning
+            | Refusal::Parameter { .. }
             | Refusal::TooLarge { .. } => Self::Failed,
         }
     }

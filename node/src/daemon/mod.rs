@@ -13,6 +13,7 @@ mod answer;
 mod clock;
 mod disk;
 mod driver;
+mod execution;
 mod facts;
 mod feed;
 mod forward;

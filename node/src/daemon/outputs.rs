@@ -1,15 +1,15 @@
 //! Carrying out what the agent wants: each output in a task of its own, its result an input.
 
 use super::{
-    Daemon,
+    Daemon, execution,
     forward::{self, Ask, Reply},
 };
 use crate::exec::{
-    check::run_check, environment::Environment, evidence, process, started::Recorded, webhook,
+    check::run_check, environment::Environment, evidence, started::Recorded, webhook,
 };
 use crate::net::{Probed, StreamKind};
 use protocol::{
-    agent::{Input, Message, Output, WorkOrder, voters::MemberChange},
+    agent::{Input, Message, Output, voters::MemberChange},
     codec,
     document::Channel,
     ledger::incident::News,
@@ -86,7 +86,7 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         Output::RecordStart { incident, attempt } => {
             Some(record_start(daemon, incident, attempt).await)
         }
-        Output::Execute(order) => Some(execute(daemon, order).await),
+        Output::Execute(order) => Some(execution::execute(daemon, order).await),
         Output::TakeEvidence { incident, steps, variables } => {
             let taking = evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
             let dir = daemon.data.join("evidence");
@@ -207,42 +207,6 @@ async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) 
     Input::Finished { incident, attempt, report }
 }
 
-async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
-    let WorkOrder { incident, attempt, command, timeout, variables } = order;
-    let started_at = daemon.log_now();
-    tracing::info!(%incident, attempt, "executing a rung");
-    let limits = process::RunLimits::new(timeout);
-    let environment = Environment::from(variables);
-    let ran = process::run(&command, &environment, limits, &daemon.break_off).await;
-    // What the check that verifies it sees must not be from before.
-    daemon.facts.forget();
-    let (outcome, exit_code) = match &ran.end {
-        process::End::Exited(0) => (Outcome::Succeeded, Some(0)),
-        process::End::Exited(code) => (Outcome::Failed, Some(*code)),
-        process::End::Signalled(_) | process::End::NotStarted(_) | process::End::Cancelled => {
-            (Outcome::Failed, None)
-        }
-        process::End::TimedOut => (Outcome::TimedOut, None),
-    };
-    let mut output = ran.output;
-    if !matches!(ran.end, process::End::Exited(_)) {
-        if !output.is_empty() && !output.ends_with('\n') {
-            output.push('\n');
-        }
-        output.push_str(&format!("[{}]", ran.end));
-    }
-    let mut end = output.len().min(protocol::ledger::incidents::OUTPUT_BYTES_MAX);
-    while !output.is_char_boundary(end) {
-        end -= 1;
-    }
-    output.truncate(end);
-    tracing::info!(%incident, attempt, outcome = outcome.as_str(), "a rung ended");
-    let finished_at = daemon.log_now();
-    let started_at = Some(started_at);
-    let report = AttemptReport { outcome, exit_code, started_at, finished_at, output };
-    Input::Finished { incident, attempt, report }
-}
-
 async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result<String, String> {
     match channel {
         Channel::Webhook { url } => {
@@ -251,7 +215,7 @@ async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result
                 "key": format!("{}/{}/{}", message.mesh, message.incident, message.notice),
                 "mesh": message.mesh.as_str(),
                 "incident": message.incident.to_string(),
-                "news": match message.news { News::Called => "called", News::Resolved => "resolved" },
+                "news": match message.news { News::Called => "called", News::Resolved => "resolved", News::Asked => "asked" },
                 "peer": message.peer,
                 "runbook": message.runbook.as_ref().map(|name| name.as_str()),
                 "notifier": message.notifier.as_str(),

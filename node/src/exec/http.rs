@@ -86,6 +86,15 @@ impl HttpClient {
         self.0.get(url)
     }
 
+    /// A request of any method.
+    pub(super) fn request(
+        &self,
+        method: reqwest::Method,
+        url: reqwest::Url,
+    ) -> reqwest::RequestBuilder {
+        self.0.request(method, url)
+    }
+
     /// A POST request.
     pub(super) fn post(&self, url: reqwest::Url) -> reqwest::RequestBuilder {
         self.0.post(url)

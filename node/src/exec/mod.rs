@@ -8,8 +8,9 @@
 //! Reading order: what a command sees ([`environment`]), how it is run ([`process`], with `tree`
 //! for its whole offspring and `output` for what it prints), what is built on that ([`check`],
 //! [`plugin`], [`evidence`]), what is known of the host ([`facts`]), what goes over the network
-//! ([`http`], [`webhook`]), what is remembered ([`started`]).
+//! ([`http`], [`call`], [`webhook`]), what is remembered ([`started`]).
 
+pub mod call;
 pub mod check;
 pub mod environment;
 pub mod evidence;

@@ -5,6 +5,7 @@
 //! ledger refuses whatever does not fit what was committed meanwhile.
 
 mod aggregates;
+mod ladders;
 mod notices;
 mod steps;
 mod watch;
@@ -18,7 +19,7 @@ use crate::{
     name::{Name, PeerId},
     record::{Because, Position, Record},
     report::CheckState,
-    time::Now,
+    time::{Now, Timestamp},
 };
 use aggregates::Counted;
 use notices::Sendings;
@@ -61,6 +62,8 @@ pub struct Leader {
     since: Option<Duration>,
     members_due: Duration,
     changing_members: bool,
+    /// Since when checks of each ladder have been seen to fail.
+    ladders: BTreeMap<Name, Timestamp>,
 }
 
 impl Leader {
@@ -70,6 +73,7 @@ impl Leader {
         self.notices.forget();
         self.under_way.clear();
         self.aggregates.clear();
+        self.ladders.clear();
         self.since = None;
         self.changing_members = false;
     }
@@ -109,6 +113,7 @@ impl Agent {
         self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
         self.count_aggregates(now, out);
+        self.open_ladders(now, out);
         self.attest_silence(now, out);
         self.watch_attempts(now);
         self.step_incidents(now, out);
@@ -174,6 +179,10 @@ impl Agent {
                 if meant.is_none_or(|meant| !meant.selector.fits(&member.card.labels)) {
                     continue;
                 }
+                // What a ladder mends is not mended one by one.
+                if self.on_a_ladder(check, &member.card.labels) {
+                    continue;
+                }
                 let Some(state) = report.checks.get(check) else { continue };
                 if state.is_left_alone() {
                     continue;
@@ -212,7 +221,8 @@ impl Agent {
                     // What still acts has to end first; the peer is looked at again until then.
                     let silence = self.ledger.silence_of(peer);
                     let returned = silence.filter(|silence| silence.in_flight().is_none());
-                    if let Some(incident) = returned.map(|silence| silence.id)
+                    if let Some(incident) =
+                        returned.filter(|silence| silence.may_clear()).map(|silence| silence.id)
                         && self.view.is_alive(peer) == Some(true)
                     {
                         let because = "the peer answers again".to_owned();

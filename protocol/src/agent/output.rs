@@ -2,7 +2,7 @@
 
 use crate::{
     agent::voters::MemberChange,
-    document::{Channel, Check, Command, EvidenceStep},
+    document::{Channel, Check, Command, EvidenceStep, HttpCall},
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
     record::Entry,
@@ -20,6 +20,8 @@ pub enum Proposal {
     Open(PeerId, Name),
     /// To open an incident about a peer's silence.
     OpenSilence(PeerId),
+    /// To open an incident about checks that a ladder mends.
+    OpenLadder(Name),
     /// The next step of an incident.
     Step(IncidentId),
     /// That a notice is out.
@@ -48,12 +50,23 @@ pub struct WorkOrder {
     pub incident: IncidentId,
     /// Which attempt.
     pub attempt: u32,
-    /// The operator's command.
-    pub command: Command,
+    /// What the operator wrote.
+    pub work: Work,
     /// How long it may take.
     pub timeout: Duration,
     /// What it is told.
     pub variables: Variables,
+}
+
+/// What a worker carries out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// A command.
+    Command(Command),
+    /// The heal phase of this check's plugin.
+    Heal(Check),
+    /// An HTTP request.
+    Http(HttpCall),
 }
 
 /// What people are told.

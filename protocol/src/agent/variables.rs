@@ -2,10 +2,10 @@
 
 use super::{Agent, output::Variables};
 use crate::{
-    document::Check,
+    document::{Check, Scope, params},
     ledger::incident::{Attempt, Incident},
     name::PeerId,
-    record::Because,
+    record::{Because, Part},
 };
 
 /// What a check's program is told.
@@ -21,10 +21,22 @@ pub(super) fn for_incident(
     incident: &Incident,
     attempt: Option<&Attempt>,
 ) -> Variables {
-    let mut variables = about_peer(agent, incident.peer);
+    let rung = attempt.and_then(|attempt| incident.rung(attempt.rung));
+    let level = rung.and_then(|rung| rung.level.as_ref());
+    let target = level.and_then(|level| level.target).unwrap_or(incident.peer);
+    let mut variables = about_peer(agent, target);
     set(&mut variables, "INCIDENT", incident.id.to_string());
     if let Some(plan) = &incident.plan {
-        set(&mut variables, "RUNBOOK", plan.name.to_string());
+        let runbook = level.map_or(&plan.name, |level| &level.runbook);
+        set(&mut variables, "RUNBOOK", runbook.to_string());
+        let affected = agent.ledger.roster().ever(incident.peer);
+        let values = affected.map(|affected| {
+            params::resolve(&plan.params, &affected.card.labels, &incident.because)
+        });
+        // One that does not resolve was refused before anything was given out.
+        for (name, value) in values.into_iter().flatten().flatten() {
+            set(&mut variables, &format!("PARAM_{}", name.to_ascii_uppercase()), value);
+        }
     }
     match &incident.because {
         Because::Check { check, verdict, .. } => {
@@ -34,12 +46,36 @@ pub(super) fn for_incident(
         Because::Silent { kind, .. } => {
             set(&mut variables, "VERDICT", kind.as_str().to_owned());
         }
+        Because::Ladder { ladder, failing, .. } => {
+            set(&mut variables, "LADDER", ladder.to_string());
+            if let Some(first) = failing.first() {
+                set(&mut variables, "CHECK", first.check.to_string());
+            }
+            let meant = agent.ledger.library().ladder(ladder);
+            let number = level.map_or(0, |level| level.number);
+            if let Some(Scope::Group(label)) = meant.and_then(|l| l.level(number)).map(|l| &l.scope)
+            {
+                let member = agent.ledger.roster().ever(target);
+                let value = member.and_then(|member| member.card.labels.get(label));
+                set(&mut variables, "GROUP", value.cloned().unwrap_or_default());
+            }
+        }
+        Because::Operator { check: Some(check), .. } => {
+            set(&mut variables, "CHECK", check.to_string());
+        }
+        Because::Operator { check: None, .. } => {}
+    }
+    if let Some(level) = level {
+        set(&mut variables, "LEVEL", level.number.to_string());
     }
     if let Some(attempt) = attempt {
         set(&mut variables, "ATTEMPT", attempt.number.to_string());
-        if let Some(rung) = incident.rung(attempt.rung) {
-            set(&mut variables, "RUNG", rung.name.clone());
+        if attempt.part != Part::Act {
+            set(&mut variables, "PART", attempt.part.as_str().to_owned());
         }
+    }
+    if let Some(rung) = rung {
+        set(&mut variables, "RUNG", rung.name.clone());
     }
     variables
 }

@@ -5,12 +5,12 @@
 //! twice: before the start is recorded, and again when it has been, because between the two the
 //! host may have slept.
 
-use super::{Agent, Forwarding, Output, WorkOrder, variables};
+use super::{Agent, Forwarding, Output, Work, WorkOrder, variables};
 use crate::{
-    document::{Action, Document},
+    document::{Action, Document, Rung},
     ledger::incident::{Attempt, Incident},
     name::IncidentId,
-    record::{AttemptReport, Because, EvidenceSummary, Outcome, Record},
+    record::{AttemptReport, EvidenceSummary, Outcome, Part, Record},
     refusal::Refusal,
     time::Now,
 };
@@ -127,16 +127,38 @@ impl Agent {
             return;
         };
         let Some(rung) = incident.rung(given.rung) else { return };
-        let Action::Run(command) = &rung.action else { return };
+        let Some(work) = self.work_of(incident, rung, given.part) else {
+            let text = format!("there is nothing to {} in this rung", given.part.as_str());
+            self.conclude(now, key, Outcome::Refused, text);
+            return;
+        };
         let order = WorkOrder {
             incident: id,
             attempt,
-            command: command.clone(),
+            work,
             timeout: rung.timeout,
             variables: variables::for_incident(self, incident, Some(given)),
         };
         self.worker.under_way.insert(key, Phase::Executing);
         out.push(Output::Execute(order));
+    }
+
+    /// What is to be carried out of a rung.
+    fn work_of(&self, incident: &Incident, rung: &Rung, part: Part) -> Option<Work> {
+        match (part, &rung.action) {
+            (Part::Verify, _) => rung.verify.clone().map(Work::Command),
+            (Part::Undo, _) => rung.undo.clone().map(Work::Command),
+            (Part::Act, Action::Run(command)) => Some(Work::Command(command.clone())),
+            (Part::Act, Action::Http(call)) => Some(Work::Http(call.clone())),
+            (Part::Act, Action::Heal) => {
+                let check = self.ledger.library().check(incident.because.check()?)?;
+                // A plugin is a command as well: it runs only as an operator signed it.
+                let document = Document::Check(check.clone());
+                let origin = self.ledger.library().origin(&document.key()).unwrap_or(0);
+                self.is_authorised(&document, origin).then(|| Work::Heal(check.clone()))
+            }
+            (Part::Act, Action::Notify(_)) => None,
+        }
     }
 
     pub(super) fn finished(
@@ -156,12 +178,15 @@ impl Agent {
         if incident.peer != self.card.id {
             return;
         }
-        if let Because::Check { check, .. } = &incident.because {
-            let settle = incident
-                .last_attempt()
-                .and_then(|attempt| incident.rung(attempt.rung))
-                .map_or(Duration::ZERO, |rung| rung.settle);
-            self.checks.verify(check, key, now.mono, settle);
+        if let Some(check) = incident.because.check() {
+            let rung = incident.last_attempt().and_then(|attempt| incident.rung(attempt.rung));
+            // What is verified otherwise first, or is a step of many, is looked at later.
+            let now_already = rung.is_some_and(|rung| rung.verify.is_none() && rung.undo.is_none())
+                && incident.plan.as_ref().is_some_and(|plan| !plan.sequence);
+            if now_already {
+                let settle = rung.map_or(Duration::ZERO, |rung| rung.settle);
+                self.checks.verify(check, key, now.mono, settle);
+            }
         }
     }
 
@@ -185,7 +210,7 @@ impl Agent {
             let Some(incident) = self.ledger.incidents().get(&id) else { continue };
             let Some(plan) = &incident.plan else { continue };
             // Evidence steps are commands: the same signature is needed as for the rungs.
-            if !self.is_authorised(&Document::Runbook(plan.clone()), incident.revision) {
+            if !self.plan_is_authorised(incident) {
                 continue;
             }
             let steps = plan.evidence.clone();
@@ -265,14 +290,16 @@ fn rules(agent: &Agent, incident: &Incident, attempt: &Attempt, now: Now) -> Res
     if agent.policy.observe_only {
         return local("observe_only is set in hearten.toml");
     }
-    if agent.policy.denied_runbooks.contains(&plan.name) {
+    let level = incident.rung(attempt.rung).and_then(|rung| rung.level.as_ref());
+    let runbook = level.map_or(&plan.name, |level| &level.runbook);
+    if agent.policy.denied_runbooks.contains(runbook) {
         return local("denied_runbooks in hearten.toml names this runbook");
     }
     let Some(affected) = agent.ledger.roster().member(incident.peer) else {
         return Err(Refusal::UnknownPeer { peer: incident.peer.to_string() });
     };
     // The replica says which runbook; whether it may run here is for the signature to say.
-    if !agent.is_authorised(&Document::Runbook(plan.clone()), incident.revision) {
+    if !agent.plan_is_authorised(incident) {
         let needed = agent.trust.threshold;
         return Err(Refusal::NotSigned { valid: 0, needed });
     }

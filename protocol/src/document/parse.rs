@@ -11,10 +11,15 @@ mod address;
 mod check;
 mod command;
 mod host;
+mod ladder;
+mod limits;
+mod maintenance;
+mod params;
 mod plugin;
 mod probe;
 mod reader;
 mod runbook;
+mod rung;
 mod selector;
 mod settings;
 
@@ -59,6 +64,8 @@ pub(super) enum Part {
     DependsOn,
     /// The check that an aggregate counts.
     Aggregate,
+    /// The level at this place, counted from 0.
+    Level(usize),
 }
 
 /// A document at its byte of the text.
@@ -126,16 +133,20 @@ enum Kind {
     Limits,
     Mesh,
     Remove,
+    Ladder,
+    Maintenance,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 8] = [
         ("check", Self::Check),
         ("runbook", Self::Runbook),
         ("notifier", Self::Notifier),
         ("limits", Self::Limits),
         ("mesh", Self::Mesh),
         ("remove", Self::Remove),
+        ("ladder", Self::Ladder),
+        ("maintenance", Self::Maintenance),
     ];
 
     fn parse(word: &str) -> Option<Self> {
@@ -150,6 +161,8 @@ impl Kind {
             Self::Limits => "[limits]",
             Self::Mesh => "[mesh]",
             Self::Remove => "[[remove]]",
+            Self::Ladder => "[[ladder]]",
+            Self::Maintenance => "[[maintenance]]",
         }
     }
 }
@@ -217,7 +230,12 @@ fn read_one(kind: Kind, table: Table<'_>, drafts: &mut Vec<Draft>, report: &mut 
             Document::Runbook(runbook)
         }),
         Kind::Notifier => settings::notifier(table, report).map(Document::Notifier),
-        Kind::Limits => Some(Document::Limits(settings::limits(table, report))),
+        Kind::Limits => Some(Document::Limits(limits::limits(table, report))),
+        Kind::Ladder => ladder::ladder(table, report).map(|(ladder, found)| {
+            parts = found;
+            Document::Ladder(ladder)
+        }),
+        Kind::Maintenance => maintenance::maintenance(table, report).map(Document::Maintenance),
         Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
         Kind::Remove => settings::remove(table, report).map(Document::Remove),
     };
@@ -226,6 +244,10 @@ fn read_one(kind: Kind, table: Table<'_>, drafts: &mut Vec<Draft>, report: &mut 
 
 /// What to say about a word of the top level that is no kind of document.
 fn unknown(word: &str, value: &DeValue<'_>) -> (String, String) {
+    if word == "level" {
+        let message = "\"level\" stands outside of any ladder".to_owned();
+        return (message, "write [[ladder.level]] below its [[ladder]]".to_owned());
+    }
     if matches!(word, "rung" | "evidence") {
         let message = format!("{} stands outside of any runbook", quoted(word));
         return (message, format!("write [[runbook.{word}]] below its [[runbook]]"));

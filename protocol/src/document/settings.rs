@@ -2,7 +2,7 @@
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A way to reach people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,13 +24,28 @@ pub enum Channel {
 }
 
 /// How much may be under repair at once. What is not said is not limited.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Repairs under way in the whole mesh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Repairs under way.
     pub at_once: Option<u32>,
+    /// Repairs begun within the last hour.
+    pub per_hour: Option<u32>,
     /// Targets under repair, as a share of the peers that the runbook fits, in percent; one is
     /// always allowed.
     pub share_percent: Option<u32>,
+    /// Peers that the runbook fits and that are well, in percent, while one more is repaired.
+    pub min_healthy_percent: Option<u32>,
+    /// Repairs under way in one zone.
+    pub at_once_per_zone: Option<u32>,
+}
+
+/// The limits of the mesh. When several rules apply, the strictest holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Over all runbooks together.
+    pub mesh: Bounds,
+    /// Over the peers of each value of a label: `role` limits web hosts and database hosts apart.
+    pub per_label: BTreeMap<String, Bounds>,
 }
 
 /// How the mesh itself is run.

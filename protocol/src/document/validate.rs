@@ -10,7 +10,7 @@
 mod checks;
 
 use super::{
-    Action, By, Document, DocumentKey, DocumentKind, On, Runbook,
+    Action, By, Document, DocumentKey, DocumentKind, Ladder, On, Runbook,
     bundle::{BUNDLE_BYTES_MAX, Bundle},
     parse::{Parsed, Part, parse},
     problem::{PROBLEMS_KEPT, Problem, Problems, did_you_mean, shown},
@@ -93,7 +93,9 @@ pub fn validate(
             | Document::Runbook(_)
             | Document::Notifier(_)
             | Document::Limits(_)
-            | Document::Mesh(_)) => {
+            | Document::Mesh(_)
+            | Document::Ladder(_)
+            | Document::Maintenance(_)) => {
                 after.insert(key.clone(), document.clone());
             }
         }
@@ -111,7 +113,11 @@ pub fn validate(
                 Document::Runbook(runbook) => change.runbook(place, one, runbook, &mut problems),
                 Document::Remove(key) => change.removal(one, key, &mut problems),
                 Document::Check(check) => change.check(one, check, &mut problems),
-                Document::Notifier(_) | Document::Limits(_) | Document::Mesh(_) => {}
+                Document::Ladder(ladder) => change.ladder(one, ladder, &mut problems),
+                Document::Notifier(_)
+                | Document::Limits(_)
+                | Document::Mesh(_)
+                | Document::Maintenance(_) => {}
             }
         }
     }
@@ -140,6 +146,9 @@ impl Change<'_> {
                 .unwrap_or_else(|| "write a [[check]] of that name".to_owned());
             problems.push(problem(one, Some(Part::On), Some("on"), message, Some(hint)));
         }
+        if let On::Ladder(ladder) = &runbook.on {
+            self.on_ladder(one, runbook, ladder, problems);
+        }
         for (at, rung) in runbook.rungs.iter().enumerate() {
             let part = Some(Part::Rung(at));
             let rung_name = shown(&rung.name);
@@ -153,7 +162,11 @@ impl Change<'_> {
                             .unwrap_or_else(|| "write a [[notifier]] of that name".to_owned());
                     problems.push(problem(one, part, Some("notify"), message, Some(hint)));
                 }
-                (Action::Run(_), On::Peer(silence), By::Affected) => {
+                (
+                    Action::Run(_) | Action::Http(_) | Action::Heal,
+                    On::Peer(silence),
+                    By::Affected,
+                ) => {
                     let message = format!(
                         "{subject}, rung \"{rung_name}\": a {} peer cannot act for itself",
                         silence.as_str()
@@ -161,37 +174,118 @@ impl Change<'_> {
                     let hint = "write by = \"neighbour\" or by = \"leader\"".to_owned();
                     problems.push(problem(one, part, Some("by"), message, Some(hint)));
                 }
-                (Action::Run(_) | Action::Notify(_), _, _) => {}
+                (Action::Heal, On::Ladder(_) | On::Operator | On::Peer(_), _) => {
+                    let message = format!(
+                        "{subject}, rung \"{rung_name}\": only the runbook of a plugin's check has a heal phase"
+                    );
+                    problems.push(problem(one, part, Some("heal"), message, None));
+                }
+                (Action::Run(_) | Action::Notify(_) | Action::Http(_) | Action::Heal, _, _) => {}
             }
         }
         for (key, other) in self.after {
             let Document::Runbook(other) = other else { continue };
             // Of two in the same bundle, the later one is to blame.
             let earlier = self.bundle.get(key).is_none_or(|other| *other < place);
-            let clash = other.on == runbook.on && other.selector.overlaps(&runbook.selector);
+            let signal = matches!(runbook.on, On::Check(_) | On::Peer(_));
+            let clash = signal
+                && other.on == runbook.on
+                && other.priority == runbook.priority
+                && other.selector.overlaps(&runbook.selector);
             if other.name == runbook.name || !earlier || !clash {
                 continue;
             }
             let signal = match &runbook.on {
                 On::Check(check) => format!("check \"{check}\""),
                 On::Peer(silence) => format!("a {} peer", silence.as_str()),
+                On::Ladder(_) | On::Operator => continue,
             };
             let message = format!(
                 "{subject}: runbook \"{}\"{} answers {signal} as well, on peers that both fit",
                 other.name,
                 self.place_of(key)
             );
-            let hint = "tell them apart by a label in \"where\", or remove one".to_owned();
+            let hint = "tell them apart by a label in \"where\", or by \"priority\", or remove one"
+                .to_owned();
             problems.push(problem(one, Some(Part::On), Some("on"), message, Some(hint)));
+        }
+    }
+
+    /// A runbook of a ladder is for one of its levels.
+    fn on_ladder(
+        &self,
+        one: &Parsed,
+        runbook: &Runbook,
+        ladder: &Name,
+        problems: &mut Vec<Problem>,
+    ) {
+        let key = DocumentKey { kind: DocumentKind::Ladder, name: ladder.clone() };
+        let message = match self.after.get(&key) {
+            Some(Document::Ladder(known))
+                if known.levels.iter().any(|level| level.runbook == runbook.name) =>
+            {
+                return;
+            }
+            Some(_) => {
+                format!("runbook \"{}\": no level of ladder \"{ladder}\" names it", runbook.name)
+            }
+            None => format!("runbook \"{}\": there is no ladder \"{ladder}\"", runbook.name),
+        };
+        let hint = near(problems, ladder.as_str(), self.after, DocumentKind::Ladder);
+        problems.push(problem(one, Some(Part::On), Some("on"), message, hint));
+    }
+
+    /// A ladder's checks exist, and its runbooks are its own: one that answered anything else
+    /// would be run by two signals, or a ladder by itself.
+    fn ladder(&self, one: &Parsed, ladder: &Ladder, problems: &mut Vec<Problem>) {
+        let subject = format!("ladder \"{}\"", ladder.name);
+        for (place, level) in ladder.levels.iter().enumerate() {
+            let part = Some(Part::Level(place));
+            for check in level.checks.iter().filter(|check| !self.has(DocumentKind::Check, check)) {
+                let message =
+                    format!("{subject}, level {}: there is no check \"{check}\"", place + 1);
+                let hint = near(problems, check.as_str(), self.after, DocumentKind::Check);
+                problems.push(problem(one, part, Some("checks"), message, hint));
+            }
+            let key = DocumentKey { kind: DocumentKind::Runbook, name: level.runbook.clone() };
+            let fault = match self.after.get(&key) {
+                Some(Document::Runbook(runbook)) => match &runbook.on {
+                    On::Ladder(own) if *own == ladder.name => continue,
+                    On::Ladder(other) => format!("belongs to ladder \"{other}\""),
+                    On::Check(_) | On::Peer(_) | On::Operator => {
+                        "answers another signal".to_owned()
+                    }
+                },
+                Some(_) | None => "is not there".to_owned(),
+            };
+            let message =
+                format!("{subject}, level {}: runbook \"{}\" {fault}", place + 1, level.runbook);
+            let hint = near(problems, level.runbook.as_str(), self.after, DocumentKind::Runbook)
+                .unwrap_or_else(|| {
+                    format!("write a [[runbook]] with on = {{ ladder = \"{}\" }}", ladder.name)
+                });
+            problems.push(problem(one, part, Some("runbook"), message, Some(hint)));
         }
     }
 
     /// Whether a document that the bundle leaves alone still needs what it takes away. One that the
     /// bundle brings is looked at for itself.
     fn removal(&self, one: &Parsed, gone: &DocumentKey, problems: &mut Vec<Problem>) {
-        for (key, document) in self.after {
-            if self.bundle.contains_key(key) {
-                continue;
+        for (key, document) in self.after.iter().filter(|(key, _)| !self.bundle.contains_key(key)) {
+            if let Document::Ladder(ladder) = document
+                && ladder.levels.iter().any(|level| match gone.kind {
+                    DocumentKind::Check => level.checks.contains(&gone.name),
+                    DocumentKind::Runbook => level.runbook == gone.name,
+                    DocumentKind::Notifier
+                    | DocumentKind::Limits
+                    | DocumentKind::Mesh
+                    | DocumentKind::Ladder
+                    | DocumentKind::Maintenance => false,
+                })
+            {
+                let message = format!("{} cannot be removed: {} needs it", title(gone), title(key));
+                let hint = "remove or change that ladder together with it".to_owned();
+                problems.push(problem(one, None, Some("name"), message, Some(hint)));
             }
             if let Document::Check(check) = document
                 && let Some(needs) = Self::needs(check, gone)
@@ -206,10 +300,10 @@ impl Change<'_> {
             let answers = gone.kind == DocumentKind::Check
                 && matches!(&runbook.on, On::Check(check) if *check == gone.name);
             let notifies = gone.kind == DocumentKind::Notifier
-                && runbook.rungs.iter().any(
-                    |rung| matches!(&rung.action, Action::Notify(notifier) if *notifier == gone.name),
-                );
-            let needs = match (answers, notifies) {
+                && runbook.rungs.iter().any(|rung| rung.tells() == Some(&gone.name));
+            let of_ladder = gone.kind == DocumentKind::Ladder
+                && matches!(&runbook.on, On::Ladder(ladder) if *ladder == gone.name);
+            let needs = match (answers || of_ladder, notifies) {
                 (true, _) => "answers it",
                 (false, true) => "notifies it",
                 (false, false) => continue,
@@ -238,7 +332,11 @@ impl Change<'_> {
 fn title(key: &DocumentKey) -> String {
     match key.kind {
         DocumentKind::Limits | DocumentKind::Mesh => key.kind.as_str().to_owned(),
-        DocumentKind::Check | DocumentKind::Runbook | DocumentKind::Notifier => {
+        DocumentKind::Check
+        | DocumentKind::Runbook
+        | DocumentKind::Notifier
+        | DocumentKind::Ladder
+        | DocumentKind::Maintenance => {
             format!("{} \"{}\"", key.kind.as_str(), key.name)
         }
     }

@@ -3,8 +3,8 @@
 use super::{Context, Effect, Ledger, Outcome};
 use crate::{
     document::{
-        Check, Document, DocumentKey, DocumentKind, Limits, MeshSettings, Notifier, On, Runbook,
-        Silence,
+        Check, Document, DocumentKey, DocumentKind, Ladder, Limits, Maintenance, MeshSettings,
+        Notifier, On, Runbook, Silence,
         bundle::{BUNDLE_BYTES_MAX, SignedBundle},
         diff::{Change, difference},
         validate::read_bundle,
@@ -69,38 +69,59 @@ impl Library {
 
     /// The checks in force.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
-        self.documents.values().filter_map(|document| match document {
-            Document::Check(check) => Some(check),
-            Document::Runbook(_)
-            | Document::Notifier(_)
-            | Document::Limits(_)
-            | Document::Mesh(_)
-            | Document::Remove(_) => None,
+        self.of_kind(DocumentKind::Check).filter_map(|document| {
+            if let Document::Check(check) = document { Some(check) } else { None }
         })
     }
 
     /// The runbooks in force.
     pub fn runbooks(&self) -> impl Iterator<Item = &Runbook> {
-        self.documents.values().filter_map(|document| match document {
-            Document::Runbook(runbook) => Some(runbook),
-            Document::Check(_)
-            | Document::Notifier(_)
-            | Document::Limits(_)
-            | Document::Mesh(_)
-            | Document::Remove(_) => None,
+        self.of_kind(DocumentKind::Runbook).filter_map(|document| {
+            if let Document::Runbook(runbook) = document { Some(runbook) } else { None }
         })
     }
 
     /// The notifiers in force.
     pub fn notifiers(&self) -> impl Iterator<Item = &Notifier> {
-        self.documents.values().filter_map(|document| match document {
-            Document::Notifier(notifier) => Some(notifier),
-            Document::Check(_)
-            | Document::Runbook(_)
-            | Document::Limits(_)
-            | Document::Mesh(_)
-            | Document::Remove(_) => None,
+        self.of_kind(DocumentKind::Notifier).filter_map(|document| {
+            if let Document::Notifier(notifier) = document { Some(notifier) } else { None }
         })
+    }
+
+    /// The ladders in force.
+    pub fn ladders(&self) -> impl Iterator<Item = &Ladder> {
+        self.of_kind(DocumentKind::Ladder).filter_map(|document| {
+            if let Document::Ladder(ladder) = document { Some(ladder) } else { None }
+        })
+    }
+
+    /// The maintenances in force, whether it is their time or not.
+    pub fn maintenances(&self) -> impl Iterator<Item = &Maintenance> {
+        self.of_kind(DocumentKind::Maintenance).filter_map(|document| {
+            if let Document::Maintenance(maintenance) = document { Some(maintenance) } else { None }
+        })
+    }
+
+    /// The documents of one kind, by name. The keys are in the order of the kinds, so that nothing
+    /// else is walked.
+    fn of_kind(&self, kind: DocumentKind) -> impl Iterator<Item = &Document> {
+        let from = DocumentKey { kind, name: Name::LEAST };
+        let of_kind = self.documents.range(from..).take_while(move |(key, _)| key.kind == kind);
+        of_kind.map(|(_, document)| document)
+    }
+
+    /// A runbook by its name.
+    pub fn runbook(&self, name: &Name) -> Option<&Runbook> {
+        let key = DocumentKey { kind: DocumentKind::Runbook, name: name.clone() };
+        match self.documents.get(&key) {
+            Some(Document::Runbook(runbook)) => Some(runbook),
+            Some(_) | None => None,
+        }
+    }
+
+    /// A ladder by its name.
+    pub fn ladder(&self, name: &Name) -> Option<&Ladder> {
+        self.ladders().find(|ladder| ladder.name == *name)
     }
 
     /// A check by its name.
@@ -119,43 +140,29 @@ impl Library {
 
     /// The limits in force; nothing is limited before they are written.
     pub fn limits(&self) -> Limits {
-        self.documents
-            .values()
-            .find_map(|document| match document {
-                Document::Limits(limits) => Some(limits.clone()),
-                Document::Check(_)
-                | Document::Runbook(_)
-                | Document::Notifier(_)
-                | Document::Mesh(_)
-                | Document::Remove(_) => None,
-            })
-            .unwrap_or_default()
+        let limits = self.of_kind(DocumentKind::Limits).find_map(|document| {
+            if let Document::Limits(limits) = document { Some(limits.clone()) } else { None }
+        });
+        limits.unwrap_or_default()
     }
 
     /// How the mesh is run.
     pub fn settings(&self) -> MeshSettings {
-        self.documents
-            .values()
-            .find_map(|document| match document {
-                Document::Mesh(settings) => Some(settings.clone()),
-                Document::Check(_)
-                | Document::Runbook(_)
-                | Document::Notifier(_)
-                | Document::Limits(_)
-                | Document::Remove(_) => None,
-            })
-            .unwrap_or_default()
+        let settings = self.of_kind(DocumentKind::Mesh).find_map(|document| {
+            if let Document::Mesh(settings) = document { Some(settings.clone()) } else { None }
+        });
+        settings.unwrap_or_default()
     }
 
     /// The runbook that answers a signal of a peer with these labels, if there is one.
     ///
-    /// A runbook for the very kind of silence goes before one for either kind; two that would
-    /// answer alike were refused when they were applied.
+    /// A runbook for the very kind of silence goes before one for either kind, and then the one of
+    /// greater priority; two that would answer alike were refused when they were applied.
     pub fn runbook_for(&self, because: &Because, labels: &Labels) -> Option<&Runbook> {
         self.runbooks()
             .filter(|runbook| runbook.selector.fits(labels))
             .filter_map(|runbook| Some((specificity(runbook, because)?, runbook)))
-            .max_by_key(|(specificity, _)| *specificity)
+            .max_by_key(|(specificity, runbook)| (*specificity, runbook.priority))
             .map(|(_, runbook)| runbook)
     }
 }
@@ -168,7 +175,10 @@ fn specificity(runbook: &Runbook, because: &Because) -> Option<u8> {
         }
         (On::Peer(Silence::Silent), Because::Silent { .. }) => Some(0),
         (On::Peer(wanted), Because::Silent { kind, .. }) => (wanted == kind).then_some(1),
-        (On::Check(_), Because::Silent { .. }) | (On::Peer(_), Because::Check { .. }) => None,
+        (On::Check(_), Because::Silent { .. })
+        | (On::Peer(_), Because::Check { .. })
+        | (On::Ladder(_) | On::Operator, _)
+        | (_, Because::Ladder { .. } | Because::Operator { .. }) => None,
     }
 }
 

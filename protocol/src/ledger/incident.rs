@@ -1,14 +1,15 @@
 //! One thing that is wrong, and all that was done about it.
 
+use super::questions::Question;
 use crate::{
-    document::{Action, OnUnknown, Runbook, Rung},
+    document::{OnUnknown, Runbook, Rung},
     name::{IncidentId, Name, PeerId},
-    record::{AttemptReport, Because, EvidenceSummary, Outcome},
+    record::{AttemptReport, Because, EvidenceSummary, Outcome, Part},
     refusal::Refusal,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// How often one rung is given out anew when its attempts are refused or lost, before the next
 /// rung is climbed. Three: one for a passing cause, one to be sure.
@@ -24,6 +25,10 @@ pub enum Subject {
     Check(Name),
     /// The peer does not answer.
     Silence,
+    /// Checks fail that this ladder mends.
+    Ladder(Name),
+    /// An operator wants this runbook run.
+    Operator(Name),
 }
 
 impl Subject {
@@ -32,6 +37,8 @@ impl Subject {
         match because {
             Because::Check { check, .. } => Self::Check(check.clone()),
             Because::Silent { .. } => Self::Silence,
+            Because::Ladder { ladder, .. } => Self::Ladder(ladder.clone()),
+            Because::Operator { runbook, .. } => Self::Operator(runbook.clone()),
         }
     }
 }
@@ -85,6 +92,8 @@ pub struct Attempt {
     pub number: u32,
     /// Place of the rung in the runbook, from 0.
     pub rung: u32,
+    /// Which part of the rung.
+    pub part: Part,
     /// Who executes it.
     pub worker: PeerId,
     /// When it was given out.
@@ -135,6 +144,8 @@ pub enum News {
     Called,
     /// It is well again; told to those who were called.
     Resolved,
+    /// A person has to approve a rung.
+    Asked,
 }
 
 /// A line of an incident's history.
@@ -173,6 +184,16 @@ pub enum Fact {
     Escalated(String),
     /// An operator closed it; why.
     Closed(String),
+    /// This rung was approved, by this operator.
+    Approved(u32, String),
+    /// This rung was denied, by this operator; why.
+    Denied(u32, String, String),
+    /// This operator has seen it.
+    Acknowledged(String),
+    /// This rung was passed over, by this rule.
+    Skipped(u32, Refusal),
+    /// The way down the ladder was begun anew.
+    Restarted,
 }
 
 /// One thing that is wrong.
@@ -211,6 +232,18 @@ pub struct Incident {
     pub notices: Vec<Notice>,
     /// What happened, in order.
     pub timeline: Vec<Line>,
+    /// The part of the next rung that comes next.
+    pub next_part: Part,
+    /// The next attempt waits until then, because one like it failed.
+    pub not_before: Option<Timestamp>,
+    /// Whether everything was climbed that has to be before it is seen whether it helped.
+    pub through: bool,
+    /// How often the way down a ladder was begun anew.
+    pub restarts: u32,
+    /// The rungs that a person approved, by their places.
+    pub approved: BTreeSet<u32>,
+    /// The question to a person that stands.
+    pub asked: Option<Question>,
 }
 
 impl Incident {
@@ -246,26 +279,82 @@ impl Incident {
 
     /// Until when nothing else acts on the target, because its last rung settles.
     pub fn settles_until(&self) -> Option<Timestamp> {
-        let attempt = self.last_attempt()?;
+        let attempt = self.last_attempt().filter(|attempt| attempt.part == Part::Act)?;
         Some(attempt.ended_at?.plus(self.rung(attempt.rung)?.settle))
     }
 
-    /// Whether a person has to decide about an execution of unknown outcome.
-    pub fn asks_about(&self) -> Option<u32> {
+    /// Why a person has to look before anything else is done, if one has to: an execution of
+    /// unknown outcome, or a rung that could not be taken back.
+    pub fn stuck(&self) -> Option<Refusal> {
         let attempt = self.last_attempt()?;
-        let plan = self.plan.as_ref()?;
-        (attempt.outcome() == Some(Outcome::Unknown) && plan.on_unknown == OnUnknown::Ask)
-            .then_some(attempt.number)
+        let (incident, attempt_number) = (self.id, attempt.number);
+        let outcome = attempt.outcome()?;
+        match attempt.part {
+            Part::Act if outcome == Outcome::Unknown => {
+                let plan = self.plan.as_ref()?;
+                let rule = self.rung(attempt.rung)?.on_unknown(plan.on_unknown);
+                (rule == OnUnknown::Ask)
+                    .then_some(Refusal::UnknownOutcome { incident, attempt: attempt_number })
+            }
+            Part::Undo if !matches!(outcome, Outcome::Succeeded | Outcome::Refused) => {
+                Some(Refusal::UndoFailed { incident, attempt: attempt_number })
+            }
+            Part::Act | Part::Verify | Part::Undo => None,
+        }
+    }
+
+    /// Whether the rung at this place was started before, whatever became of it.
+    pub fn was_started(&self, place: u32) -> bool {
+        self.attempts.iter().any(|attempt| {
+            attempt.rung == place
+                && attempt.part == Part::Act
+                && attempt.outcome() != Some(Outcome::Refused)
+        })
     }
 
     /// Whether a rung of the runbook tells a person.
     pub fn calls_by_itself(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| {
-            plan.rungs.iter().any(|rung| match rung.action {
-                Action::Notify(_) => true,
-                Action::Run(_) => false,
-            })
-        })
+        self.plan.as_ref().is_some_and(|plan| plan.rungs.iter().any(|rung| rung.tells().is_some()))
+    }
+
+    /// Whether the passing of its check ends it now: not while a workflow or the way down a ladder
+    /// is under way, nor while a rung has to be verified or taken back.
+    pub fn may_clear(&self) -> bool {
+        let staged = self.plan.as_ref().is_some_and(|plan| {
+            plan.sequence || plan.rungs.first().is_some_and(|rung| rung.level.is_some())
+        });
+        self.next_part == Part::Act && (!staged || self.attempts.is_empty() || self.through)
+    }
+
+    /// Which place comes after a rung that is done with, and whether everything was climbed that
+    /// has to be before it is seen whether it helped.
+    ///
+    /// Rungs are alternatives, from gentle to drastic: after each it is seen whether it helped. In
+    /// a workflow all follow each other, and the first that fails leads to the first that tells a
+    /// person. Down a ladder, the rungs of one level and target are alternatives of which one has
+    /// to succeed; those of the last one are tried on while it does not help.
+    pub fn place_after(&self, place: u32, succeeded: bool) -> (u32, bool) {
+        let next = place.saturating_add(1);
+        let Some(plan) = &self.plan else { return (next, true) };
+        let end = u32::try_from(plan.rungs.len()).unwrap_or(u32::MAX);
+        let at = |place: u32| usize::try_from(place).ok().and_then(|place| plan.rungs.get(place));
+        let person = |from: u32| (from..end).find(|p| at(*p).is_some_and(|r| r.tells().is_some()));
+        if plan.sequence {
+            let ends = at(next).is_none_or(|rung| rung.tells().is_some());
+            return if succeeded { (next, ends) } else { (person(next).unwrap_or(end), true) };
+        }
+        let Some(level) = at(place).and_then(|rung| rung.level.as_ref()) else {
+            return (next, true);
+        };
+        let same = |place: u32| at(place).and_then(|rung| rung.level.as_ref()) == Some(level);
+        let after = (next..end).find(|place| !same(*place)).unwrap_or(end);
+        match succeeded {
+            true if after < end => (after, false),
+            true => (next, true),
+            false if next < end && same(next) => (next, false),
+            // What stands on a level is not brought back while the level is not there.
+            false => (end, true),
+        }
     }
 
     /// Notices that are not out yet.
@@ -277,8 +366,8 @@ impl Incident {
     /// incident, since the peer itself cannot.
     pub const fn evidence_taker(&self) -> PeerId {
         match self.because {
-            Because::Check { .. } => self.peer,
-            Because::Silent { .. } => self.opened_by,
+            Because::Check { .. } | Because::Operator { .. } => self.peer,
+            Because::Silent { .. } | Because::Ladder { .. } => self.opened_by,
         }
     }
 

@@ -1,50 +1,25 @@
-//! How records change incidents: opened, attempts given out and ended, held, told, over.
+//! How records change incidents: opened, held, told, over.
 
 use super::{
     Context, Effect, Ledger, Outcome,
-    incident::{
-        ATTEMPTS_PER_RUNG_MAX, Attempt, EVIDENCE_MARGIN, Fact, Incident, News, State, Subject,
-    },
+    incident::{EVIDENCE_MARGIN, Fact, Incident, News, State, Subject},
     limits,
     roster::Standing,
 };
 use crate::{
-    document::{Action, By, OnUnknown, Rung},
+    document::Rung,
     name::{IncidentId, Name, PeerId},
-    record::{self, AttemptReport, Because, EvidenceSummary, Seen},
+    record::{self, Because, EvidenceSummary, Part, Seen},
     refusal::Refusal,
     time::Timestamp,
 };
 use std::{collections::BTreeSet, time::Duration};
 
-/// The most output of one attempt that is kept, in bytes.
-pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
-
-/// How many attempts, the latest ones, keep their whole output: 64 MiB at the very most.
-pub const OUTPUTS_KEPT_MAX: usize = 1_000;
-
-/// What is left of an older attempt's output, in bytes: its first lines.
-pub const OUTPUT_CUT_BYTES: usize = 1_000;
-
 /// How many incidents are kept; of more, the oldest ones that are over are forgotten.
 pub const INCIDENTS_KEPT_MAX: usize = 100_000;
 
-/// What an execution may take beyond its time limit: TERM, two seconds later KILL, then the look
-/// at what is left of the process tree.
-pub const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
-
 /// How many witnesses beside the leader must have seen a silence, where there are so many.
 pub const WITNESSES_MIN: usize = 2;
-
-/// Who executes which rung until when.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Assignment {
-    pub(super) attempt: u32,
-    pub(super) rung: u32,
-    pub(super) worker: PeerId,
-    pub(super) start_by: Timestamp,
-    pub(super) until: Timestamp,
-}
 
 impl Ledger {
     /// Whether the leader and enough witnesses saw the silence for themselves.
@@ -109,7 +84,7 @@ impl Ledger {
     pub fn is_news(&self, peer: PeerId, because: &Because) -> Result<(), Refusal> {
         match self.latest_about(peer, Subject::of(because)) {
             Some(same) if !same.state.is_over() => Err(Refusal::AlreadyOpen { incident: same.id }),
-            Some(same) if since(&same.because) == since(because) => {
+            Some(same) if same.because.since() == because.since() => {
                 Err(Refusal::IncidentOver { incident: same.id })
             }
             Some(_) | None => Ok(()),
@@ -135,10 +110,26 @@ impl Ledger {
                 if member.standing != Standing::Running {
                     return Err(Refusal::PeerNotRunning);
                 }
+                if let Some(refusal) = limits::maintenance(self, &member.card.labels, context.at) {
+                    return Err(refusal);
+                }
                 self.attested(peer, context.by, witnesses)?;
             }
+            Because::Ladder { .. } => self.ladder_is_due(peer, because, context.at)?,
+            Because::Operator { .. } => {}
         }
-        let plan = self.library.runbook_for(because, &member.card.labels).cloned();
+        let plan = match because {
+            Because::Check { .. } | Because::Silent { .. } => {
+                self.library.runbook_for(because, &member.card.labels).cloned()
+            }
+            Because::Ladder { .. } => Some(self.way_down(because)?),
+            Because::Operator { runbook, .. } => {
+                let known = self.library.runbook(runbook);
+                let fits = known.filter(|known| known.selector.fits(&member.card.labels));
+                let why = format!("runbook \"{runbook}\" is not for this peer");
+                Some(fits.cloned().ok_or(Refusal::Misassigned { why })?)
+            }
+        };
         let steps: Duration = plan
             .iter()
             .flat_map(|plan| &plan.evidence)
@@ -162,6 +153,12 @@ impl Ledger {
             held: None,
             notices: Vec::new(),
             timeline: Vec::new(),
+            next_part: Part::Act,
+            not_before: None,
+            through: false,
+            restarts: 0,
+            approved: BTreeSet::new(),
+            asked: None,
         };
         incident.note(context.at, context.by, Fact::Opened);
         self.incidents.insert(id, incident);
@@ -191,160 +188,6 @@ impl Ledger {
         Ok(Effect::Done)
     }
 
-    /// Whether this rung may be given to this worker now; asked by the leader before it proposes
-    /// and by [`Ledger::apply`] when the proposal is committed.
-    ///
-    /// # Errors
-    /// The [`Refusal`] that names the rule.
-    pub fn assignable(
-        &self,
-        id: IncidentId,
-        worker: PeerId,
-        leader: PeerId,
-        at: Timestamp,
-    ) -> Result<&Rung, Refusal> {
-        let incident = self.incidents.get(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
-        let wrong = |why: &str| Refusal::WrongState { incident: id, why: why.to_owned() };
-        if incident.state.is_over() {
-            return Err(Refusal::IncidentOver { incident: id });
-        }
-        if let Some(attempt) = incident.in_flight() {
-            let (attempt, until) = (attempt.number, attempt.until);
-            return Err(Refusal::AttemptUnderWay { incident: id, attempt, until });
-        }
-        if incident.plan.is_none() {
-            return Err(Refusal::NoRunbook);
-        }
-        if let Some(attempt) = incident.asks_about() {
-            return Err(Refusal::UnknownOutcome { incident: id, attempt });
-        }
-        let rung = incident.next_rung().ok_or_else(|| wrong("every rung has been climbed"))?;
-        match rung.action {
-            Action::Run(_) => {}
-            Action::Notify(_) => return Err(wrong("the next rung tells a person")),
-        }
-        let waits = incident.plan.as_ref().is_some_and(|plan| !plan.evidence.is_empty());
-        if waits && incident.evidence.is_none() && at < incident.evidence_until {
-            return Err(Refusal::AwaitingEvidence { until: incident.evidence_until });
-        }
-        let fits = match rung.by {
-            By::Affected => worker == incident.peer,
-            By::Neighbour => worker != incident.peer,
-            By::Leader => worker == leader,
-        };
-        let member = self.roster.member(worker);
-        if !fits || member.is_none() {
-            let why = format!("{worker} is not the {} of {id}", rung.by.as_str());
-            return Err(Refusal::Misassigned { why });
-        }
-        if member.is_none_or(|member| member.standing != Standing::Running) {
-            return Err(Refusal::PeerNotRunning);
-        }
-        limits::permit(self, incident, at)?;
-        Ok(rung)
-    }
-
-    pub(super) fn assign(
-        &mut self,
-        context: &Context,
-        id: IncidentId,
-        given: &Assignment,
-    ) -> Outcome {
-        let rung = self.assignable(id, given.worker, context.by, context.at)?;
-        let earliest = given.start_by.plus(rung.timeout).plus(ATTEMPT_MARGIN);
-        if given.until < earliest {
-            let why = format!("it could still act after {}", given.until);
-            return Err(Refusal::Misassigned { why });
-        }
-        let incident = self.still_open(id)?;
-        let expected = u32::try_from(incident.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-        if given.attempt != expected {
-            let attempt = given.attempt;
-            return Err(Refusal::AttemptOutOfOrder { incident: id, attempt, expected });
-        }
-        if given.rung != incident.climbed {
-            let why = format!("rung {} is not the next one", given.rung + 1);
-            return Err(Refusal::Misassigned { why });
-        }
-        incident.attempts.push(Attempt {
-            number: given.attempt,
-            rung: given.rung,
-            worker: given.worker,
-            assigned_at: context.at,
-            term: context.position.term,
-            start_by: given.start_by,
-            until: given.until,
-            report: None,
-            ended_at: None,
-        });
-        incident.state = State::Acting;
-        incident.held = None;
-        incident.note(context.at, context.by, Fact::Assigned(given.attempt));
-        Ok(Effect::Done)
-    }
-
-    pub(super) fn report(
-        &mut self,
-        context: &Context,
-        id: IncidentId,
-        number: u32,
-        report: &AttemptReport,
-    ) -> Outcome {
-        if report.output.len() > OUTPUT_BYTES_MAX {
-            let limit_bytes = u64::try_from(OUTPUT_BYTES_MAX).unwrap_or(u64::MAX);
-            return Err(Refusal::TooLarge { what: "the output".to_owned(), limit_bytes });
-        }
-        let incident =
-            self.incidents.get_mut(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
-        let over = incident.state.is_over();
-        let Some(attempt) = incident.attempts.iter_mut().find(|a| a.number == number) else {
-            let why = format!("there is no attempt {number}");
-            return Err(Refusal::WrongState { incident: id, why });
-        };
-        if attempt.worker != context.by {
-            let why = "an outcome is its worker's to tell".to_owned();
-            return Err(Refusal::NotAllowed { by: context.by, why });
-        }
-        if attempt.report.is_some() {
-            let why = format!("the outcome of attempt {number} is known already");
-            return Err(Refusal::WrongState { incident: id, why });
-        }
-        let given_up = attempt.ended_at.is_some();
-        attempt.report = Some(report.clone());
-        attempt.ended_at.get_or_insert(context.at);
-        let rung = attempt.rung;
-        incident.note(context.at, context.by, Fact::Reported(number));
-        // A late word about an attempt that was given up is kept; it changes what happens next
-        // only while a person is still being asked about that very attempt, and answers it.
-        let asked = report.outcome != record::Outcome::Unknown
-            && matches!(
-                incident.held,
-                Some(Refusal::UnknownOutcome { attempt, .. }) if attempt == number
-            );
-        if !over && (!given_up || asked) {
-            after_attempt(incident, rung, report.outcome);
-        }
-        if report.outcome != record::Outcome::Refused {
-            self.remember_acting(id, context.at);
-        }
-        self.keep_output(id, number);
-        Ok(Effect::Done)
-    }
-
-    /// Keeps the whole output of this attempt and cuts that of one long ago, so that the ledger
-    /// stays of a size that every host can hold and every snapshot can carry.
-    fn keep_output(&mut self, id: IncidentId, number: u32) {
-        self.outputs.push_back((id, number));
-        while self.outputs.len() > OUTPUTS_KEPT_MAX {
-            let Some((old, number)) = self.outputs.pop_front() else { return };
-            let attempts = self.incidents.get_mut(&old).map(|incident| &mut incident.attempts);
-            let attempt = attempts.and_then(|all| all.iter_mut().find(|a| a.number == number));
-            if let Some(report) = attempt.and_then(|attempt| attempt.report.as_mut()) {
-                cut(&mut report.output);
-            }
-        }
-    }
-
     /// Forgets the oldest incidents that are over, when there are too many.
     fn forget_old_incidents(&mut self) {
         while self.incidents.len() > INCIDENTS_KEPT_MAX {
@@ -361,46 +204,6 @@ impl Ledger {
         }
     }
 
-    pub(super) fn lose(
-        &mut self,
-        context: &Context,
-        id: IncidentId,
-        number: u32,
-        reason: &str,
-    ) -> Outcome {
-        let incident = self.still_open(id)?;
-        let Some(attempt) = incident.attempts.last_mut().filter(|a| a.number == number) else {
-            let why = format!("attempt {number} is not the last one");
-            return Err(Refusal::WrongState { incident: id, why });
-        };
-        if attempt.ended_at.is_some() {
-            let why = format!("attempt {number} has ended");
-            return Err(Refusal::WrongState { incident: id, why });
-        }
-        if context.at < attempt.until {
-            let until = attempt.until;
-            return Err(Refusal::AttemptUnderWay { incident: id, attempt: number, until });
-        }
-        attempt.ended_at = Some(context.at);
-        let rung = attempt.rung;
-        incident.note(context.at, context.by, Fact::Lost(number, reason.to_owned()));
-        after_attempt(incident, rung, record::Outcome::Unknown);
-        self.remember_acting(id, context.at);
-        Ok(Effect::Done)
-    }
-
-    fn remember_acting(&mut self, id: IncidentId, at: Timestamp) {
-        let Some(incident) = self.incidents.get(&id) else { return };
-        if let Some(plan) = &incident.plan {
-            self.acted.insert((plan.name.clone(), incident.peer), at);
-        }
-        if let Some(until) = incident.settles_until() {
-            // A rung that settles quickly does not cut another one short.
-            let known = self.settling.entry(incident.peer).or_insert(until);
-            *known = until.max(*known);
-        }
-    }
-
     pub(super) fn hold(&mut self, context: &Context, id: IncidentId, refusal: &Refusal) -> Outcome {
         let everyone = self.notifier_names();
         let incident = self.still_open(id)?;
@@ -412,19 +215,23 @@ impl Ledger {
             let why = "it is held back by this rule already".to_owned();
             return Err(Refusal::WrongState { incident: id, why });
         }
+        if matches!(refusal, Refusal::AwaitingApproval { .. }) {
+            self.ask(context, id)?;
+        }
+        let incident = self.still_open(id)?;
         incident.state = State::Waiting;
         incident.held = Some(refusal.clone());
         incident.note(context.at, context.by, Fact::Held(refusal.clone()));
-        if matches!(refusal, Refusal::UnknownOutcome { .. }) {
-            call_people(incident, context, &everyone);
+        if matches!(refusal, Refusal::UnknownOutcome { .. } | Refusal::UndoFailed { .. }) {
+            tell_people(incident, context, &everyone, News::Called);
         }
         Ok(Effect::Done)
     }
 
     pub(super) fn call(&mut self, context: &Context, id: IncidentId, rung: u32) -> Outcome {
         let incident = self.still_open(id)?;
-        let notifier = match incident.next_rung().map(|rung| &rung.action) {
-            Some(Action::Notify(notifier)) if rung == incident.climbed => notifier.clone(),
+        let notifier = match incident.next_rung().and_then(Rung::tells) {
+            Some(notifier) if rung == incident.climbed => notifier.clone(),
             Some(_) | None => {
                 let why = format!("rung {} does not tell a person now", rung.saturating_add(1));
                 return Err(Refusal::WrongState { incident: id, why });
@@ -449,8 +256,12 @@ impl Ledger {
             return Err(Refusal::AttemptUnderWay { incident: id, attempt, until });
         }
         incident.note(context.at, context.by, Fact::Resolved(because.to_owned()));
+        let helped = (incident.state != State::Escalated).then(|| rung_on_peer(incident)).flatten();
         end(incident, context.at, State::Resolved);
         self.open.remove(&id);
+        if let Some(key) = helped {
+            self.memory.helped(&key, id);
+        }
         Ok(Effect::Done)
     }
 
@@ -469,7 +280,7 @@ impl Ledger {
         incident.held = None;
         incident.note(context.at, context.by, Fact::Escalated(reason.to_owned()));
         if !incident.calls_by_itself() {
-            call_people(incident, context, &everyone);
+            tell_people(incident, context, &everyone, News::Called);
         }
         Ok(Effect::Done)
     }
@@ -512,11 +323,50 @@ impl Ledger {
             .filter(move |incident| counts_at(incident, at))
     }
 
-    fn notifier_names(&self) -> Vec<Name> {
+    pub(super) fn skip_rung(
+        &mut self,
+        context: &Context,
+        id: IncidentId,
+        rung: u32,
+        refusal: &Refusal,
+    ) -> Outcome {
+        let incident = self.incidents.get(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
+        let wrong = |why: &str| Refusal::WrongState { incident: id, why: why.to_owned() };
+        let due = incident.climbed == rung && incident.next_part == Part::Act;
+        if !due || limits::repeated(self, incident, context.at).is_ok() {
+            return Err(wrong("no rule passes this rung over"));
+        }
+        let incident = self.still_open(id)?;
+        if incident.in_flight().is_some() {
+            return Err(wrong("an attempt is under way"));
+        }
+        (incident.climbed, incident.through) = incident.place_after(rung, false);
+        incident.held = None;
+        incident.note(context.at, context.by, Fact::Skipped(rung, refusal.clone()));
+        Ok(Effect::Done)
+    }
+
+    /// Begins the way down a ladder anew, as often as it says.
+    pub(super) fn restart(&mut self, context: &Context, id: IncidentId) -> Outcome {
+        let wrong = |why: &str| Refusal::WrongState { incident: id, why: why.to_owned() };
+        let incident = self.incidents.get(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
+        if !self.may_restart(incident) {
+            return Err(wrong("it is not to be begun anew"));
+        }
+        let incident = self.still_open(id)?;
+        incident.restarts += 1;
+        incident.climbed = 0;
+        incident.through = false;
+        incident.held = None;
+        incident.note(context.at, context.by, Fact::Restarted);
+        Ok(Effect::Done)
+    }
+
+    pub(super) fn notifier_names(&self) -> Vec<Name> {
         self.library.notifiers().map(|notifier| notifier.name.clone()).collect()
     }
 
-    fn still_open(&mut self, id: IncidentId) -> Result<&mut Incident, Refusal> {
+    pub(super) fn still_open(&mut self, id: IncidentId) -> Result<&mut Incident, Refusal> {
         let incident =
             self.incidents.get_mut(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
         if incident.state.is_over() {
@@ -535,57 +385,27 @@ fn counts_at(incident: &Incident, at: Timestamp) -> bool {
     }
 }
 
-/// Cuts an output to its first lines.
-fn cut(output: &mut String) {
-    if output.len() > OUTPUT_CUT_BYTES {
-        let mut end = OUTPUT_CUT_BYTES;
-        while !output.is_char_boundary(end) {
-            end -= 1;
-        }
-        output.truncate(end);
-        output.push_str("\n[the rest is no longer kept]");
-    }
-}
-
-/// Since when a signal has lasted.
-const fn since(because: &Because) -> Timestamp {
-    match because {
-        Because::Check { since, .. } | Because::Silent { since, .. } => *since,
-    }
-}
-
-/// Calls those whom the runbook names, or everyone when it names nobody.
-fn call_people(incident: &mut Incident, context: &Context, everyone: &[Name]) {
-    let named: Vec<Name> = incident
-        .plan
-        .iter()
-        .flat_map(|plan| &plan.rungs)
-        .filter_map(|rung| match &rung.action {
-            Action::Notify(notifier) => Some(notifier.clone()),
-            Action::Run(_) => None,
-        })
-        .collect();
-    for notifier in if named.is_empty() { everyone } else { &named } {
-        incident.give_notice(context.at, notifier.clone(), News::Called);
+/// Tells those whom the runbook names, or everyone when it names nobody.
+pub(super) fn tell_people(
+    incident: &mut Incident,
+    context: &Context,
+    everyone: &[Name],
+    news: News,
+) {
+    let rungs = incident.plan.iter().flat_map(|plan| &plan.rungs);
+    let named: BTreeSet<Name> = rungs.filter_map(Rung::tells).cloned().collect();
+    let everyone = everyone.iter().cloned().collect();
+    for notifier in if named.is_empty() { &everyone } else { &named } {
+        incident.give_notice(context.at, notifier.clone(), news);
         incident.note(context.at, context.by, Fact::Called(notifier.clone()));
     }
 }
 
-/// What follows from an attempt's end: the rung is done with, or it is tried again.
-fn after_attempt(incident: &mut Incident, rung: u32, outcome: record::Outcome) {
-    incident.state = State::Verifying;
-    incident.held = None;
-    let tried = incident.attempts.iter().filter(|attempt| attempt.rung == rung).count();
-    let tried_often = tried >= usize::try_from(ATTEMPTS_PER_RUNG_MAX).unwrap_or(usize::MAX);
-    let again = match outcome {
-        record::Outcome::Succeeded | record::Outcome::Failed | record::Outcome::TimedOut => false,
-        // It did not run, so it may.
-        record::Outcome::Refused => true,
-        record::Outcome::Unknown => {
-            incident.plan.as_ref().is_some_and(|plan| plan.on_unknown == OnUnknown::Retry)
-        }
-    };
-    incident.climbed = if again && !tried_often { rung } else { rung + 1 };
+/// What the last execution is remembered by.
+pub(super) fn rung_on_peer(incident: &Incident) -> Option<(Name, String, PeerId)> {
+    let last = incident.attempts.iter().rev().find(|attempt| attempt.part == Part::Act)?;
+    let (plan, rung) = (incident.plan.as_ref()?, incident.rung(last.rung)?);
+    Some((plan.name.clone(), rung.name.clone(), incident.peer))
 }
 
 fn end(incident: &mut Incident, at: Timestamp, state: State) {

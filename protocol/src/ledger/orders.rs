@@ -1,6 +1,6 @@
 //! How an operator's signed order changes the ledger.
 
-use super::{Context, Effect, Freeze, Ledger, Outcome, Token};
+use super::{Context, Effect, Freeze, Ledger, Outcome, Token, Window};
 use crate::{
     order::{Action, SignedOrder},
     refusal::Refusal,
@@ -22,14 +22,14 @@ impl Ledger {
         if self.spent_orders.contains_key(&order.nonce) {
             return Err(Refusal::OrderSpent);
         }
-        let effect = self.carry_out(context, &order.action)?;
+        let effect = self.carry_out(context, &order.action, signed.signature.key)?;
         // An order that has expired is refused for that; its number need not be kept.
         self.spent_orders.retain(|_, expires| *expires >= context.at);
         self.spent_orders.insert(order.nonce, order.expires);
         Ok(effect)
     }
 
-    fn carry_out(&mut self, context: &Context, action: &Action) -> Outcome {
+    fn carry_out(&mut self, context: &Context, action: &Action, operator: [u8; 32]) -> Outcome {
         match action {
             Action::CreateToken(grant) => {
                 // A used token is remembered until it expires, so that its refusal can say so.
@@ -50,6 +50,31 @@ impl Ledger {
             Action::Close { incident, reason } => {
                 let reason = bounded(reason)?;
                 self.close(context, *incident, &reason)
+            }
+            Action::Approve { incident } => self.approve(context, *incident, operator),
+            Action::Deny { incident, reason } => {
+                let reason = bounded(reason)?;
+                self.deny(context, *incident, operator, &reason)
+            }
+            Action::Acknowledge { incident } => self.acknowledge(context, *incident, operator),
+            Action::StartMaintenance { name, selector, until, reason } => {
+                let window = Window {
+                    selector: selector.clone(),
+                    since: context.at,
+                    until: *until,
+                    reason: bounded(reason)?,
+                };
+                self.windows.retain(|_, window| window.until > context.at);
+                self.windows.insert(name.clone(), window);
+                Ok(Effect::Done)
+            }
+            Action::EndMaintenance { name } => match self.windows.remove(name) {
+                Some(_) => Ok(Effect::Done),
+                None => Err(Refusal::UnknownMaintenance { name: name.clone() }),
+            },
+            Action::RunRunbook { runbook, peer, reason } => {
+                let reason = bounded(reason)?;
+                self.run_runbook(context, runbook, *peer, &reason)
             }
         }
     }

@@ -28,6 +28,8 @@ pub(crate) enum Effect {
     Fails,
     /// It never ends.
     Hangs,
+    /// It exits with 0 and everything is well everywhere.
+    HealsAll,
 }
 
 /// One host and its agent.
@@ -40,6 +42,8 @@ pub(crate) struct Host {
     pub(crate) verdict: Verdict,
     /// What single checks find that find something else.
     pub(crate) findings: BTreeMap<String, Verdict>,
+    /// Checks that fail whatever [`Self::verdict`] says.
+    pub(crate) broken: BTreeSet<String>,
     /// What is on its disk.
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     pub(crate) trust: Trust,
@@ -54,7 +58,8 @@ pub(crate) struct Host {
 
 impl Host {
     fn finds(&self, check: &str) -> Verdict {
-        self.findings.get(check).copied().unwrap_or(self.verdict)
+        let broken = self.broken.contains(check).then_some(Verdict::Fail);
+        broken.or(self.findings.get(check).copied()).unwrap_or(self.verdict)
     }
 }
 
@@ -140,15 +145,17 @@ impl Driver {
             ledger,
             started: started.clone(),
         };
-        let (verdict, ahead) =
-            self.hosts.get(&n).map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
-        let findings = self.hosts.get(&n).map_or_else(BTreeMap::new, |host| host.findings.clone());
+        let before = self.hosts.get(&n);
+        let (verdict, ahead) = before.map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
+        let broken = before.map_or_else(BTreeSet::new, |host| host.broken.clone());
+        let findings = before.map_or_else(BTreeMap::new, |host| host.findings.clone());
         let agent = Agent::new(origin);
         let host = Host {
             agent,
             up: true,
             verdict,
             findings,
+            broken,
             started,
             trust,
             policy,
@@ -176,6 +183,12 @@ impl Driver {
     pub(crate) fn configure(&mut self, n: u64, trust: Trust, policy: LocalPolicy) {
         let card = self.hosts[&n].agent.card().clone();
         self.boot(n, card, trust, policy, BTreeSet::new());
+        self.elect_again();
+    }
+
+    /// Starts a host's agent anew as this peer, before anything has happened.
+    pub(crate) fn reboot(&mut self, n: u64, card: PeerCard) {
+        self.boot(n, card, trust(), LocalPolicy::default(), BTreeSet::new());
         self.elect_again();
     }
 
@@ -394,12 +407,20 @@ impl Driver {
     }
 
     fn execute(&mut self, order: &WorkOrder) -> Option<Input> {
-        let effect = *self.effects.get(&order.variables["HEARTEN_RUNG"])?;
+        let rung = rung_of(order);
+        let effect = *self.effects.get(&rung)?;
         let target = order.variables["HEARTEN_PEER"].clone();
         let outcome = match effect {
             Effect::Hangs => return None,
             Effect::Fails => Outcome::Failed,
             Effect::InVain => Outcome::Succeeded,
+            Effect::HealsAll => {
+                for host in self.hosts.values_mut() {
+                    host.verdict = Verdict::Pass;
+                    host.broken.clear();
+                }
+                Outcome::Succeeded
+            }
             Effect::Heals => {
                 let n: u64 = target.trim_start_matches("web-").parse().expect("a number");
                 self.host(n).verdict = Verdict::Pass;
@@ -463,7 +484,7 @@ impl Driver {
             .iter()
             .filter_map(|(n, _, output)| {
                 let Output::Execute(order) = output else { return None };
-                Some((*n, order.variables["HEARTEN_RUNG"].clone()))
+                Some((*n, rung_of(order)))
             })
             .collect()
     }
@@ -476,6 +497,15 @@ impl Driver {
     /// How many outputs are like this.
     pub(crate) fn count(&self, like: impl Fn(&Output) -> bool) -> usize {
         self.outputs.iter().filter(|(_, _, output)| like(output)).count()
+    }
+}
+
+/// What is executed: a rung, or `undo restart`.
+fn rung_of(order: &WorkOrder) -> String {
+    let rung = &order.variables["HEARTEN_RUNG"];
+    match order.variables.get("HEARTEN_PART") {
+        Some(part) => format!("{part} {rung}"),
+        None => rung.clone(),
     }
 }
 

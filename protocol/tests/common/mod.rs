@@ -326,6 +326,7 @@ impl Mesh {
             incident,
             attempt: u32::try_from(known.attempts.len()).expect("few") + 1,
             rung: known.climbed,
+            part: known.next_part,
             worker: id(worker),
             start_by: at(self.now + 10_000),
             until: at(self.now + 30_000).plus(timeout),

@@ -3,7 +3,7 @@
 use super::{Invariant, Step};
 use crate::world::World;
 use protocol::{
-    agent::Output,
+    agent::{Output, Work},
     document::{Action, Command, Document, Probe, parse::parse},
 };
 
@@ -25,7 +25,15 @@ impl Invariant for Authorised {
                         wanted.push(command);
                     }
                 }
-                Output::Execute(order) => wanted.push(&order.command),
+                Output::Execute(order) => match &order.work {
+                    Work::Command(command) => wanted.push(command),
+                    Work::Heal(check) => {
+                        if let Probe::Command(command) = &check.probe {
+                            wanted.push(command);
+                        }
+                    }
+                    Work::Http(_) => {}
+                },
                 Output::TakeEvidence { steps, .. } => {
                     wanted.extend(steps.iter().map(|step| &step.run));
                 }
@@ -66,14 +74,18 @@ fn commands(world: &World<'_>) -> Vec<Command> {
             }
             Document::Runbook(runbook) => {
                 commands.extend(runbook.evidence.into_iter().map(|step| step.run));
-                commands.extend(runbook.rungs.into_iter().filter_map(|rung| match rung.action {
-                    Action::Run(command) => Some(command),
-                    Action::Notify(_) => None,
-                }));
+                for rung in runbook.rungs {
+                    if let Action::Run(command) = rung.action {
+                        commands.push(command);
+                    }
+                    commands.extend(rung.undo.into_iter().chain(rung.verify));
+                }
             }
             Document::Notifier(_)
             | Document::Limits(_)
             | Document::Mesh(_)
+            | Document::Ladder(_)
+            | Document::Maintenance(_)
             | Document::Remove(_) => {}
         }
     }

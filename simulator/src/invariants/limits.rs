@@ -25,7 +25,7 @@ impl Invariant for Limits {
         let given_out: Vec<&Incident> =
             ledger.open_incidents().filter(|incident| incident.in_flight().is_some()).collect();
         let executed = world.executions.len();
-        if let Some(limit) = limits.at_once.and_then(|limit| usize::try_from(limit).ok()) {
+        if let Some(limit) = limits.mesh.at_once.and_then(|limit| usize::try_from(limit).ok()) {
             if executed > limit {
                 let which: Vec<String> =
                     world.executions.keys().map(|(id, number)| format!("{id}/{number}")).collect();
@@ -38,7 +38,7 @@ impl Invariant for Limits {
                 return Err(format!("{} repairs are given out, limit {limit}", given_out.len()));
             }
         }
-        let Some(percent) = limits.share_percent else { return Ok(()) };
+        let Some(percent) = limits.mesh.share_percent else { return Ok(()) };
         for incident in &given_out {
             let fits = in_scope(world, incident);
             let targets: BTreeSet<PeerId> = given_out
@@ -73,7 +73,7 @@ fn in_scope(world: &World<'_>, incident: &Incident) -> BTreeSet<PeerId> {
     let Some(plan) = &incident.plan else { return BTreeSet::new() };
     let signal = match &plan.on {
         On::Check(check) => ledger.library().check(check).map(|check| check.selector.clone()),
-        On::Peer(_) => None,
+        On::Peer(_) | On::Ladder(_) | On::Operator => None,
     };
     let signal: Selector = signal.unwrap_or_default();
     ledger

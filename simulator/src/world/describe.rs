@@ -93,13 +93,20 @@ pub(crate) fn entry(entry: &Entry) -> String {
                 Because::Silent { kind, witnesses, .. } => {
                     format!("{} for {} witnesses", kind.as_str(), witnesses.len())
                 }
+                Because::Ladder { ladder, level, .. } => format!("ladder {ladder}, level {level}"),
+                Because::Operator { runbook, .. } => format!("runbook {runbook} as ordered"),
             };
             format!("opened: {peer}, {why}")
         }
         Record::EvidenceTaken { incident, .. } => format!("evidence of {incident}"),
-        Record::Assigned { incident, attempt, rung, worker, .. } => {
-            format!("assigned {incident}/{attempt}, rung {rung}, to {worker}")
+        Record::Assigned { incident, attempt, rung, part, worker, .. } => {
+            let part = part.as_str();
+            format!("assigned {incident}/{attempt}, {part} of rung {rung}, to {worker}")
         }
+        Record::Skipped { incident, rung, refusal } => {
+            format!("skipped rung {rung} of {incident}: {refusal}")
+        }
+        Record::Restarted { incident } => format!("restarted {incident}"),
         Record::Reported { incident, attempt, report } => {
             format!("reported {incident}/{attempt}: {}", report.outcome.as_str())
         }

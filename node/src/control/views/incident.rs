@@ -58,6 +58,26 @@ pub enum BecauseView {
         /// Who saw it.
         witnesses: Vec<TestimonyView>,
     },
+    /// Checks that a ladder mends.
+    Ladder {
+        /// Which ladder.
+        ladder: String,
+        /// The widest level that is needed.
+        level: u32,
+        /// Since when they were seen to fail.
+        since: Timestamp,
+        /// `CHECK on PEER`, each.
+        failing: Vec<String>,
+    },
+    /// An operator's order.
+    Operator {
+        /// Which runbook.
+        runbook: String,
+        /// When it was ordered.
+        since: Timestamp,
+        /// The operator's words.
+        reason: String,
+    },
 }
 
 impl BecauseView {
@@ -73,6 +93,19 @@ impl BecauseView {
                 silence: kind.as_str().to_owned(),
                 since: *since,
                 witnesses: TestimonyView::all(agent, witnesses),
+            },
+            Because::Ladder { ladder, level, failing, since } => {
+                let roster = agent.ledger().roster();
+                let failing = failing
+                    .iter()
+                    .map(|one| format!("{} on {}", one.check, roster.name(one.peer)))
+                    .collect();
+                Self::Ladder { ladder: ladder.to_string(), level: *level, since: *since, failing }
+            }
+            Because::Operator { runbook, reason, since, .. } => Self::Operator {
+                runbook: runbook.to_string(),
+                since: *since,
+                reason: reason.clone(),
             },
         }
     }
@@ -281,6 +314,7 @@ impl IncidentView {
             news: match notice.news {
                 News::Called => "called".to_owned(),
                 News::Resolved => "resolved".to_owned(),
+                News::Asked => "asked".to_owned(),
             },
             due_at: notice.due_at,
             done_at: notice.done.as_ref().map(|(at, _, _)| *at),

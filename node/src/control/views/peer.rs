@@ -206,10 +206,7 @@ fn state(agent: &Agent, peer: PeerId, member: &Member) -> (PeerState, Timestamp)
         return (PeerState::Left, member.since);
     }
     if let Some(silence) = agent.ledger().silence_of(peer) {
-        let since = match &silence.because {
-            Because::Silent { since, .. } | Because::Check { since, .. } => *since,
-        };
-        return (PeerState::Silent, since);
+        return (PeerState::Silent, silence.because.since());
     }
     let heard = agent.view().is_alive(peer).unwrap_or_else(|| {
         // Before gossip has said anything, a report that came directly is a sign of life.

@@ -200,6 +200,7 @@ impl Sample {
             incident: self.incident(),
             attempt: 1,
             rung: 0,
+            part: record::Part::Act,
             worker: peer(2),
             start_by,
             until: start_by.plus(Duration::from_secs(70)),

@@ -117,6 +117,12 @@ impl Agent {
                 format!("check \"{check}\" fails on {peer}: {summary}")
             }
             Because::Silent { kind, .. } => format!("{peer} is {}", kind.as_str()),
+            Because::Ladder { ladder, level, .. } => {
+                format!("ladder \"{ladder}\" needs level {level}")
+            }
+            Because::Operator { runbook, reason, .. } => {
+                format!("runbook \"{runbook}\" was ordered for {peer}: {reason}")
+            }
         };
         let text = match notice.news {
             News::Called => format!(
@@ -126,6 +132,13 @@ impl Agent {
                 incident.plan.as_ref().map_or(0, |plan| plan.rungs.len()),
             ),
             News::Resolved => format!("{}: {peer} is well again.", incident.id),
+            News::Asked => {
+                let rung = incident.next_rung().map_or("", |rung| &rung.name);
+                let id = incident.id;
+                format!(
+                    "{id}: {what}. Rung \"{rung}\" waits for approval: `hearten approve {id}` or `hearten deny {id}`."
+                )
+            }
         };
         Some(Message {
             incident: incident.id,

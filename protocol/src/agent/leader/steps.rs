@@ -2,14 +2,15 @@
 
 use super::{Agent, Output, Proposal};
 use crate::{
-    document::{Action, By, Check, Verdict},
+    document::{By, Check, Mode, Rung, Verdict},
     ledger::{
+        attempts::ATTEMPT_MARGIN,
         incident::{Attempt, Incident, State},
-        incidents::ATTEMPT_MARGIN,
+        limits,
         roster::Standing as Running,
     },
     name::{IncidentId, Name, PeerId},
-    record::{Because, Outcome, Record},
+    record::{Because, Failing, Outcome, Part, Record},
     refusal::Refusal,
     rendezvous,
     time::{Now, Timestamp},
@@ -79,6 +80,9 @@ impl Agent {
         let Some(member) = self.ledger.roster().member(incident.peer) else {
             return Some("the peer is no member of the mesh any more".to_owned());
         };
+        if !incident.may_clear() {
+            return None;
+        }
         match &incident.because {
             Because::Check { check, since, .. } => {
                 let known = self.ledger.library().check(check);
@@ -111,6 +115,46 @@ impl Agent {
             // It said goodbye after all, or started anew; being heard of is seen by a probe.
             Because::Silent { .. } => (member.standing == Running::Stopped)
                 .then(|| "the peer was stopped on purpose".to_owned()),
+            Because::Ladder { ladder, failing, .. } => {
+                let well = failing.iter().all(|one| self.passes_since(one));
+                well.then(|| format!("every check of ladder \"{ladder}\" that failed passes again"))
+            }
+            Because::Operator { check, .. } => self.done_as_ordered(incident, check.as_ref()),
+        }
+    }
+
+    /// Whether a check of a ladder passes again, or is none any more.
+    fn passes_since(&self, one: &Failing) -> bool {
+        let member = self.ledger.roster().member(one.peer);
+        let known = self.ledger.library().check(&one.check);
+        let meant = member
+            .zip(known)
+            .is_some_and(|(member, check)| check.selector.fits(&member.card.labels));
+        !meant
+            || self
+                .view
+                .check(one.peer, &one.check)
+                .is_some_and(|state| state.verdict == Verdict::Pass && state.since > one.since)
+    }
+
+    /// Whether what an operator ordered is done: its rung succeeded, and its check passes where it
+    /// mends one.
+    fn done_as_ordered(&self, incident: &Incident, check: Option<&Name>) -> Option<String> {
+        let attempt = incident.last_attempt()?;
+        let rung = incident.rung(attempt.rung).map_or("", |rung| &rung.name);
+        match check {
+            None => (attempt.outcome() == Some(Outcome::Succeeded))
+                .then(|| format!("rung \"{rung}\" succeeded, as ordered")),
+            Some(check) => {
+                let state = self.state_of(incident.peer, check)?;
+                let seen = state.verified.is_some_and(|verified| {
+                    verified.incident == incident.id && verified.attempt == attempt.number
+                });
+                // Of a group nobody says after which rung he speaks.
+                let seen = seen || self.leader.aggregates.contains_key(check);
+                (seen && state.verdict == Verdict::Pass)
+                    .then(|| format!("check \"{check}\" passes after rung \"{rung}\""))
+            }
         }
     }
 
@@ -118,6 +162,10 @@ impl Agent {
     fn verified(&self, incident: &Incident, at: Timestamp) -> bool {
         let Some(attempt) = incident.last_attempt() else { return true };
         let Some(ended_at) = attempt.ended_at else { return false };
+        if !incident.may_clear() && attempt.outcome() != Some(Outcome::Refused) {
+            // There is more to do before it can be seen.
+            return true;
+        }
         match attempt.outcome() {
             // It did not run: there is nothing to verify.
             Some(Outcome::Refused) => return at >= ended_at.plus(AFTER_REFUSED_ATTEMPT),
@@ -133,12 +181,38 @@ impl Agent {
                 at >= late || self.still_fails(incident, check, attempt)
             }
             Because::Silent { .. } => at >= ended_at.plus(settle).plus(RETURN_GRACE),
+            Because::Ladder { failing, .. } => {
+                let library = self.ledger.library();
+                let runs = failing.iter().filter_map(|one| library.check(&one.check));
+                let runs = runs.map(time_to_pass).max().unwrap_or_default();
+                let late = ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE);
+                at >= late
+                    || failing.iter().any(|one| {
+                        self.check_still_fails(incident, (one.peer, &one.check), attempt)
+                    })
+            }
+            Because::Operator { check: None, .. } => true,
+            Because::Operator { check: Some(check), .. } => {
+                let known = self.ledger.library().check(check);
+                let runs = known.map_or(Duration::ZERO, time_to_pass);
+                at >= ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE)
+                    || self.still_fails(incident, check, attempt)
+            }
         }
     }
 
     /// Whether the check was run again after the rung had settled, and still fails.
     fn still_fails(&self, incident: &Incident, check: &Name, attempt: &Attempt) -> bool {
-        self.view.check(incident.peer, check).is_some_and(|state| {
+        self.check_still_fails(incident, (incident.peer, check), attempt)
+    }
+
+    fn check_still_fails(
+        &self,
+        incident: &Incident,
+        (peer, check): (PeerId, &Name),
+        attempt: &Attempt,
+    ) -> bool {
+        self.view.check(peer, check).is_some_and(|state| {
             state.verdict != Verdict::Pass
                 && state.verified.is_some_and(|verified| {
                     verified.settled
@@ -154,33 +228,58 @@ impl Agent {
         if incident.plan.is_none() {
             return held(Refusal::NoRunbook);
         }
-        if let Some(attempt) = incident.asks_about() {
-            return held(Refusal::UnknownOutcome { incident: id, attempt });
+        if let Some(refusal) = incident.stuck() {
+            return held(refusal);
+        }
+        if self.ledger.may_restart(incident) {
+            return Some(Record::Restarted { incident: id });
         }
         let Some(rung) = incident.next_rung() else {
             let what = match &incident.because {
-                Because::Check { check, .. } => format!("check \"{check}\" still fails"),
+                Because::Check { check, .. } | Because::Operator { check: Some(check), .. } => {
+                    format!("check \"{check}\" still fails")
+                }
                 Because::Silent { .. } => "the peer is still silent".to_owned(),
+                Because::Ladder { ladder, .. } => {
+                    format!("checks of ladder \"{ladder}\" still fail")
+                }
+                Because::Operator { check: None, .. } => "none succeeded".to_owned(),
             };
             let reason = format!("every rung was climbed and {what}");
             return Some(Record::Escalated { incident: id, reason });
         };
-        if matches!(rung.action, Action::Notify(_)) {
+        let shadow = incident.plan.as_ref().is_some_and(|plan| plan.mode == Mode::Shadow);
+        if shadow {
+            return held(Refusal::Shadow { rung: rung.name.clone() });
+        }
+        if rung.tells().is_some() {
             return Some(Record::Called { incident: id, rung: incident.climbed });
         }
-        let worker = match self.choose_worker(incident, rung.by) {
+        if incident.next_part == Part::Act
+            && let Err(refusal) = limits::repeated(&self.ledger, incident, at)
+        {
+            return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
+        }
+        let worker = match self.choose_worker(incident, rung) {
             Ok(worker) => worker,
             Err(refusal) => return held(refusal),
         };
         match self.ledger.assignable(id, worker, self.card.id, at) {
+            Err(Refusal::AwaitingApproval { .. }) => ask(incident, at),
             Err(refusal) => held(refusal),
             Ok(rung) => {
                 let start_by = at.plus(START_WITHIN);
                 let until = start_by.plus(rung.timeout).plus(ATTEMPT_MARGIN);
                 let attempts = u32::try_from(incident.attempts.len()).unwrap_or(u32::MAX);
-                let attempt = attempts.saturating_add(1);
-                let rung = incident.climbed;
-                Some(Record::Assigned { incident: id, attempt, rung, worker, start_by, until })
+                Some(Record::Assigned {
+                    incident: id,
+                    attempt: attempts.saturating_add(1),
+                    rung: incident.climbed,
+                    part: incident.next_part,
+                    worker,
+                    start_by,
+                    until,
+                })
             }
         }
     }
@@ -189,18 +288,24 @@ impl Agent {
     ///
     /// A neighbour is one that is heard of, of the same zone first, whose last attempt here did
     /// not come to nothing, that is not busy and not ill; among equals the hash decides.
-    fn choose_worker(&self, incident: &Incident, by: By) -> Result<PeerId, Refusal> {
+    fn choose_worker(&self, incident: &Incident, rung: &Rung) -> Result<PeerId, Refusal> {
         let heard = |peer: PeerId| peer == self.card.id || self.view.is_alive(peer) == Some(true);
-        match by {
+        if incident.next_part != Part::Act {
+            // Where it was done, or nowhere.
+            let why = "the peer that carried out the rung is not heard of".to_owned();
+            let worker = incident.worker_of(incident.climbed).filter(|worker| heard(*worker));
+            return worker.ok_or(Refusal::NoWorker { why });
+        }
+        let target = rung.level.as_ref().and_then(|level| level.target).unwrap_or(incident.peer);
+        match rung.by {
             By::Leader => Ok(self.card.id),
-            By::Affected if heard(incident.peer) => Ok(incident.peer),
+            By::Affected if heard(target) => Ok(target),
             By::Affected => {
                 let why = "the affected peer is not heard of".to_owned();
                 Err(Refusal::NoWorker { why })
             }
             By::Neighbour => {
-                let zone =
-                    self.ledger.roster().member(incident.peer).map_or("", |member| member.zone());
+                let zone = self.ledger.roster().member(target).map_or("", |member| member.zone());
                 let busy: BTreeSet<PeerId> = self
                     .ledger
                     .open_incidents()
@@ -209,7 +314,7 @@ impl Agent {
                 self.ledger
                     .roster()
                     .running()
-                    .filter(|(peer, _)| *peer != incident.peer && heard(*peer))
+                    .filter(|(peer, _)| *peer != target && heard(*peer))
                     .filter(|(peer, _)| !self.ledger.is_silent(*peer))
                     .min_by_key(|(peer, member)| {
                         let failed = incident
@@ -239,6 +344,23 @@ impl Agent {
     }
 }
 
+/// Asks a person, waits for the answer, or hands it over when nobody answered.
+fn ask(incident: &Incident, at: Timestamp) -> Option<Record> {
+    let (id, rung) = (incident.id, incident.climbed);
+    match incident.asked.filter(|asked| asked.rung == rung) {
+        Some(asked) if at > asked.until => {
+            let reason = format!("nobody approved rung {} until {}", rung + 1, asked.until);
+            Some(Record::Escalated { incident: id, reason })
+        }
+        Some(_) => None,
+        None => {
+            let until = at.plus(incident.needs_approval()?.within);
+            let refusal = Refusal::AwaitingApproval { incident: id, rung, until };
+            Some(Record::Held { incident: id, refusal })
+        }
+    }
+}
+
 /// How long a check that is well again takes to say so: its first good run, and as many more as it
 /// needs in a row, each at its turn.
 fn time_to_pass(check: &Check) -> Duration {
@@ -254,6 +376,7 @@ fn hold(incident: &Incident, refusal: Refusal) -> Option<Record> {
         Refusal::AwaitingEvidence { .. }
             | Refusal::Settling { .. }
             | Refusal::AttemptUnderWay { .. }
+            | Refusal::Backoff { .. }
             | Refusal::PeerNotRunning
     );
     let known = incident

@@ -147,6 +147,35 @@ impl<'a, 'r> Reader<'a, 'r> {
         number
     }
 
+    /// Yes or no.
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        if value.as_bool().is_none() {
+            self.wrong_type(key, "true or false", value, Some(format!("write {key} = true")));
+        }
+        value.as_bool()
+    }
+
+    /// A list of texts; an empty one is a mistake.
+    pub(super) fn texts(&mut self, key: &'static str, example: &str) -> Option<Vec<String>> {
+        let value = self.value(key)?;
+        let texts: Option<Vec<String>> = value.as_array().and_then(|items| {
+            items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+        });
+        if texts.as_ref().is_none_or(Vec::is_empty) {
+            let hint = Some(format!("write {key} = {example}"));
+            self.wrong_type(key, "a list of strings", value, hint);
+        }
+        texts.filter(|texts| !texts.is_empty())
+    }
+
+    /// A span of time that may be left out.
+    pub(super) fn span_if_said(&mut self, key: &'static str, zero: Zero) -> Option<Duration> {
+        let said = self.has(key);
+        let span = self.span(key, Duration::ZERO, zero);
+        said.then_some(span)
+    }
+
     /// A span of time.
     pub(super) fn span(&mut self, key: &'static str, default: Duration, zero: Zero) -> Duration {
         let Some(value) = self.value(key) else { return default };

@@ -4,14 +4,12 @@ use super::{
     Part,
     reader::{Reader, Table, Zero},
 };
+use super::{limits, params, rung};
 use crate::document::{
-    Action, By, EvidenceStep, On, OnUnknown, Runbook, Rung, Silence, Verdict,
+    Breaker, EvidenceStep, Mode, On, OnUnknown, Repeat, Runbook, Rung, Silence, Verdict,
     problem::{Report, quoted},
 };
 use std::{collections::BTreeMap, time::Duration};
-
-/// The most characters of a rung's name: it has to fit a line of the timeline.
-const RUNG_NAME_CHARACTERS_MAX: usize = 64;
 
 /// Reads one runbook, and where its references to other documents stand.
 pub(super) fn runbook(
@@ -25,8 +23,21 @@ pub(super) fn runbook(
     let (on, mildest) = on(&mut reader);
     let selector = reader.selector();
     let cooldown = reader.span("cooldown", Duration::from_secs(60), Zero::Allowed);
-    let on_unknown =
-        reader.choice("on_unknown", &[("ask", OnUnknown::Ask), ("retry", OnUnknown::Retry)]);
+    let on_unknown = reader.choice("on_unknown", &rung::ON_UNKNOWN);
+    let modes = [Mode::Auto, Mode::Ask, Mode::Shadow].map(|mode| (mode.as_str(), mode));
+    let mode = reader.choice("mode", &modes).unwrap_or(Mode::Auto);
+    let sequence = reader.boolean("sequence").unwrap_or(false);
+    let priority = reader.number("priority", 0..=1_000).unwrap_or(0);
+    let bounds = match reader.table("limits", "limits = { at_once = 1 }") {
+        Some(table) => {
+            let title = format!("{}, limits", reader.title());
+            limits::bounds_alone(title, table, reader.report())
+        }
+        None => crate::document::Bounds::default(),
+    };
+    let breaker = breaker(&mut reader);
+    let repeat = repeat(&mut reader);
+    let params = params::params(&mut reader);
 
     let mut evidence = Vec::new();
     for table in reader.tables("evidence", "[[runbook.evidence]]") {
@@ -43,7 +54,7 @@ pub(super) fn runbook(
     }
     for (place, table) in tables.into_iter().enumerate() {
         let title = format!("{}, {}", reader.title(), table.title("rung"));
-        let (rung, offset) = rung(title, table, reader.report());
+        let (rung, offset) = rung::rung(title, table, reader.report());
         parts.insert(Part::Rung(place), offset);
         let Some(rung) = rung else { continue };
         if let Some(first) = named.get(&rung.name) {
@@ -68,6 +79,13 @@ pub(super) fn runbook(
         evidence,
         rungs,
         on_unknown: on_unknown.unwrap_or(OnUnknown::Ask),
+        mode,
+        sequence,
+        priority,
+        bounds,
+        breaker,
+        repeat,
+        params,
     };
     Some((runbook, parts))
 }
@@ -75,6 +93,7 @@ pub(super) fn runbook(
 /// The signal, and the mildest verdict that is one.
 fn on(reader: &mut Reader<'_, '_>) -> (Option<On>, Verdict) {
     const EXAMPLE: &str = "on = { check = \"NAME\" } or on = { peer = \"silent\" }";
+    const SIGNALS: [&str; 4] = ["check", "peer", "ladder", "operator"];
     if !reader.has("on") {
         reader.missing("on", EXAMPLE);
     }
@@ -90,20 +109,51 @@ fn on(reader: &mut Reader<'_, '_>) -> (Option<On>, Verdict) {
     if reader.has("verdict") && !reader.has("check") {
         reader.complain("verdict", "only a check has a verdict", None);
     }
-    match (reader.has("check"), reader.has("peer")) {
-        // A misspelt key is told below, and is reason enough.
-        (false, false) if !table.entries.is_empty() => {}
-        (false, false) => {
-            reader.complain("on", "it names no signal", Some(format!("write {EXAMPLE}")));
-        }
-        (true, true) => {
-            let hint = "write a runbook for each".to_owned();
-            reader.complain("peer", "a runbook answers one signal, not two", Some(hint));
-        }
-        (true, false) | (false, true) => {}
+    let ladder = reader.name("ladder");
+    let operator = reader.boolean("operator");
+    if operator == Some(false) {
+        reader.complain("operator", "\"operator\" is true or not written at all", None);
     }
+    let written: Vec<&str> = SIGNALS.into_iter().filter(|key| reader.has(key)).collect();
+    match written.as_slice() {
+        // A misspelt key is told below, and is reason enough.
+        [] if !table.entries.is_empty() => {}
+        [] => reader.complain("on", "it names no signal", Some(format!("write {EXAMPLE}"))),
+        [_] => {}
+        [_, second, ..] => {
+            let hint = "write a runbook for each".to_owned();
+            reader.complain(second, "a runbook answers one signal, not two", Some(hint));
+        }
+    }
+    let on = check.map(On::Check).or(peer.map(On::Peer)).or(ladder.map(On::Ladder));
     reader.finish();
-    (check.map(On::Check).or(peer.map(On::Peer)), mildest.unwrap_or(Verdict::Warn))
+    (on.or(operator.map(|_| On::Operator)), mildest.unwrap_or(Verdict::Warn))
+}
+
+fn breaker(reader: &mut Reader<'_, '_>) -> Option<Breaker> {
+    let table = reader.table("breaker", "breaker = { failures = 5, within = \"1h\" }")?;
+    let title = format!("{}, breaker", reader.title());
+    let mut reader = Reader::new(title, table, reader.report());
+    if !reader.has("failures") {
+        reader.missing("failures", "failures = 5");
+    }
+    let failures = reader.number("failures", 1..=1_000);
+    let within = reader.span("within", Duration::from_secs(3_600), Zero::Refused);
+    reader.finish();
+    Some(Breaker { failures: failures?, within })
+}
+
+fn repeat(reader: &mut Reader<'_, '_>) -> Repeat {
+    let default = Repeat::default();
+    let Some(table) = reader.table("repeat", "repeat = { times = 3, within = \"1h\" }") else {
+        return default;
+    };
+    let title = format!("{}, repeat", reader.title());
+    let mut reader = Reader::new(title, table, reader.report());
+    let times = reader.number("times", 1..=1_000).unwrap_or(default.times);
+    let within = reader.span("within", default.within, Zero::Allowed);
+    reader.finish();
+    Repeat { times, within }
 }
 
 fn evidence_step(title: String, table: Table<'_>, report: &mut Report) -> Option<EvidenceStep> {
@@ -115,55 +165,4 @@ fn evidence_step(title: String, table: Table<'_>, report: &mut Report) -> Option
     let timeout = reader.span("timeout", Duration::from_secs(10), Zero::Refused);
     reader.finish();
     Some(EvidenceStep { run: run?, timeout })
-}
-
-/// Reads one rung, and where it says whom to notify.
-fn rung(title: String, table: Table<'_>, report: &mut Report) -> (Option<Rung>, usize) {
-    let mut reader = Reader::new(title, table, report);
-    let name = rung_name(&mut reader);
-    let offset = reader.offset_of("notify");
-    let action = action(&mut reader);
-    let by = [By::Affected, By::Neighbour, By::Leader].map(|by| (by.as_str(), by));
-    let by = reader.choice("by", &by).unwrap_or(By::Affected);
-    let timeout = reader.span("timeout", Duration::from_secs(60), Zero::Refused);
-    let settle = reader.span("settle", Duration::ZERO, Zero::Allowed);
-    reader.finish();
-    let rung = match (name, action) {
-        (Some(name), Some(action)) => Some(Rung { name, action, by, timeout, settle }),
-        (Some(_) | None, Some(_) | None) => None,
-    };
-    (rung, offset)
-}
-
-fn rung_name(reader: &mut Reader<'_, '_>) -> Option<String> {
-    if !reader.has("name") {
-        reader.missing("name", "name = \"…\"");
-    }
-    let name = reader.text("name")?;
-    let fits = !name.trim().is_empty()
-        && name.chars().count() <= RUNG_NAME_CHARACTERS_MAX
-        && !name.chars().any(char::is_control);
-    if !fits {
-        let message =
-            format!("\"name\" must be 1 to {RUNG_NAME_CHARACTERS_MAX} printable characters");
-        reader.complain("name", &message, None);
-    }
-    fits.then(|| name.to_owned())
-}
-
-fn action(reader: &mut Reader<'_, '_>) -> Option<Action> {
-    let run = reader.command("run");
-    let notify = reader.name("notify");
-    match (reader.has("run"), reader.has("notify")) {
-        (false, false) => {
-            let hint = "write run = \"SCRIPT\" or notify = \"NOTIFIER\"".to_owned();
-            reader.complain("run", "it has neither \"run\" nor \"notify\"", Some(hint));
-        }
-        (true, true) => {
-            let hint = "write a rung for each".to_owned();
-            reader.complain("notify", "it has both \"run\" and \"notify\"", Some(hint));
-        }
-        (true, false) | (false, true) => {}
-    }
-    run.map(Action::Run).or(notify.map(Action::Notify))
 }

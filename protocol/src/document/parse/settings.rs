@@ -1,8 +1,8 @@
-//! The short documents: `[[notifier]]`, `[limits]`, `[mesh]` and `[[remove]]`.
+//! The short documents: `[[notifier]]`, `[mesh]` and `[[remove]]`.
 
 use super::reader::{Reader, Table, Zero};
 use crate::document::{
-    Channel, DocumentKey, DocumentKind, Limits, MeshSettings, Notifier, problem::Report,
+    Channel, DocumentKey, DocumentKind, MeshSettings, Notifier, problem::Report,
 };
 use crate::name::Name;
 use crate::time::format_span;
@@ -24,14 +24,6 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
     reader.finish();
     kind?;
     Some(Notifier { name: name?, channel: Channel::Webhook { url: url? } })
-}
-
-pub(super) fn limits(table: Table<'_>, report: &mut Report) -> Limits {
-    let mut reader = Reader::new("limits".to_owned(), table, report);
-    let at_once = reader.number("at_once", 1..=100_000);
-    let share_percent = reader.number("share_percent", 1..=100);
-    reader.finish();
-    Limits { at_once, share_percent }
 }
 
 pub(super) fn mesh(table: Table<'_>, report: &mut Report) -> MeshSettings {
@@ -75,7 +67,13 @@ pub(super) fn remove(table: Table<'_>, report: &mut Report) -> Option<DocumentKe
             }
             own.map(|name| DocumentKey { kind, name })
         }
-        Some(kind @ (DocumentKind::Check | DocumentKind::Runbook | DocumentKind::Notifier)) => {
+        Some(
+            kind @ (DocumentKind::Check
+            | DocumentKind::Runbook
+            | DocumentKind::Ladder
+            | DocumentKind::Notifier
+            | DocumentKind::Maintenance),
+        ) => {
             if !reader.has("name") {
                 reader.missing("name", "name = \"…\"");
             }
