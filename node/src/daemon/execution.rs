@@ -1,6 +1,6 @@
 //! Carrying out one attempt: a command or an HTTP request, and how it ended.
 
-use super::Daemon;
+use super::{Daemon, plugins};
 use crate::exec::{call, environment::Environment, process};
 use protocol::{
     agent::{Input, Work, WorkOrder},
@@ -33,11 +33,10 @@ pub(super) async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
                 Err(error) => (error.outcome(), None, error.to_string()),
             }
         }
-        Work::Heal(check) => {
-            let text = format!("check \"{}\" is no plugin's: it has no heal phase", check.name);
-            (Outcome::Refused, None, text)
-        }
+        Work::Heal(check) => plugins::heal(daemon, &check, &environment, timeout).await,
     };
+    // What the check that verifies it sees must not be from before.
+    daemon.facts.forget();
     tracing::info!(%incident, attempt, outcome = outcome.as_str(), "a rung ended");
     let finished_at = daemon.log_now();
     let output = bounded(output);
