@@ -6,7 +6,7 @@ use common::{
     driver::{Driver, Effect},
     id, name,
 };
-use protocol::{document::Verdict, ledger::incident::State, record::Because};
+use protocol::{document::Verdict, ledger::incident::State};
 
 const GROUP: &str = r#"
 [[check]]

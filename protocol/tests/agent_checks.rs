@@ -6,7 +6,7 @@ use common::{
     driver::{Driver, Effect},
     name,
 };
-use protocol::{document::Verdict, record::Because};
+use protocol::document::Verdict;
 
 /// A check that depends on another, each with a runbook.
 const FAMILY: &str = r#"
