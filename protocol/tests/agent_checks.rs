@@ -45,11 +45,7 @@ timeout = "1s"
 /// The checks that incidents were opened about, in order.
 fn opened(driver: &Driver) -> Vec<String> {
     let incidents = driver.ledger.incidents().values();
-    let checks = incidents.filter_map(|incident| match &incident.because {
-        Because::Check { check, .. } => Some(check.to_string()),
-        Because::Silent { .. } | Because::Ladder { .. } | Because::Operator { .. } => None,
-    });
-    checks.collect()
+    incidents.filter_map(|incident| Some(incident.because.check()?.to_string())).collect()
 }
 
 fn find(driver: &mut Driver, n: u64, check: &str, verdict: Verdict) {
