@@ -5,7 +5,7 @@ mod common;
 use common::{Mesh, id};
 use protocol::{
     keepers::{CANDIDATES_MAX, keepers},
-    ledger::Ledger,
+    ledger::{Ledger, incident::Incident},
     name::{IncidentId, PeerId},
     record::Record,
     refusal::Refusal,
@@ -26,9 +26,13 @@ fn keepers_are_other_peers_that_run_and_those_in_other_zones_come_first() {
     assert_eq!(named.len(), 5, "all but the taker and the one that stopped: {named:?}");
     assert!(!named.contains(&id(2)) && !named.contains(&id(4)), "{named:?}");
     let own = zone(&mesh.ledger, id(2));
-    let beside: Vec<bool> = named.iter().map(|peer| zone(&mesh.ledger, *peer) == own).collect();
-    assert!(beside.is_sorted(), "other zones first: {beside:?}");
-    assert!(beside.contains(&true) && beside.contains(&false), "both are tried: {beside:?}");
+    for number in 0..50 {
+        let one = Incident { id: IncidentId(number), ..opened.clone() };
+        let named = keepers(&mesh.ledger, &one, id(2));
+        let beside: Vec<bool> = named.iter().map(|peer| zone(&mesh.ledger, *peer) == own).collect();
+        assert!(beside.is_sorted(), "other zones first: {beside:?}");
+        assert!(beside.contains(&true) && beside.contains(&false), "both are tried: {beside:?}");
+    }
     assert_eq!(named, keepers(&mesh.ledger, &opened, id(2)), "everyone gets the same answer");
     // Somebody else takes it for a silent peer, whose own host is not asked to keep it.
     assert!(!keepers(&mesh.ledger, &opened, id(1)).contains(&id(2)));

@@ -143,6 +143,9 @@ impl Request {
             | Self::Evidence { .. }
             | Self::Difference { .. }
             | Self::Rollback { .. }
+            | Self::Runbooks
+            | Self::Plan { .. }
+            | Self::Maintenances
             | Self::Documents
             | Self::Document { .. }
             | Self::History
