@@ -6,7 +6,7 @@ use common::{
     driver::{Driver, Effect},
     id, name,
 };
-use protocol::{document::Verdict, ledger::incident::State, record::Because};
+use protocol::{document::Verdict, ledger::incident::State};
 
 const GROUP: &str = r#"
 [[check]]
@@ -34,14 +34,9 @@ timeout = "1s"
 
 fn about(driver: &Driver) -> Vec<(u64, String, State)> {
     let incidents = driver.ledger.incidents().values();
-    let about = incidents.filter_map(|incident| match &incident.because {
-        Because::Check { check, .. } if *check == name("enough-web") => {
-            Some((incident.peer.bits(), check.to_string(), incident.state))
-        }
-        Because::Check { .. }
-        | Because::Silent { .. }
-        | Because::Ladder { .. }
-        | Because::Operator { .. } => None,
+    let about = incidents.filter_map(|incident| {
+        let check = incident.because.check().filter(|check| **check == name("enough-web"))?;
+        Some((incident.peer.bits(), check.to_string(), incident.state))
     });
     about.collect()
 }

@@ -6,7 +6,7 @@ use common::{
     driver::{Driver, Effect},
     name,
 };
-use protocol::{document::Verdict, record::Because};
+use protocol::document::Verdict;
 
 /// A check that depends on another, each with a runbook.
 const FAMILY: &str = r#"
@@ -45,11 +45,7 @@ timeout = "1s"
 /// The checks that incidents were opened about, in order.
 fn opened(driver: &Driver) -> Vec<String> {
     let incidents = driver.ledger.incidents().values();
-    let checks = incidents.filter_map(|incident| match &incident.because {
-        Because::Check { check, .. } => Some(check.to_string()),
-        Because::Silent { .. } | Because::Ladder { .. } | Because::Operator { .. } => None,
-    });
-    checks.collect()
+    incidents.filter_map(|incident| Some(incident.because.check()?.to_string())).collect()
 }
 
 fn find(driver: &mut Driver, n: u64, check: &str, verdict: Verdict) {

@@ -143,9 +143,6 @@ impl Request {
             | Self::Evidence { .. }
             | Self::Difference { .. }
             | Self::Rollback { .. }
-            | Self::Runbooks
-            | Self::Plan { .. }
-            | Self::Maintenances
             | Self::Documents
             | Self::Document { .. }
             | Self::History
@@ -155,9 +152,6 @@ impl Request {
             | Self::Apply { .. }
             | Self::Order { .. }
             | Self::Leave
-            | Self::Runbooks
-            | Self::Plan { .. }
-            | Self::Maintenances
             | Self::RaftMembers
             | Self::Counters => Duration::from_secs(60),
         }

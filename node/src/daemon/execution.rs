@@ -1,15 +1,10 @@
 //! Carrying out one attempt: a command or an HTTP request, and how it ended.
 
-use super::Daemon;
-use crate::exec::{
-    call,
-    environment::Environment,
-    plugin::{Fault, Phase, run_phase},
-    process,
-};
+use super::{Daemon, plugins};
+use crate::exec::{call, environment::Environment, process};
 use protocol::{
     agent::{Input, Work, WorkOrder},
-    document::{Check, Command, Probe},
+    document::Command,
     ledger::attempts::OUTPUT_BYTES_MAX,
     record::{AttemptReport, Outcome},
 };
@@ -38,7 +33,7 @@ pub(super) async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
                 Err(error) => (error.outcome(), None, error.to_string()),
             }
         }
-        Work::Heal(check) => heal(daemon, &check, &environment, timeout).await,
+        Work::Heal(check) => plugins::heal(daemon, &check, &environment, timeout).await,
     };
     // What the check that verifies it sees must not be from before.
     daemon.facts.forget();
@@ -47,32 +42,6 @@ pub(super) async fn execute(daemon: &Arc<Daemon>, order: WorkOrder) -> Input {
     let output = bounded(output);
     let report = AttemptReport { outcome, exit_code, started_at, finished_at, output };
     Input::Finished { incident, attempt, report }
-}
-
-/// The heal phase of a check's plugin: done where the plugin ended well and said what it did.
-async fn heal(
-    daemon: &Daemon,
-    check: &Check,
-    environment: &Environment,
-    timeout: Duration,
-) -> Ended {
-    let Probe::Plugin(probe) = &check.probe else {
-        let text = format!("check \"{}\" is no plugin's: it has no heal phase", check.name);
-        return (Outcome::Refused, None, text);
-    };
-    let tools = daemon.tools();
-    let subject = (check, probe);
-    let cancel = &daemon.break_off;
-    let run = run_phase(Phase::Heal, subject, environment, &tools, timeout, cancel).await;
-    let printed = format!("{}{}", run.output, run.errors);
-    let exit_code = if let process::End::Exited(code) = run.end { Some(code) } else { None };
-    match run.answer {
-        Ok(_) => (Outcome::Succeeded, exit_code, printed),
-        Err(Fault::TimedOut(limit)) => {
-            (Outcome::TimedOut, exit_code, format!("{printed}[no answer within {limit:?}]"))
-        }
-        Err(fault) => (Outcome::Failed, exit_code, format!("{printed}[{fault}]")),
-    }
 }
 
 async fn run(

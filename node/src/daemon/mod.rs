@@ -23,6 +23,7 @@ mod gossip;
 mod http;
 mod issuing;
 mod outputs;
+mod plugins;
 mod service;
 mod start;
 

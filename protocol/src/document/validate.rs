@@ -288,7 +288,7 @@ impl Change<'_> {
         }
     }
 
-    /// Whether a runbook that the bundle leaves alone still needs what it takes away. One that the
+    /// Whether a document that the bundle leaves alone still needs what it takes away. One that the
     /// bundle brings is looked at for itself.
     fn removal(&self, one: &Parsed, gone: &DocumentKey, problems: &mut Vec<Problem>) {
         for (key, document) in self.after.iter().filter(|(key, _)| !self.bundle.contains_key(key)) {

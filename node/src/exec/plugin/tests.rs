@@ -1,5 +1,7 @@
 //! Plugins that behave and plugins that do not, as real executables.
 
+mod examples;
+
 use super::*;
 use crate::exec::{
     check::{CheckRun, HostCard, run_check},

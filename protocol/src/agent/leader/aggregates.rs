@@ -9,7 +9,7 @@ use crate::{
     document::{AggregateProbe, Check, Probe, Verdict},
     ledger::roster::{Member, Standing as Running},
     name::{Name, PeerId},
-    record::{Because, Record},
+    record::{Because, Failing, Record},
     report::CheckState,
     time::{Now, Timestamp},
 };
@@ -141,6 +141,17 @@ impl Agent {
         }
     }
 
+    /// The aggregate checks that fail, each with the peer that stands for its group.
+    pub(super) fn failing_groups(&self) -> impl Iterator<Item = Failing> {
+        let all = self.leader.aggregates.iter();
+        all.filter(|(_, counted)| counted.state.verdict == Verdict::Fail).filter_map(
+            |(check, counted)| {
+                let (check, since) = (check.clone(), counted.state.since);
+                Some(Failing { peer: counted.affected?, check, since })
+            },
+        )
+    }
+
     /// Counts every aggregate check, and opens an incident about each that fails and has none.
     pub(super) fn count_aggregates(&mut self, now: Now, out: &mut Vec<Output>) {
         let at = self.clock.now(now);
@@ -166,12 +177,22 @@ impl Agent {
             .filter(|(name, _)| !self.has_open_incident_about(name))
             .filter_map(|(name, counted)| Some((counted.affected?, failure(name, &counted.state))))
             .filter(|(peer, because)| self.ledger.is_news(*peer, because).is_ok())
+            .filter(|(peer, because)| !self.is_on_a_ladder(*peer, because))
             .collect();
         for (peer, because) in failing {
             let Because::Check { check, .. } = &because else { continue };
             let proposal = Proposal::Open(peer, check.clone());
             self.propose(now, proposal, Record::Opened { peer, because }, out);
         }
+    }
+
+    /// What a ladder mends is not mended one by one.
+    fn is_on_a_ladder(&self, peer: PeerId, because: &Because) -> bool {
+        let member = self.ledger.roster().member(peer);
+        because
+            .check()
+            .zip(member)
+            .is_some_and(|(check, member)| self.on_a_ladder(check, &member.card.labels))
     }
 
     fn has_open_incident_about(&self, name: &Name) -> bool {

@@ -68,6 +68,11 @@ impl Agent {
                 }
             }
         }
+        failing.extend(self.failing_groups().filter(|one| {
+            let member = self.ledger.roster().member(one.peer);
+            ladder.level_of(&one.check).is_some()
+                && member.is_some_and(|member| ladder.selector.fits(&member.card.labels))
+        }));
         failing
     }
 }
