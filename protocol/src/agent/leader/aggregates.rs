@@ -159,6 +159,7 @@ impl Agent {
             .ledger
             .library()
             .checks()
+            // Counted first: thousands of checks of other kinds are not copied at every look.
             .filter_map(|check| self.count(check).map(|count| (check.clone(), count)))
             .collect();
         let before = std::mem::take(&mut self.leader.aggregates);
