@@ -8,6 +8,7 @@
 pub mod bundle;
 pub mod check;
 pub mod diff;
+pub mod evidence;
 pub mod ladder;
 pub mod maintenance;
 pub mod params;
@@ -19,9 +20,12 @@ pub mod runbook;
 pub mod selector;
 pub mod setting;
 pub mod settings;
+pub mod test;
 pub mod validate;
+pub mod written;
 
 pub use check::{Check, Verdict};
+pub use evidence::{Collect, EvidenceStep};
 pub use ladder::{Ladder, LadderLevel, Scope};
 pub use maintenance::{Maintenance, Schedule};
 pub use pattern::Pattern;
@@ -30,8 +34,8 @@ pub use probe::{
     Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
 };
 pub use runbook::{
-    Action, Approve, Breaker, By, Effect, EvidenceStep, HttpCall, Mode, On, OnUnknown, Param,
-    ParamKind, ParamSource, Repeat, Retry, Runbook, Rung, SignalField, Silence,
+    Action, Approve, Breaker, By, Effect, HttpCall, Mode, On, OnUnknown, Param, ParamKind,
+    ParamSource, Repeat, Retry, Runbook, Rung, SignalField, Silence,
 };
 pub use selector::{Condition, Selector};
 pub use setting::Setting;

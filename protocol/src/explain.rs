@@ -4,8 +4,10 @@
 //! too short a time to be worth a line in the log. So the rule is worked out afresh here, by the
 //! very functions that the leader asks before it acts.
 
+pub mod why_not;
+
 use crate::{
-    document::{By, OnUnknown, Silence, Verdict},
+    document::{By, Document, DocumentKey, DocumentKind, OnUnknown, Silence, Verdict},
     ledger::{
         Ledger,
         incident::{Attempt, Fact, Incident, Line, State},
@@ -202,6 +204,7 @@ pub fn story(
             story.push(Sentence { at: None, text: plan(incident) });
         }
     }
+    story.extend(overtaken(ledger, incident));
     let now = match waiting(ledger, incident, leader, at) {
         Some(Waiting { text, until: Some(until) }) if until > at => {
             format!("now: {text} ({} left)", format_span(whole_seconds(until.since(at))))
@@ -369,8 +372,13 @@ fn evidence(ledger: &Ledger, incident: &Incident) -> String {
                 0 => String::new(),
                 failed => format!("; {failed} of its steps failed"),
             };
-            let keeper = ledger.roster().name(evidence.taken_by);
-            format!("evidence is taken: {} bytes, kept on {keeper}{failed}", evidence.bytes)
+            if evidence.bytes == 0 {
+                return format!("evidence could not be stored{failed}");
+            }
+            let mut on = vec![ledger.roster().name(evidence.taken_by)];
+            on.extend(evidence.keepers.iter().map(|peer| ledger.roster().name(*peer)));
+            let on = on.join(", ");
+            format!("evidence is taken: {} bytes, kept on {on}{failed}", evidence.bytes)
         }
         None => "evidence is taken".to_owned(),
     }
@@ -420,6 +428,26 @@ fn plan(incident: &Incident) -> String {
         incident.revision,
         rungs.join(", then ")
     )
+}
+
+/// That the runbook at work is not the one in force any more.
+fn overtaken(ledger: &Ledger, incident: &Incident) -> Option<Sentence> {
+    // The way down a ladder is made of several runbooks, for the peers that there were then.
+    let of_ladder = matches!(incident.because, Because::Ladder { .. });
+    let plan = incident.plan.as_ref().filter(|_| !incident.state.is_over() && !of_ladder)?;
+    let key = DocumentKey { kind: DocumentKind::Runbook, name: plan.name.clone() };
+    let becomes = match ledger.library().documents().get(&key) {
+        Some(Document::Runbook(current)) if current == plan => return None,
+        Some(_) => "says something else",
+        None => "is gone",
+    };
+    let (ran, current) = (incident.revision, ledger.library().revision());
+    let text = format!(
+        "it runs by revision {ran}; the mesh is at revision {current}, where runbook \"{}\" {becomes}: \
+         what was begun is finished by the old text",
+        plan.name
+    );
+    Some(Sentence { at: None, text })
 }
 
 /// What has to be seen for an incident to resolve.

@@ -4,13 +4,15 @@
 //! answers what it cannot use with a [`Refusal`] that names the rule. Every limit on what may be
 //! done is checked here, so that no leader, old, new or wrong, can exceed it.
 //!
-//! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`orders`]
-//! (what operators ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how
-//! records change it), [`limits`] (how much may be done at once), [`memory`] (what was done lately)
-//! and [`questions`] (what a person is asked).
+//! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`history`]
+//! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
+//! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
+//! change it), [`limits`] (how much may be done at once), [`memory`] (what was done lately) and
+//! [`questions`] (what a person is asked).
 
 pub mod attempts;
 pub mod documents;
+pub mod history;
 pub mod incident;
 pub mod incidents;
 pub mod ladders;
@@ -19,12 +21,13 @@ pub mod memory;
 pub mod orders;
 pub mod questions;
 pub mod roster;
+pub mod touched;
 
 use crate::{
     document::{MeshSettings, Selector},
-    name::{IncidentId, Name, PeerId},
+    name::{IncidentId, Labels, Name, PeerId},
     order::Action,
-    record::{Entry, Founding, Position, Record, TokenGrant, TokenId, Trust},
+    record::{Because, Entry, Founding, Position, Record, TokenGrant, TokenId, Trust},
     refusal::Refusal,
     time::Timestamp,
 };
@@ -80,7 +83,9 @@ pub struct Freeze {
 /// An operator's maintenance: nothing is repaired on some peers for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// For which peers.
+    /// For these peers; when there are none, for those that the selector fits.
+    pub peers: Vec<PeerId>,
+    /// For peers with these labels.
     pub selector: Selector,
     /// Since when.
     pub since: Timestamp,
@@ -88,6 +93,13 @@ pub struct Window {
     pub until: Timestamp,
     /// The operator's words.
     pub reason: String,
+}
+
+impl Window {
+    /// Whether it is for this peer.
+    pub fn is_for(&self, peer: PeerId, labels: &Labels) -> bool {
+        if self.peers.is_empty() { self.selector.fits(labels) } else { self.peers.contains(&peer) }
+    }
 }
 
 /// The replicated state.
@@ -243,6 +255,10 @@ impl Ledger {
             Record::PeerStopped { peer } => self.roster.stop(context, *peer),
             Record::PeerLeft { peer } => self.roster.leave(context, *peer),
             Record::DocumentsApplied { bundle } => self.apply_documents(context, bundle),
+            // Only an operator's signed order says that an operator wants something.
+            Record::Opened { because: Because::Operator { .. }, .. } => {
+                Err(Refusal::OrderNotSigned)
+            }
             Record::Opened { peer, because } => self.open(context, *peer, because),
             Record::EvidenceTaken { incident, evidence } => {
                 self.take_evidence(context, *incident, evidence)

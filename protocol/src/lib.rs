@@ -7,16 +7,18 @@
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
 //! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), what peers say of
 //! themselves ([`report`]) and their programs print ([`perfdata`]), what follows from it all
-//! ([`agent`]), and how people are told ([`explain`]).
+//! ([`agent`], [`keepers`]), how people are told ([`explain`]), and what would be done ([`plan`]).
 
 pub mod agent;
 pub mod codec;
 pub mod document;
 pub mod explain;
+pub mod keepers;
 pub mod ledger;
 pub mod name;
 pub mod order;
 pub mod perfdata;
+pub mod plan;
 pub mod record;
 pub mod refusal;
 pub mod rendezvous;

@@ -63,7 +63,9 @@ pub enum Action {
     StartMaintenance {
         /// What to call it; one of the same name is replaced.
         name: Name,
-        /// For which peers.
+        /// For these peers; when there are none, for those that the selector fits.
+        peers: Vec<PeerId>,
+        /// For peers with these labels.
         selector: Selector,
         /// Until when.
         until: Timestamp,

@@ -407,15 +407,18 @@ pub struct AttemptReport {
     pub output: String,
 }
 
-/// What the log keeps of an evidence bundle; the bundle itself lies on the peer that took it.
+/// What the log keeps of an evidence bundle; the bundle itself lies on the peer that took it and on
+/// its keepers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceSummary {
-    /// SHA-256 of the bundle.
+    /// SHA-256 of the bundle as it is stored, compressed; all zeroes when nothing could be stored.
     pub hash: [u8; 32],
-    /// Its size in bytes.
+    /// Its size in bytes as it is stored.
     pub bytes: u64,
     /// Who took it and keeps it.
     pub taken_by: PeerId,
     /// Steps that failed or ran out of time.
     pub steps_failed: u32,
+    /// The other peers that said that they keep it, before this was said.
+    pub keepers: Vec<PeerId>,
 }

@@ -1,5 +1,7 @@
 //! Every refusal has a name, carries its facts and can be read by an operator.
 
+mod name;
+
 use crate::{
     document::DocumentKey,
     name::{IncidentId, Name, PeerId},

@@ -9,7 +9,7 @@ use common::{
 };
 use protocol::{
     agent::Output,
-    document::{bundle::Source, parse::parse},
+    document::{Verdict, bundle::Source, parse::parse},
     ledger::incident::State,
     record::{Because, Record},
     refusal::Refusal,
@@ -54,7 +54,7 @@ fn shop() -> Driver {
 }
 
 fn breaks(driver: &mut Driver, n: u64, check: &str) {
-    driver.host(n).broken.insert(check.to_owned());
+    driver.host(n).findings.insert(check.to_owned(), Verdict::Fail);
 }
 
 fn rungs(driver: &Driver) -> Vec<String> {

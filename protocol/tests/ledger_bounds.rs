@@ -137,7 +137,8 @@ fn nothing_is_repaired_under_maintenance_and_its_silence_is_none() {
     let selector = Selector::default();
     let until = common::at(mesh.now + 3_600_000);
     let reason = "new kernel".to_owned();
-    let start = Action::StartMaintenance { name: name.clone(), selector, until, reason };
+    let start =
+        Action::StartMaintenance { name: name.clone(), peers: Vec::new(), selector, until, reason };
     mesh.order(start).expect("started");
     let incident = mesh.open(2);
     let refusal = mesh.assign_refused(incident, 2);

@@ -58,6 +58,22 @@ fn a_bundle_is_not_played_again_and_follows_what_its_operator_saw() {
 }
 
 #[test]
+fn a_test_is_signed_with_its_documents_and_never_becomes_one() {
+    let mut mesh = Mesh::of(2);
+    mesh.documents(DOCUMENTS).expect("valid");
+    let before = mesh.ledger.library().documents().clone();
+    let test = "[[test]]\nname = \"t\"\npeers = { a = {} }\nexpect_no = [{ rung = \"*\" }]\n";
+    mesh.documents(&format!("{DOCUMENTS}{test}")).expect("valid");
+    let library = mesh.ledger.library();
+    assert_eq!(*library.documents(), before);
+    let last = library.revisions().last().expect("a revision");
+    assert!(last.bundle.bundle.sources[0].text.ends_with(test), "what was signed is kept");
+    assert_eq!(last.changes, []);
+    let refusal = refused(&mut mesh, signed(3, &test.replace("expect_no", "expcet")));
+    assert!(matches!(refusal, Refusal::InvalidDocuments { .. }), "{refusal}");
+}
+
+#[test]
 fn invalid_documents_are_told_and_change_nothing() {
     let mut mesh = Mesh::of(2);
     let refusal = refused(&mut mesh, signed(1, "[[check]]\nname = \"x\""));

@@ -1,9 +1,11 @@
-//! The command line: `run` stories with seeds, `replay` one of them line by line.
+//! The command line: `run` stories with seeds, `replay` one of them line by line, `test` documents
+//! by their own `[[test]]` tables.
 //!
 //! Exit codes: 0 when everything held, 1 when something did not, 2 when the command line or a
 //! story's file is wrong.
 
 use crate::{
+    document_test::{self, Suite, Verdict},
     output,
     run::{Run, run},
     scenario::{Scenario, read::read},
@@ -32,6 +34,8 @@ enum Command {
     Run(RunArguments),
     /// Runs one story with one seed and prints its whole history.
     Replay(ReplayArguments),
+    /// Plays the `[[test]]` tables of documents: runbooks tried out without a mesh.
+    Test(TestArguments),
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +64,25 @@ struct ReplayArguments {
     seed: u64,
 }
 
+#[derive(Debug, Args)]
+struct TestArguments {
+    /// Files of documents, or directories of them; together they are one set of documents.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Only the tests whose names hold this text.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// The seed: what a test leaves open, such as which neighbour acts, follows from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Tells what happened also in tests that hold.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// The seeds from the first up to but without the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seeds(u64, u64);
@@ -80,6 +103,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run_stories(&arguments),
         Command::Replay(arguments) => replay(&arguments),
+        Command::Test(arguments) => test_documents(&arguments),
     }
 }
 
@@ -139,6 +163,42 @@ fn replay(arguments: &ReplayArguments) -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
+fn test_documents(arguments: &TestArguments) -> ExitCode {
+    let suite = match Suite::read(&arguments.paths) {
+        Ok(suite) => suite,
+        Err(message) => return wrong(&message),
+    };
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let tests: Vec<_> = suite.tests.iter().filter(|test| test.name.contains(only)).collect();
+    if tests.is_empty() {
+        return wrong(&format!("no test's name holds {only:?}"));
+    }
+    let mut verdicts: Vec<Verdict<'_>> = Vec::new();
+    for test in tests {
+        let mut said = Instant::now();
+        let verdict = suite.play(test, arguments.seed, |done, of| {
+            if said.elapsed() >= PROGRESS_EVERY {
+                said = Instant::now();
+                document_test::output::progress(&test.name, done, of);
+            }
+        });
+        let told =
+            arguments.json || document_test::output::result(&verdict, arguments.verbose).is_ok();
+        verdicts.push(verdict);
+        if !told {
+            return ExitCode::from(1);
+        }
+    }
+    let held = verdicts.iter().filter(|verdict| verdict.holds()).count();
+    let failed = verdicts.len() - held;
+    let told = if arguments.json {
+        document_test::output::json(&verdicts)
+    } else {
+        document_test::output::summary(held, failed)
+    };
+    if failed == 0 && told.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
 fn wrong(message: &str) -> ExitCode {
     output::error(message);
     ExitCode::from(2)
@@ -149,6 +209,11 @@ fn stories_in(path: &Path) -> Result<Vec<Scenario>, String> {
     if !path.is_dir() {
         return Ok(vec![read(path).map_err(|error| error.to_string())?]);
     }
+    toml_files(path)?.iter().map(|file| read(file).map_err(|error| error.to_string())).collect()
+}
+
+/// Every `*.toml` of a directory in the order of their names.
+pub(crate) fn toml_files(path: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = std::fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut files = Vec::new();
     for entry in entries {
@@ -159,9 +224,9 @@ fn stories_in(path: &Path) -> Result<Vec<Scenario>, String> {
     }
     files.sort();
     if files.is_empty() {
-        return Err(format!("{}: there is no story (*.toml) in it", path.display()));
+        return Err(format!("{}: there is no *.toml in it", path.display()));
     }
-    files.iter().map(|file| read(file).map_err(|error| error.to_string())).collect()
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(attested::Attested),
         Box::new(frozen::Frozen),
         Box::new(liveness::Liveness),
-        Box::new(authorised::Authorised),
+        Box::new(authorised::Authorised::default()),
         Box::new(cooldown::CoolDown::default()),
         Box::new(equal_ledgers::EqualLedgers),
         Box::new(notices::Notices),

@@ -6,10 +6,13 @@
 //! `invariants` are checked; a violation names the seed and the command that replays it. The same
 //! seed gives the same history on every machine.
 //!
+//! Operators try out their own documents in it, too: `document_test`.
+//!
 //! Reading order: `scenario` (what a story is), `world` (what may happen), `invariants` (what must
 //! hold), `expectation` (what the story itself expects), `run` (one story, one seed), [`cli`].
 
 pub mod cli;
+mod document_test;
 mod expectation;
 mod invariants;
 mod output;

@@ -8,7 +8,7 @@ pub(crate) mod file;
 pub(crate) mod read;
 
 use protocol::{
-    document::bundle::Source,
+    document::{Verdict, bundle::Source},
     ledger::incident::State,
     name::{Labels, Name},
     record::Outcome,
@@ -29,7 +29,7 @@ pub(crate) struct Scenario {
     /// The peers, the first founds the mesh.
     pub(crate) peers: Vec<Peer>,
     /// The operator's documents.
-    pub(crate) documents: Source,
+    pub(crate) documents: Vec<Source>,
     /// What rungs do when they are executed.
     pub(crate) rungs: Vec<RungEffect>,
     /// What happens and when.
@@ -58,31 +58,22 @@ pub(crate) struct Peer {
 /// What executing a rung comes to.
 #[derive(Debug, Clone)]
 pub(crate) struct RungEffect {
-    /// Of which runbook.
-    pub(crate) runbook: String,
+    /// Of which runbook; of every one when it is not said.
+    pub(crate) runbook: Option<String>,
     /// Which rung.
     pub(crate) rung: String,
     /// For which affected peer; every peer when it is not said.
     pub(crate) peer: Option<usize>,
-    /// What it does.
-    pub(crate) does: Does,
+    /// In which attempt of the incident; in every one when it is not said.
+    pub(crate) attempt: Option<u32>,
+    /// How the execution ends; at its time limit, what does not end by itself.
+    pub(crate) ends: Outcome,
+    /// Whether the service works again, or the silent peer runs again.
+    pub(crate) helps: bool,
     /// How long it takes.
     pub(crate) takes: Duration,
     /// In how many of a hundred cases it does so; otherwise it exits with 1 and changes nothing.
     pub(crate) chance_percent: u64,
-}
-
-/// What a rung does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Does {
-    /// The service works again, or the silent peer runs again; exit code 0.
-    Repairs,
-    /// Nothing, with exit code 0.
-    Nothing,
-    /// Nothing, with exit code 1.
-    Fails,
-    /// It does not end by itself.
-    Hangs,
 }
 
 /// Something that happens.
@@ -125,8 +116,8 @@ pub(crate) enum Who {
 /// What happens to the mesh.
 #[derive(Debug, Clone)]
 pub(crate) enum Deed {
-    /// A check's service breaks on a peer.
-    Break(Who, Name),
+    /// A check's service breaks on a peer: from now on each run of the check says so.
+    Break(Who, Name, Verdict),
     /// It works again by itself.
     Mend(Who, Name),
     /// The daemon dies; its host lives.
@@ -167,7 +158,7 @@ impl Deed {
     /// From now on, "the worker" is this one.
     pub(crate) const fn settle_on(&mut self, worker: Who) {
         match self {
-            Self::Break(who, _)
+            Self::Break(who, _, _)
             | Self::Mend(who, _)
             | Self::Kill(who)
             | Self::PowerOff(who)

@@ -7,6 +7,7 @@
 
 pub(crate) mod carry;
 pub(crate) mod chaos;
+pub(crate) mod chronicle;
 pub(crate) mod deeds;
 pub(crate) mod describe;
 pub(crate) mod election;
@@ -25,10 +26,12 @@ use crate::{
     scenario::{Deed, Moment, Scenario, Who},
     trace::Trace,
 };
+use chronicle::Happened;
 use host::{Host, Process, Rumours};
 use network::Network;
 use protocol::{
     agent::{Agent, Input, LocalPolicy, Origin, Standing},
+    document::Verdict,
     ledger::{Ledger, roster},
     name::{IncidentId, Name, PeerId},
 };
@@ -62,12 +65,14 @@ pub(crate) struct World<'s> {
     pub(crate) order: Vec<PeerId>,
     /// The Raft group and its log.
     pub(crate) raft: Raft,
-    /// The services that do not work.
-    pub(crate) broken: BTreeSet<(PeerId, Name)>,
+    /// The services that do not work, and what their checks say.
+    pub(crate) broken: BTreeMap<(PeerId, Name), Verdict>,
     /// What is being executed.
     pub(crate) executions: BTreeMap<(IncidentId, u32), Execution>,
     /// How often each notice reached its channel.
     pub(crate) received: BTreeMap<(IncidentId, u32), u32>,
+    /// What was executed and who was told, in order.
+    pub(crate) chronicle: Vec<(Duration, Happened)>,
     /// Hosts that stay as they are when everything is healed: the story wants them so.
     pub(crate) left_alone: BTreeSet<PeerId>,
     /// Whether the faults are over.
@@ -113,9 +118,10 @@ impl<'s> World<'s> {
             hosts: hosts.into_iter().map(|host| (host.id(), host)).collect(),
             order,
             raft,
-            broken: BTreeSet::new(),
+            broken: BTreeMap::new(),
             executions: BTreeMap::new(),
             received: BTreeMap::new(),
+            chronicle: Vec::new(),
             left_alone: BTreeSet::new(),
             healed: false,
             clocks_jumped: false,
@@ -172,20 +178,24 @@ impl<'s> World<'s> {
 
     /// Lets the story happen to its end, or until an invariant does not hold.
     pub(crate) fn run(&mut self) {
-        let end = self.story.lasts + self.story.settle;
-        while let Some((at, event)) = self.queue.pop() {
-            if at > end || self.violation.is_some() {
-                break;
-            }
-            self.time = at;
-            self.happen(event);
-        }
+        self.run_until(self.story.lasts + self.story.settle);
         if self.violation.is_none() {
-            self.time = end;
             self.look(|invariant, world| invariant.at_end(world));
         }
         let last = self.random.next();
         self.trace.mix(last);
+    }
+
+    /// Lets the story happen up to a moment, or until an invariant does not hold.
+    pub(crate) fn run_until(&mut self, end: Duration) {
+        while self.violation.is_none() {
+            let Some((at, event)) = self.queue.pop_until(end) else {
+                self.time = end;
+                return;
+            };
+            self.time = at;
+            self.happen(event);
+        }
     }
 
     fn happen(&mut self, event: Event) {

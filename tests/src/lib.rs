@@ -4,6 +4,7 @@
 //! never sleep for luck. Everything a mesh leaves behind is in one temporary directory, which is
 //! kept and named when a test fails.
 
+pub mod desk;
 pub mod hook;
 pub mod host;
 pub mod mesh;
@@ -11,6 +12,7 @@ pub mod parts;
 pub mod stranger;
 pub mod turn;
 
+pub use desk::Desk;
 pub use hook::Hook;
 pub use host::Host;
 pub use mesh::Mesh;
@@ -86,6 +88,13 @@ pub fn build(package: &str, binary: &str) -> PathBuf {
         command.arg("--release");
     }
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // What cargo tells a test of its own package makes build scripts run again that look at it.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     let built = command.output();
     let output = match built {
         Ok(output) if output.status.success() => output.stdout,

@@ -161,7 +161,7 @@ fn a_dry_run_shows_the_difference_and_changes_nothing(mesh: &Mesh) -> Result<()>
     let changed = GOOD.replace("/bin/true", "/bin/false") + &check("second", "every = \"2s\"");
     std::fs::write(&file, changed)?;
     let shown = host.ok(&["apply", "--dry-run", &path])?;
-    ensure!(shown == "+ check/second\n~ check/web-alive\n", "{shown:?}");
+    ensure!(shown == "+ check/second  on h1\n~ check/web-alive  on h1\n", "{shown:?}");
     let json = host.json(&["apply", "--dry-run", &path])?;
     ensure!(json["schema"] == 1 && json["changes"].as_array().is_some_and(|all| all.len() == 2));
     std::fs::write(&file, GOOD)?;
@@ -198,6 +198,13 @@ fn the_second_of_two_operators_is_told_of_the_first(mesh: &Mesh) -> Result<()> {
     let said = String::from_utf8(output.stderr)?;
     ensure!(output.status.code() == Some(5), "{:?}: {said}", output.status);
     ensure!(said.contains("the documents changed meanwhile"), "{said}");
+    for told in [
+        "you saw revision 1; revision 2 is there now",
+        "+++ check/of-the-first (revision 2)",
+        "+name = \"of-the-first\"",
+    ] {
+        ensure!(said.contains(told), "the difference is not told: {told:?} in {said}");
+    }
     ensure!(output.stdout.is_empty(), "no revision is printed");
     let revision = host.revision()?;
     ensure!(revision == 2, "the first one's and no other: {revision}");

@@ -79,6 +79,8 @@ pub enum Command {
         #[command(subcommand)]
         command: IncidentCommand,
     },
+    /// Tell why nothing is done about a check on a peer.
+    Explain(ExplainOptions),
     /// Stop all repairs in the whole mesh.
     Freeze {
         /// Why, for everyone to read.
@@ -91,6 +93,45 @@ pub enum Command {
     /// Let repairs go on.
     Thaw {
         /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Show and run runbooks.
+    Runbook {
+        /// What to do.
+        #[command(subcommand)]
+        command: RunbookCommand,
+    },
+    /// Let the rung be climbed that an incident waits to have approved.
+    Approve {
+        /// Which incident.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Do not let it be climbed: a person takes over.
+    Deny {
+        /// Which incident.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// Why, for everyone to read.
+        #[arg(long)]
+        reason: String,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Keep repairs away from some peers for a while.
+    Maintenance {
+        /// What to do.
+        #[command(subcommand)]
+        command: MaintenanceCommand,
+    },
+    /// Print the public half of the operator's key, as runbooks name it.
+    Operator {
+        /// Which key.
         #[command(flatten)]
         key: KeyOption,
     },
@@ -297,12 +338,42 @@ pub enum DocumentCommand {
     },
     /// List every revision.
     History(Shown),
+    /// Show how the documents of two revisions differ, line by line.
+    Diff {
+        /// The one revision; 0 is before the first.
+        #[arg(value_name = "REVISION")]
+        from: u64,
+        /// The other one; the latest unless said.
+        #[arg(value_name = "REVISION")]
+        to: Option<u64>,
+        /// How it is shown.
+        #[command(flatten)]
+        output: Shown,
+    },
+    /// Make the documents what they were at a revision, as a new revision.
+    Rollback(RollbackOptions),
     /// Check files without changing anything; works without a daemon too.
     Validate {
         /// Files of documents, or directories of which every *.toml is taken.
         #[arg(required = true, value_name = "FILE|DIR")]
         files: Vec<PathBuf>,
     },
+}
+
+/// `hearten document rollback`
+#[derive(Debug, Clone, Args)]
+pub struct RollbackOptions {
+    /// The revision that comes back.
+    pub revision: u64,
+    /// Show what would change and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `hearten check …`
@@ -345,6 +416,29 @@ pub enum IncidentCommand {
         #[command(flatten)]
         output: Shown,
     },
+    /// Print what was collected before the repair, from whichever peer still keeps it.
+    Evidence {
+        /// Of which incident.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// Write it to this file instead.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// As JSON, with its hash and who keeps it.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say that somebody has seen an incident.
+    Ack {
+        /// Which one.
+        #[arg(value_parser = parse_incident)]
+        id: IncidentId,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+    /// Open an incident by hand: a runbook is run without its signal.
+    Open(RunOptions),
     /// Close an incident: nothing more is done about it.
     Close {
         /// Which one.
@@ -359,6 +453,88 @@ pub enum IncidentCommand {
     },
 }
 
+/// `hearten runbook …`
+#[derive(Debug, Subcommand)]
+pub enum RunbookCommand {
+    /// List the runbooks in force.
+    List(Shown),
+    /// Show a runbook as its operator wrote it.
+    Show {
+        /// Which one.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+        /// How it is shown.
+        #[command(flatten)]
+        output: Shown,
+    },
+    /// Run a runbook for a peer without its signal; every rule holds all the same.
+    Run(RunOptions),
+}
+
+/// `hearten runbook run`
+#[derive(Debug, Clone, Args)]
+pub struct RunOptions {
+    /// Which runbook.
+    #[arg(value_name = "RUNBOOK", value_parser = parse_name)]
+    pub name: Name,
+    /// For which peer, by name or id.
+    #[arg(long)]
+    pub peer: String,
+    /// Why, for everyone to read.
+    #[arg(long, default_value = "by hand")]
+    pub reason: String,
+    /// Show the plan, with every rule's answer, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// `hearten maintenance …`
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceCommand {
+    /// Begin one: nothing is repaired there, and a silence is none.
+    Start(MaintenanceOptions),
+    /// List those that are on or come again.
+    List(Shown),
+    /// End one that was begun by hand.
+    End {
+        /// Which one.
+        #[arg(value_parser = parse_name)]
+        name: Name,
+        /// With which key to sign.
+        #[command(flatten)]
+        key: KeyOption,
+    },
+}
+
+/// `hearten maintenance start`
+#[derive(Debug, Clone, Args)]
+pub struct MaintenanceOptions {
+    /// What to call it.
+    #[arg(value_parser = parse_name)]
+    pub name: Name,
+    /// For how long.
+    #[arg(long = "for", value_name = "SPAN", value_parser = parse_some_time)]
+    pub lasts: Duration,
+    /// For this peer, by name or id; may be given again.
+    #[arg(long = "peer", value_name = "PEER", conflicts_with = "labels")]
+    pub peers: Vec<String>,
+    /// For the peers with this label; all peers unless said.
+    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = parse_one_label)]
+    pub labels: Vec<(String, String)>,
+    /// Why, for everyone to read.
+    #[arg(long)]
+    pub reason: String,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
+}
+
 /// `hearten incident list`
 #[derive(Debug, Clone, Args)]
 pub struct IncidentListOptions {
@@ -371,6 +547,20 @@ pub struct IncidentListOptions {
     /// Only those opened since a moment (RFC 3339) or within a span ("2h").
     #[arg(long, value_name = "TIME|SPAN", value_parser = parse_since)]
     pub since: Option<Since>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// `hearten explain`
+#[derive(Debug, Clone, Args)]
+pub struct ExplainOptions {
+    /// The check.
+    #[arg(long, value_parser = parse_name)]
+    pub check: Name,
+    /// The peer, by its name or its id.
+    #[arg(long)]
+    pub peer: String,
     /// How it is shown.
     #[command(flatten)]
     pub shown: Shown,
@@ -495,6 +685,10 @@ mod tests {
             "hearten document show check/web-alive",
             "hearten document show limits",
             "hearten document history",
+            "hearten document diff 3 4",
+            "hearten document diff 3 --json",
+            "hearten document rollback 3 --dry-run",
+            "hearten document rollback 3 --key /k",
             "hearten document validate a.toml",
             "hearten check list --json",
             "hearten check run web-alive",
@@ -503,7 +697,11 @@ mod tests {
             "hearten incident list --since 2026-11-21T02:00:00Z --json",
             "hearten incident show INC-42 --json",
             "hearten incident explain 42",
+            "hearten incident evidence INC-42",
+            "hearten incident evidence 42 --output evidence.txt",
+            "hearten incident evidence 42 --json",
             "hearten incident close INC-42 --reason done",
+            "hearten explain --check web-alive --peer web-1 --json",
             "hearten freeze --reason storm",
             "hearten thaw",
             "hearten raft members",

@@ -2,19 +2,20 @@
 
 use super::{
     arguments::{ApplyOptions, Format, Shown},
-    output,
-    session::{self, Session},
+    output, revisions,
+    session::{self, Operator, Session},
     table,
 };
 use crate::control::{
     Exit, Failure, Request,
-    views::{AppliedView, ChangeView, PreviewView, ProblemView},
+    views::{AppliedView, ChangeView, PreviewView, ProblemView, SCHEMA, TouchView},
 };
 use protocol::document::{
     DocumentKey,
     bundle::{BUNDLE_BYTES_MAX, Bundle, Source},
     validate::read_bundle,
 };
+use protocol::refusal::Refusal;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -34,7 +35,7 @@ pub(super) fn apply(session: &Session, options: ApplyOptions) -> Result<(), Fail
     let answer = session.ask(&Request::Preview { sources: sources.clone() })?;
     let preview: PreviewView = session::read(&answer)?;
     refuse(&preview.problems, preview.more_problems, "nothing was applied")?;
-    let changes: String = preview.changes.iter().map(change).collect();
+    let changes: String = preview.changes.iter().map(touch).collect();
     let Some(operator) = operator else {
         return output::show(options.shown, &answer, |_| {
             if changes.is_empty() { "nothing would change\n".to_owned() } else { changes }
@@ -43,21 +44,76 @@ pub(super) fn apply(session: &Session, options: ApplyOptions) -> Result<(), Fail
     let base = preview.revision;
     let applied = if changes.is_empty() {
         output::message(&format!("nothing changes: the mesh is at revision {base} already"));
-        AppliedView { schema: preview.schema, revision: base }
+        AppliedView { schema: SCHEMA, revision: base }
     } else {
         output::message(changes.trim_end());
-        let mesh = operator.fingerprint.0;
-        let bundle = Bundle { mesh, revision: base + 1, sources }.sign(&operator.key);
-        session.ask_for(&Request::Apply { bundle })?
+        sign_and_send(session, &operator, base, sources)?
     };
-    match options.shown.format() {
-        Format::Table => output::data(&format!("revision {}\n", applied.revision)),
+    revision(options.shown, applied.revision)
+}
+
+/// Signs texts as the revision after `base`, which their operator has seen, and sends them.
+pub(super) fn sign_and_send(
+    session: &Session,
+    operator: &Operator,
+    base: u64,
+    sources: Vec<Source>,
+) -> Result<AppliedView, Failure> {
+    let mesh = operator.fingerprint.0;
+    let bundle = Bundle { mesh, revision: base + 1, sources }.sign(&operator.key);
+    session.ask_for(&Request::Apply { bundle }).map_err(|failure| {
+        if failure.exit_code == Exit::Conflict {
+            tell_what_came_first(session, base);
+        }
+        failure
+    })
+}
+
+/// The failure of an operator who has seen what is not there any more.
+pub(super) fn overtaken(session: &Session, base: u64, current: u64) -> Failure {
+    tell_what_came_first(session, base);
+    Refusal::RevisionConflict { base, current }.into()
+}
+
+/// Shows the second of two operators what the first one changed: what it saw, and what is there
+/// now.
+fn tell_what_came_first(session: &Session, base: u64) {
+    if let Ok((current, difference)) = revisions::since(session, base) {
+        output::message(&format!(
+            "you saw revision {base}; revision {current} is there now and differs by this:\n\n{difference}"
+        ));
+    }
+}
+
+/// Shows the revision that the mesh is at by then.
+pub(super) fn revision(shown: Shown, revision: u64) -> Result<(), Failure> {
+    match shown.format() {
+        Format::Table => output::data(&format!("revision {revision}\n")),
         Format::Json | Format::Yaml => {
-            let answer = serde_json::to_value(applied)
+            let answer = serde_json::to_value(AppliedView { schema: SCHEMA, revision })
                 .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-            output::show(options.shown, &answer, |_| String::new())
+            output::show(shown, &answer, |_| String::new())
         }
     }
+}
+
+/// The most hosts that a line names.
+const HOSTS_NAMED_MAX: usize = 8;
+
+/// A change as a line: what happens to which document, on which hosts, while what is open.
+pub(super) fn touch(touch: &TouchView) -> String {
+    let mut line = change(&touch.change).trim_end().to_owned();
+    let hosts = touch.hosts.iter().take(HOSTS_NAMED_MAX).map(String::as_str);
+    let named = hosts.collect::<Vec<&str>>().join(", ");
+    match touch.hosts.len() {
+        0 => {}
+        1..=HOSTS_NAMED_MAX => line.push_str(&format!("  on {named}")),
+        count => line.push_str(&format!("  on {count} hosts: {named}, …")),
+    }
+    if !touch.incidents.is_empty() {
+        line.push_str(&format!("  while {} is open", touch.incidents.join(", ")));
+    }
+    line + "\n"
 }
 
 fn change(change: &ChangeView) -> String {
@@ -70,7 +126,11 @@ fn change(change: &ChangeView) -> String {
 }
 
 /// Tells everything that is wrong, one line each, and fails if anything is.
-fn refuse(problems: &[ProblemView], more: usize, therefore: &str) -> Result<(), Failure> {
+pub(super) fn refuse(
+    problems: &[ProblemView],
+    more: usize,
+    therefore: &str,
+) -> Result<(), Failure> {
     let count = problems.len() + more;
     if count == 0 {
         return Ok(());
@@ -136,13 +196,13 @@ pub(super) fn show(session: &Session, key: DocumentKey, shown: Shown) -> Result<
 pub(super) fn history(session: &Session, shown: Shown) -> Result<(), Failure> {
     let answer = session.ask(&Request::History)?;
     output::show(shown, &answer, |answer| {
-        let rows = table::list(&answer["revisions"]).map(revision);
+        let rows = table::list(&answer["revisions"]).map(revision_row);
         let headings = ["REVISION", "AT", "BY", "SIGNED BY", "CHANGES"];
         table::rows(&headings, rows.collect(), "no revisions")
     })
 }
 
-fn revision(revision: &Value) -> Vec<String> {
+fn revision_row(revision: &Value) -> Vec<String> {
     let keys = table::list(&revision["signed_by"]).filter_map(Value::as_str);
     let signers: Vec<&str> = keys.map(|key| key.get(..8).unwrap_or(key)).collect();
     let changes: Vec<String> = table::list(&revision["changes"])
@@ -256,6 +316,18 @@ mod tests {
         let missing = fault("missing.toml");
         assert_eq!(missing.exit_code, Exit::NotFound);
         assert!(!missing.message.contains('\n'));
+    }
+
+    #[test]
+    fn the_shipped_documents_are_valid_together_with_their_tests() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::new(folder.path().to_owned());
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("documents");
+        assert_eq!(validate(&session, &[shipped]), Ok(()));
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, "[[test]]\nname = \"it expects nothing\"\npeers = { a = {} }\n")
+            .unwrap();
+        assert!(validate(&session, &[path]).is_err(), "the form of a test is looked at");
     }
 
     #[test]

@@ -2,14 +2,18 @@
 
 use super::{
     age,
-    arguments::{IncidentListOptions, Shown, Since},
+    arguments::{ExplainOptions, IncidentListOptions, Shown, Since},
     output,
-    session::Session,
+    session::{self, Session},
     table,
 };
-use crate::control::{Failure, Request};
+use crate::{
+    control::{Exit, Failure, Request, views::EvidenceTextView},
+    files::{PRIVATE, write_durably},
+};
 use protocol::{name::IncidentId, time::Timestamp};
 use serde_json::Value;
+use std::path::Path;
 
 /// `hearten incident list`
 pub(super) fn list(session: &Session, options: IncidentListOptions) -> Result<(), Failure> {
@@ -83,7 +87,9 @@ fn incident(incident: &Value) -> String {
     let evidence = &incident["evidence"];
     if evidence.is_object() {
         let (bytes, by) = (table::text(&evidence["bytes"]), table::text(&evidence["taken_by"]));
-        text.push_str(&format!("evidence    {bytes} bytes on {by}\n"));
+        let keepers = table::list(&evidence["keepers"]).map(table::text);
+        let on: Vec<String> = [by].into_iter().chain(keepers).collect();
+        text.push_str(&format!("evidence    {bytes} bytes on {}\n", on.join(", ")));
     }
     for attempt in table::list(&incident["attempts"]) {
         let cell = |key: &str| table::text(&attempt[key]);
@@ -112,6 +118,41 @@ pub(super) fn explain(session: &Session, id: IncidentId, shown: Shown) -> Result
         let (id, state) = (table::text(&answer["id"]), table::text(&answer["state"]));
         format!("{id} is {state}\n\n{}", lines(&answer["story"]))
     })
+}
+
+/// `hearten explain`
+pub(super) fn why_not(session: &Session, options: ExplainOptions) -> Result<(), Failure> {
+    let ExplainOptions { check, peer, shown } = options;
+    let answer = session.ask(&Request::WhyNot { check, peer })?;
+    output::show(shown, &answer, |answer| {
+        let text = table::text(&answer["text"]);
+        match answer["until"].as_str() {
+            Some(until) if !text.contains(until) => format!("{text} (until {until})\n"),
+            Some(_) | None => format!("{text}\n"),
+        }
+    })
+}
+
+/// `hearten incident evidence`
+pub(super) fn evidence(
+    session: &Session,
+    id: IncidentId,
+    file: Option<&Path>,
+    json: bool,
+) -> Result<(), Failure> {
+    let answer = session.ask(&Request::Evidence { id })?;
+    let view: EvidenceTextView = session::read(&answer)?;
+    let text = if json { format!("{answer:#}\n") } else { view.text };
+    let Some(path) = file else { return output::verbatim(&text) };
+    write_durably(path, text.as_bytes(), PRIVATE).map_err(|error| {
+        Failure::new(Exit::Failed, format!("writing {}: {error}", path.display()))
+    })?;
+    let EvidenceTextView { hash, taken_by, read_from, .. } = view;
+    output::message(&format!(
+        "taken by {taken_by}, read from {read_from}, SHA-256 {hash}; written to {}",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// Sentences below each other, each with its moment.

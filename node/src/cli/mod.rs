@@ -6,7 +6,8 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `checks`, `incidents`, `orders`, `manual`: the commands.
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `incidents`, `orders`, `manual`:
+//!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
 pub mod arguments;
@@ -21,6 +22,8 @@ mod manual;
 mod orders;
 mod output;
 mod peers;
+mod repairs;
+mod revisions;
 mod session;
 mod status;
 mod table;
@@ -32,10 +35,14 @@ use crate::{
     setup::SetupError,
 };
 use arguments::{
-    CheckCommand, Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, PeerCommand,
-    RaftCommand, TokenCommand,
+    CheckCommand, Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, MaintenanceCommand,
+    PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
 };
 use clap::Parser;
+use protocol::{
+    document::{DocumentKey, DocumentKind},
+    order::Action,
+};
 use session::Session;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -103,6 +110,10 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
                 documents::show(session, document, output)?;
             }
             DocumentCommand::History(shown) => documents::history(session, shown)?,
+            DocumentCommand::Diff { from, to, output } => {
+                revisions::diff(session, from, to, output)?;
+            }
+            DocumentCommand::Rollback(options) => revisions::rollback(session, options)?,
             DocumentCommand::Validate { files } => documents::validate(session, &files)?,
         },
         Command::Check { command } => match command {
@@ -113,10 +124,42 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             IncidentCommand::List(options) => incidents::list(session, options)?,
             IncidentCommand::Show { id, output } => incidents::show(session, id, output)?,
             IncidentCommand::Explain { id, output } => incidents::explain(session, id, output)?,
+            IncidentCommand::Evidence { id, output, json } => {
+                incidents::evidence(session, id, output.as_deref(), json)?;
+            }
+            IncidentCommand::Ack { id, key } => {
+                let said = format!("{id} is acknowledged");
+                repairs::answer(session, Action::Acknowledge { incident: id }, &said, key)?;
+            }
+            IncidentCommand::Open(options) => repairs::run(session, options)?,
             IncidentCommand::Close { id, reason, key } => {
                 orders::close(session, id, reason, key)?;
             }
         },
+        Command::Explain(options) => incidents::why_not(session, options)?,
+        Command::Runbook { command } => match command {
+            RunbookCommand::List(shown) => repairs::list(session, shown)?,
+            RunbookCommand::Show { name, output } => {
+                let kind = DocumentKind::Runbook;
+                documents::show(session, DocumentKey { kind, name }, output)?;
+            }
+            RunbookCommand::Run(options) => repairs::run(session, options)?,
+        },
+        Command::Approve { id, key } => {
+            let said =
+                format!("{id} is approved: the rung comes next, where every rule permits it");
+            repairs::answer(session, Action::Approve { incident: id }, &said, key)?;
+        }
+        Command::Deny { id, reason, key } => {
+            let said = format!("{id} is denied: a person takes over");
+            repairs::answer(session, Action::Deny { incident: id, reason }, &said, key)?;
+        }
+        Command::Maintenance { command } => match command {
+            MaintenanceCommand::Start(options) => repairs::start_maintenance(session, options)?,
+            MaintenanceCommand::List(shown) => repairs::maintenances(session, shown)?,
+            MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
+        },
+        Command::Operator { key } => repairs::operator(session, key)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
         Command::Thaw { key } => orders::thaw(session, key)?,
         Command::Raft { command: RaftCommand::Members(shown) } => peers::members(session, shown)?,

@@ -24,6 +24,19 @@ pub(super) fn data(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints text that others wrote: to a file or a pipe as it is, to a terminal without what a
+/// terminal would obey.
+///
+/// # Errors
+/// As [`data`].
+pub(super) fn verbatim(text: &str) -> Result<(), Failure> {
+    if !io::stdout().is_terminal() {
+        return data(text);
+    }
+    let tame = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    data(&text.chars().map(tame).collect::<String>())
+}
+
 /// Prints a message. One that nobody can read is lost.
 pub(super) fn message(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));

@@ -7,9 +7,10 @@ use super::{
     api::{Answer, Failure, Request},
     exit::Exit,
     views::{
-        ChecksView, CountersView, DocumentView, DocumentsView, ExplainView, Filter, HistoryView,
-        IncidentView, IncidentsView, MembersView, MeshView, PeerView, PeersView, PreviewView,
-        StatusView, find_peer,
+        ChecksView, CountersView, DifferenceView, DocumentView, DocumentsView, ExplainView, Filter,
+        HistoryView, IncidentView, IncidentsView, MaintenancesView, MembersView, MeshView,
+        PeerView, PeersView, PlanView, PreviewView, RollbackView, RunbooksView, StatusView,
+        WhyNotView, find_peer,
     },
 };
 use protocol::{
@@ -49,6 +50,10 @@ pub fn read(
         Request::Explain { id } => {
             incident(agent, *id).and_then(|found| json(&ExplainView::of(agent, now, found)))
         }
+        Request::WhyNot { check, peer } => match find_peer(agent, peer) {
+            Some((peer, _)) => WhyNotView::of(agent, now, check, peer).and_then(|view| json(&view)),
+            None => Err(no_peer(peer)),
+        },
         Request::Documents => json(&DocumentsView::of(agent)),
         Request::Document { key } => match DocumentView::of(agent, key) {
             Some(view) => json(&view),
@@ -60,17 +65,43 @@ pub fn read(
             None => Err(Refusal::NotFounded.into()),
         },
         Request::Preview { sources } => json(&PreviewView::of(agent, sources)),
+        Request::Difference { from, to } => {
+            let latest = agent.ledger().library().revision();
+            let to = to.unwrap_or(latest);
+            match DifferenceView::of(agent, *from, to) {
+                Some(view) => json(&view),
+                None => Err(no_revision((*from).max(to), latest)),
+            }
+        }
+        Request::Rollback { revision } => match RollbackView::of(agent, *revision) {
+            Some(view) => json(&view),
+            None => Err(no_revision(*revision, agent.ledger().library().revision())),
+        },
+        Request::Runbooks => json(&RunbooksView::of(agent)),
+        Request::Plan { runbook, peer } => match find_peer(agent, peer) {
+            Some((peer, _)) => match PlanView::of(agent, runbook, peer, agent.log_now(now)) {
+                Ok(view) => json(&view),
+                Err(refusal) => Err(refusal.into()),
+            },
+            None => Err(no_peer(peer)),
+        },
+        Request::Maintenances => json(&MaintenancesView::of(agent, agent.log_now(now))),
         Request::Checks => json(&ChecksView::of(agent)),
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),
         Request::Apply { .. }
         | Request::Order { .. }
         | Request::Leave
+        | Request::Evidence { .. }
         | Request::RunCheck { .. } => return None,
     })
 }
 
-fn json(view: &impl Serialize) -> Answer {
+/// A view as it is answered.
+///
+/// # Errors
+/// When it is not one that JSON can hold: a mistake of ours.
+pub(crate) fn json(view: &impl Serialize) -> Answer {
     serde_json::to_value(view).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
@@ -86,6 +117,10 @@ fn known_peer(agent: &Agent, name: &str) -> Option<protocol::name::PeerId> {
         let affected = agent.ledger().incidents().values().rev().map(|incident| incident.peer);
         affected.into_iter().find(|peer| roster.name(*peer) == name || peer.to_string() == name)
     })
+}
+
+fn no_revision(wanted: u64, latest: u64) -> Failure {
+    Failure::not_found(format!("there is no revision {wanted}: the latest is {latest}"))
 }
 
 fn no_peer(name: &str) -> Failure {

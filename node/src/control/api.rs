@@ -51,6 +51,18 @@ pub enum Request {
         /// Which.
         id: IncidentId,
     },
+    /// Why nothing is done about a check on a peer: [`super::views::WhyNotView`].
+    WhyNot {
+        /// The check.
+        check: Name,
+        /// The peer, by its name or its id.
+        peer: String,
+    },
+    /// What was collected before the repair: [`super::views::EvidenceTextView`].
+    Evidence {
+        /// Of which incident.
+        id: IncidentId,
+    },
     /// The documents in force: [`super::views::DocumentsView`].
     Documents,
     /// One document: [`super::views::DocumentView`].
@@ -66,6 +78,18 @@ pub enum Request {
     Preview {
         /// The texts.
         sources: Vec<Source>,
+    },
+    /// How the documents differ between two revisions: [`super::views::DifferenceView`].
+    Difference {
+        /// The earlier one; 0 is before the first.
+        from: u64,
+        /// The later one; the latest unless said.
+        to: Option<u64>,
+    },
+    /// What makes the documents what they were: [`super::views::RollbackView`].
+    Rollback {
+        /// At which revision.
+        revision: u64,
     },
     /// The checks in force: [`super::views::ChecksView`].
     Checks,
@@ -84,6 +108,17 @@ pub enum Request {
         /// The order and the operator's signature.
         order: SignedOrder,
     },
+    /// The runbooks in force: [`super::views::RunbooksView`].
+    Runbooks,
+    /// What running a runbook would come to: [`super::views::PlanView`].
+    Plan {
+        /// Which runbook.
+        runbook: Name,
+        /// For which peer, by name or id.
+        peer: String,
+    },
+    /// The maintenances: [`super::views::MaintenancesView`].
+    Maintenances,
     /// This peer leaves for good: [`super::views::DoneView`].
     Leave,
     /// The Raft group: [`super::views::MembersView`].
@@ -104,6 +139,13 @@ impl Request {
             | Self::Incidents { .. }
             | Self::Incident { .. }
             | Self::Explain { .. }
+            | Self::WhyNot { .. }
+            | Self::Evidence { .. }
+            | Self::Difference { .. }
+            | Self::Rollback { .. }
+            | Self::Runbooks
+            | Self::Plan { .. }
+            | Self::Maintenances
             | Self::Documents
             | Self::Document { .. }
             | Self::History

@@ -1,7 +1,7 @@
 //! What the daemon says to other peers. `from` is always who TLS has proved it to be.
 
 use super::{
-    Daemon, feed,
+    Daemon, evidence, feed,
     forward::{self, Ask, Reply},
     issuing, outputs,
 };
@@ -91,5 +91,9 @@ pub(super) async fn answer_ask(daemon: &Daemon, from: PeerId, ask: Ask) -> Resul
         }
         Ask::Issuer => Ok(issuing::hand_over(daemon, from)),
         Ask::Renew => issuing::renew_as_leader(daemon, from).await,
+        Ask::KeepEvidence { incident, hash, bytes } => {
+            Ok(evidence::keep(daemon, from, incident, hash, bytes).await)
+        }
+        Ask::Evidence { hash } => Ok(evidence::hand_out(daemon, hash).await),
     }
 }

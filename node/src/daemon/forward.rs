@@ -5,7 +5,7 @@ use crate::net::{JoinBinding, StreamKind};
 use protocol::{
     codec,
     ledger::Outcome,
-    name::PeerId,
+    name::{IncidentId, PeerId},
     record::{Entry, Position, Seen},
     report::SignedReport,
 };
@@ -35,6 +35,20 @@ pub(crate) enum Ask {
     Issuer,
     /// To renew the sender's certificate.
     Renew,
+    /// To keep evidence that the sender has taken.
+    KeepEvidence {
+        /// Of which incident.
+        incident: IncidentId,
+        /// SHA-256 of the bytes.
+        hash: [u8; 32],
+        /// The bundle, compressed.
+        bytes: Vec<u8>,
+    },
+    /// To hand out the evidence with this hash.
+    Evidence {
+        /// SHA-256 of the bundle.
+        hash: [u8; 32],
+    },
 }
 
 /// What is answered to an [`Ask`].
@@ -56,6 +70,10 @@ pub(crate) enum Reply {
     Certificate(Vec<u8>),
     /// It cannot be done, for this reason.
     Refused(String),
+    /// It is on disk here.
+    Kept,
+    /// The bundle that was asked for, if it is here.
+    Evidence(Option<Vec<u8>>),
 }
 
 impl Ask {
@@ -99,7 +117,9 @@ pub(crate) async fn to_leader(
         | Reply::Saw(_)
         | Reply::Joined(_)
         | Reply::Issuer(..)
-        | Reply::Certificate(_) => {
+        | Reply::Certificate(_)
+        | Reply::Kept
+        | Reply::Evidence(_) => {
             Err(ForwardError::Failed("it answered another question".to_owned()))
         }
     }

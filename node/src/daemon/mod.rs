@@ -7,12 +7,14 @@
 //! * `driver` is the loop between the agent and the parts;
 //! * `gossip`, `feed` and `forward` are what peers tell each other: what they see, what is
 //!   committed, and what is to be committed;
+//! * `evidence` is handed to neighbours, and found again;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators.
 
 mod answer;
 mod clock;
 mod disk;
 mod driver;
+mod evidence;
 mod execution;
 mod facts;
 mod feed;

@@ -1,12 +1,10 @@
 //! Carrying out what the agent wants: each output in a task of its own, its result an input.
 
 use super::{
-    Daemon, execution,
+    Daemon, evidence, execution,
     forward::{self, Ask, Reply},
 };
-use crate::exec::{
-    check::run_check, environment::Environment, evidence, started::Recorded, webhook,
-};
+use crate::exec::{check::run_check, environment::Environment, started::Recorded, webhook};
 use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, voters::MemberChange},
@@ -14,7 +12,7 @@ use protocol::{
     document::Channel,
     ledger::incident::News,
     name::{IncidentId, PeerId, RaftId},
-    record::{AttemptReport, Entry, EvidenceSummary, Outcome, Seen},
+    record::{AttemptReport, Entry, Outcome, Seen},
     report::{Report, SignedReport},
 };
 use std::{
@@ -87,20 +85,13 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             Some(record_start(daemon, incident, attempt).await)
         }
         Output::Execute(order) => Some(execution::execute(daemon, order).await),
-        Output::TakeEvidence { incident, steps, variables } => {
-            let taking = evidence::Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
-            let dir = daemon.data.join("evidence");
+        Output::TakeEvidence { incident, steps, variables, keepers } => {
             let environment = Environment::from(variables);
-            let taken = tokio::select! {
-                taken = evidence::take(&steps, &environment, &dir, taking) => taken,
-                () = daemon.break_off.cancelled() => return None,
-            };
-            tokio::task::spawn_blocking(move || prune_evidence(&dir));
-            let evidence = taken.unwrap_or_else(|error| {
-                tracing::error!(%incident, %error, "evidence could not be kept");
-                lost_evidence(daemon.me, steps.len())
-            });
-            Some(Input::EvidenceTaken { incident, evidence })
+            let taken = evidence::take(daemon, incident, &steps, &environment, keepers);
+            tokio::select! {
+                taken = taken => Some(taken),
+                () = daemon.break_off.cancelled() => None,
+            }
         }
         Output::Notify { channel, message } => {
             let (incident, notice) = (message.incident, message.notice);
@@ -120,21 +111,6 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             Some(Input::MembersChanged(result.map_err(|error| error.to_string())))
         }
     }
-}
-
-/// The most evidence that a host keeps, in bytes; the oldest goes first.
-const EVIDENCE_BYTES_MAX: u64 = 256 << 20;
-
-fn prune_evidence(dir: &std::path::Path) {
-    if let Err(error) = evidence::prune(dir, EVIDENCE_BYTES_MAX) {
-        tracing::warn!(%error, "old evidence could not be removed");
-    }
-}
-
-/// Evidence of which nothing could be kept: the repair does not wait for it any longer.
-fn lost_evidence(taken_by: PeerId, steps: usize) -> EvidenceSummary {
-    let steps_failed = u32::try_from(steps).unwrap_or(u32::MAX);
-    EvidenceSummary { hash: [0; 32], bytes: 0, taken_by, steps_failed }
 }
 
 fn members(change: MemberChange, learners: &BTreeMap<PeerId, RaftId>) -> consensus::MemberChange {

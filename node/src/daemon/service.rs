@@ -4,7 +4,7 @@
 //! the leader, wherever it is; the answer comes when the log has it and this peer has seen it.
 
 use super::{
-    Daemon,
+    Daemon, evidence,
     forward::{self, Ask},
 };
 use crate::{
@@ -80,6 +80,7 @@ impl Service for Operators {
             Request::Apply { bundle } => apply(daemon, bundle).await,
             Request::Order { order } => give_order(daemon, order).await,
             Request::Leave => leave(daemon).await,
+            Request::Evidence { id } => answers::json(&evidence::read(daemon, id).await?),
             Request::RunCheck { name } => try_check(daemon, &name).await,
             Request::Checks
             | Request::Status
@@ -88,11 +89,17 @@ impl Service for Operators {
             | Request::Incidents { .. }
             | Request::Incident { .. }
             | Request::Explain { .. }
+            | Request::WhyNot { .. }
             | Request::Documents
             | Request::Document { .. }
             | Request::History
             | Request::Mesh
             | Request::Preview { .. }
+            | Request::Difference { .. }
+            | Request::Rollback { .. }
+            | Request::Runbooks
+            | Request::Plan { .. }
+            | Request::Maintenances
             | Request::RaftMembers
             | Request::Counters => unreachable!("these are answered from what is known"),
         }

@@ -1,8 +1,8 @@
 //! Putting the daemon together from what the host has on disk, and taking it apart again.
 
 use super::{
-    Daemon, answer::Answerer, clock::Clock, disk, driver, facts, feed, gossip, http, issuing,
-    service,
+    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
+    issuing, service,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -60,6 +60,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     parts.spawn(gossip::run(Arc::clone(&daemon)));
     parts.spawn(issuing::tend(Arc::clone(&daemon)));
     parts.spawn(facts::collect(Arc::clone(&daemon)));
+    parts.spawn(evidence::tidy(Arc::clone(&daemon)));
     let replica = tokio::spawn(disk::keep_replica(Arc::clone(&daemon)));
     found(&daemon).await?;
     // Operators are answered once there is something to say.

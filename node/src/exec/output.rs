@@ -37,6 +37,11 @@ impl Output {
         self.tail.extend(rest);
     }
 
+    /// Passes over bytes that the caller leaves out itself.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.seen_bytes = self.seen_bytes.saturating_add(bytes);
+    }
+
     /// Whether bytes are being left out by now.
     pub(super) fn overflows(&self) -> bool {
         self.seen_bytes > count(self.head.len() + self.tail.len())

@@ -503,4 +503,6 @@ impl Drop for LeftPipe {
 }
 
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod tests;

@@ -227,6 +227,11 @@ impl OwnChecks {
         true
     }
 
+    /// How often a check has failed in a row, up to now.
+    pub fn bad_in_row(&self, name: &Name) -> u32 {
+        self.tracked.get(name).map_or(0, |tracked| tracked.bad_in_row)
+    }
+
     /// What the checks say, for the report.
     pub fn states(&self) -> BTreeMap<Name, CheckState> {
         self.tracked

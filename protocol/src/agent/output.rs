@@ -146,6 +146,8 @@ pub enum Output {
         steps: Vec<EvidenceStep>,
         /// What the steps are told.
         variables: Variables,
+        /// Whom to ask to keep it as well, best first; [`crate::keepers::KEEPERS`] suffice.
+        keepers: Vec<PeerId>,
     },
     /// Tell people; answered by `NoticeSent`.
     Notify {

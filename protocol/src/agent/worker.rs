@@ -8,6 +8,7 @@
 use super::{Agent, Forwarding, Output, Work, WorkOrder, variables};
 use crate::{
     document::{Action, Document, Rung},
+    keepers::keepers,
     ledger::incident::{Attempt, Incident},
     name::IncidentId,
     record::{AttemptReport, EvidenceSummary, Outcome, Part, Record},
@@ -216,7 +217,9 @@ impl Agent {
             let steps = plan.evidence.clone();
             let variables = variables::for_incident(self, incident, None);
             self.worker.taking_evidence.insert(id);
-            out.push(Output::TakeEvidence { incident: id, steps, variables });
+            let mut keepers = keepers(&self.ledger, incident, self.card.id);
+            keepers.retain(|keeper| self.view.is_alive(*keeper) != Some(false));
+            out.push(Output::TakeEvidence { incident: id, steps, variables, keepers });
         }
     }
 

@@ -10,6 +10,7 @@
 mod address;
 mod check;
 mod command;
+mod evidence;
 mod host;
 mod ladder;
 mod limits;
@@ -22,11 +23,13 @@ mod runbook;
 mod rung;
 mod selector;
 mod settings;
+mod test;
 
 use super::{
     Document,
     bundle::{BUNDLE_BYTES_MAX, Source},
     problem::{Lines, Problem, Problems, Report, did_you_mean, quoted, shown},
+    test::Test,
 };
 use reader::{Table, type_of};
 use std::{collections::BTreeMap, sync::Arc};
@@ -60,12 +63,21 @@ pub(super) enum Part {
     On,
     /// The rung at this place, counted from 0.
     Rung(usize),
+    /// The level at this place, counted from 0.
+    Level(usize),
     /// The checks that a check depends on.
     DependsOn,
     /// The check that an aggregate counts.
     Aggregate,
-    /// The level at this place, counted from 0.
-    Level(usize),
+}
+
+/// A walk through one file, and what it has found so far.
+struct Walk<'l> {
+    file: Arc<str>,
+    lines: &'l Lines,
+    drafts: Vec<Draft>,
+    tests: Vec<Test>,
+    report: Report,
 }
 
 /// A document at its byte of the text.
@@ -75,12 +87,25 @@ struct Draft {
     parts: BTreeMap<Part, usize>,
 }
 
-/// Reads the documents of one file, in the order of the text.
+/// Reads the documents of one file, in the order of the text. Its tests are read as well, so that
+/// a mistake in one is found, but they are no documents.
 ///
 /// # Errors
 /// Everything that is wrong with it; of broken TOML only the first fault, because what follows a
 /// fault is guesswork.
 pub fn parse(source: &Source) -> Result<Vec<Parsed>, Problems> {
+    read(source).map(|(documents, _tests)| documents)
+}
+
+/// Reads the tests of one file, in the order of the text.
+///
+/// # Errors
+/// Everything that is wrong with the file, as [`parse`] tells it.
+pub fn parse_tests(source: &Source) -> Result<Vec<Test>, Problems> {
+    read(source).map(|(_documents, tests)| tests)
+}
+
+fn read(source: &Source) -> Result<(Vec<Parsed>, Vec<Test>), Problems> {
     let file = shown(&source.file);
     if source.text.len() > BUNDLE_BYTES_MAX {
         let message = format!(
@@ -95,14 +120,21 @@ pub fn parse(source: &Source) -> Result<Vec<Parsed>, Problems> {
         Ok(root) => root,
         Err(error) => return Err(syntax(&error, &source.text, file, &lines)),
     };
-    let mut report = Report::default();
-    let mut drafts = Vec::new();
+    let mut walk = Walk {
+        file: file.as_str().into(),
+        lines: &lines,
+        drafts: Vec::new(),
+        tests: Vec::new(),
+        report: Report::default(),
+    };
     for (key, value) in root.get_ref() {
-        read_kind(key.get_ref(), key.span().start, value, &mut drafts, &mut report);
+        walk.read_kind(key.get_ref(), key.span().start, value);
     }
+    let Walk { mut drafts, mut tests, report, .. } = walk;
     if let Some(problems) = report.finish(&file, &lines) {
         return Err(problems);
     }
+    tests.sort_by_key(|test| test.place);
     // The tree holds its keys in the order of the alphabet; operators read in that of the text.
     drafts.sort_by_key(|draft| draft.offset);
     let file: Arc<str> = file.into();
@@ -111,7 +143,7 @@ pub fn parse(source: &Source) -> Result<Vec<Parsed>, Problems> {
         let parts = draft.parts.into_iter().map(|(part, at)| (part, lines.place(at))).collect();
         Parsed { document: draft.document, file: Arc::clone(&file), line, column, parts }
     };
-    Ok(drafts.into_iter().map(place).collect())
+    Ok((drafts.into_iter().map(place).collect(), tests))
 }
 
 fn syntax(error: &toml::de::Error, text: &str, file: String, lines: &Lines) -> Problems {
@@ -135,10 +167,11 @@ enum Kind {
     Remove,
     Ladder,
     Maintenance,
+    Test,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 9] = [
         ("check", Self::Check),
         ("runbook", Self::Runbook),
         ("notifier", Self::Notifier),
@@ -147,6 +180,7 @@ impl Kind {
         ("remove", Self::Remove),
         ("ladder", Self::Ladder),
         ("maintenance", Self::Maintenance),
+        ("test", Self::Test),
     ];
 
     fn parse(word: &str) -> Option<Self> {
@@ -163,83 +197,89 @@ impl Kind {
             Self::Remove => "[[remove]]",
             Self::Ladder => "[[ladder]]",
             Self::Maintenance => "[[maintenance]]",
+            Self::Test => "[[test]]",
         }
     }
 }
 
-/// Reads what stands below one word of the top level: all checks, or the limits.
-fn read_kind<'a>(
-    word: &str,
-    offset: usize,
-    value: &'a toml::Spanned<DeValue<'a>>,
-    drafts: &mut Vec<Draft>,
-    report: &mut Report,
-) {
-    let Some(kind) = Kind::parse(word) else {
-        let (message, hint) = unknown(word, value.get_ref());
-        return report.add(offset, Some(word), message, Some(hint));
-    };
-    let single = matches!(kind, Kind::Limits | Kind::Mesh);
-    let at = value.span().start;
-    match value.get_ref() {
-        DeValue::Table(entries) if single => {
-            read_one(kind, Table { entries, offset: at }, drafts, report);
-        }
-        DeValue::Array(items) if !single => {
-            for item in items.iter() {
-                let offset = item.span().start;
-                match item.get_ref().as_table() {
-                    Some(entries) => read_one(kind, Table { entries, offset }, drafts, report),
-                    None => {
-                        let message =
-                            format!("{word} must be a table, not {}", type_of(item.get_ref()));
-                        let hint = format!("write {}", kind.header());
-                        report.add(offset, Some(word), message, Some(hint));
+impl Walk<'_> {
+    /// Reads what stands below one word of the top level: all checks, or the limits.
+    fn read_kind<'a>(&mut self, word: &str, offset: usize, value: &'a toml::Spanned<DeValue<'a>>) {
+        let Some(kind) = Kind::parse(word) else {
+            let (message, hint) = unknown(word, value.get_ref());
+            return self.report.add(offset, Some(word), message, Some(hint));
+        };
+        let single = matches!(kind, Kind::Limits | Kind::Mesh);
+        let at = value.span().start;
+        match value.get_ref() {
+            DeValue::Table(entries) if single => {
+                self.read_one(kind, Table { entries, offset: at });
+            }
+            DeValue::Array(items) if !single => {
+                for item in items.iter() {
+                    let offset = item.span().start;
+                    match item.get_ref().as_table() {
+                        Some(entries) => self.read_one(kind, Table { entries, offset }),
+                        None => {
+                            let message =
+                                format!("{word} must be a table, not {}", type_of(item.get_ref()));
+                            let hint = format!("write {}", kind.header());
+                            self.report.add(offset, Some(word), message, Some(hint));
+                        }
                     }
                 }
             }
-        }
-        DeValue::Array(_) => {
-            let message = format!("{word} is given once, not as a list");
-            report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
-        }
-        DeValue::Table(_) => {
-            let message = format!("a {word} is an element of a list, not a single table");
-            report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
-        }
-        found @ (DeValue::String(_)
-        | DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_)) => {
-            let message = format!("{word} must be a table, not {}", type_of(found));
-            report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
+            DeValue::Array(_) => {
+                let message = format!("{word} is given once, not as a list");
+                self.report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
+            }
+            DeValue::Table(_) => {
+                let message = format!("a {word} is an element of a list, not a single table");
+                self.report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
+            }
+            found @ (DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)) => {
+                let message = format!("{word} must be a table, not {}", type_of(found));
+                self.report.add(at, Some(word), message, Some(format!("write {}", kind.header())));
+            }
         }
     }
-}
 
-fn read_one(kind: Kind, table: Table<'_>, drafts: &mut Vec<Draft>, report: &mut Report) {
-    let mut parts = BTreeMap::new();
-    let document = match kind {
-        Kind::Check => check::check(table, report).map(|(check, found)| {
-            parts = found;
-            Document::Check(check)
-        }),
-        Kind::Runbook => runbook::runbook(table, report).map(|(runbook, found)| {
-            parts = found;
-            Document::Runbook(runbook)
-        }),
-        Kind::Notifier => settings::notifier(table, report).map(Document::Notifier),
-        Kind::Limits => Some(Document::Limits(limits::limits(table, report))),
-        Kind::Ladder => ladder::ladder(table, report).map(|(ladder, found)| {
-            parts = found;
-            Document::Ladder(ladder)
-        }),
-        Kind::Maintenance => maintenance::maintenance(table, report).map(Document::Maintenance),
-        Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
-        Kind::Remove => settings::remove(table, report).map(Document::Remove),
-    };
-    drafts.extend(document.map(|document| Draft { offset: table.offset, document, parts }));
+    fn read_one(&mut self, kind: Kind, table: Table<'_>) {
+        let report = &mut self.report;
+        let mut parts = BTreeMap::new();
+        let document = match kind {
+            Kind::Check => check::check(table, report).map(|(check, found)| {
+                parts = found;
+                Document::Check(check)
+            }),
+            Kind::Runbook => runbook::runbook(table, report).map(|(runbook, found)| {
+                parts = found;
+                Document::Runbook(runbook)
+            }),
+            Kind::Notifier => settings::notifier(table, report).map(Document::Notifier),
+            Kind::Limits => Some(Document::Limits(limits::limits(table, report))),
+            Kind::Ladder => ladder::ladder(table, report).map(|(ladder, found)| {
+                parts = found;
+                Document::Ladder(ladder)
+            }),
+            Kind::Maintenance => maintenance::maintenance(table, report).map(Document::Maintenance),
+            Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
+            Kind::Remove => settings::remove(table, report).map(Document::Remove),
+            Kind::Test => {
+                self.tests.extend(test::test(table, &self.file, self.lines, report));
+                None
+            }
+        };
+        self.drafts.extend(document.map(|document| Draft {
+            offset: table.offset,
+            document,
+            parts,
+        }));
+    }
 }
 
 /// What to say about a word of the top level that is no kind of document.

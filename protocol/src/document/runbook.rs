@@ -1,6 +1,6 @@
 //! Runbooks: which signals they answer, and the rungs from gentle to drastic.
 
-use super::{Bounds, Command, Selector, Verdict};
+use super::{Bounds, Command, EvidenceStep, Selector, Verdict};
 use crate::name::{Name, PeerId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -173,15 +173,6 @@ pub enum SignalField {
     Verdict,
     /// The first lines that the check printed.
     Summary,
-}
-
-/// One command whose output is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvidenceStep {
-    /// The command.
-    pub run: Command,
-    /// How long it may take; 10 s unless said.
-    pub timeout: Duration,
 }
 
 /// What happens after an attempt whose outcome is not known.

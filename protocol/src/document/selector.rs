@@ -52,6 +52,11 @@ impl Condition {
 }
 
 impl Selector {
+    /// Those that have all of these labels.
+    pub fn of(labels: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(labels.into_iter().map(|(key, value)| (key, Condition::is(&value))).collect())
+    }
+
     /// Whether a peer with these labels is meant.
     pub fn fits(&self, labels: &Labels) -> bool {
         let fits = |(key, condition): (&String, &Condition)| {

@@ -18,8 +18,8 @@ use super::{
 use crate::name::Name;
 use std::collections::BTreeMap;
 
-/// The most documents of a mesh; runbooks are held against each other pair by pair.
-pub const DOCUMENTS_MAX: usize = 4_096;
+/// The most documents of a mesh.
+pub const DOCUMENTS_MAX: usize = 10_000;
 
 /// Reads all files of a bundle and gives the whole set of documents after it.
 ///
@@ -107,13 +107,19 @@ pub fn validate(
         }
     }
     if problems.is_empty() {
-        let change = Change { parsed, bundle: &bundle, after: &after };
+        let mut answering: BTreeMap<Signal<'_>, Vec<&Runbook>> = BTreeMap::new();
+        for document in after.values() {
+            if let Document::Runbook(runbook) = document {
+                answering.entry(signal(&runbook.on)).or_default().push(runbook);
+            }
+        }
+        let change = Change { parsed, bundle: &bundle, after: &after, answering: &answering };
         for (place, one) in parsed.iter().enumerate() {
             match &one.document {
                 Document::Runbook(runbook) => change.runbook(place, one, runbook, &mut problems),
                 Document::Remove(key) => change.removal(one, key, &mut problems),
-                Document::Check(check) => change.check(one, check, &mut problems),
                 Document::Ladder(ladder) => change.ladder(one, ladder, &mut problems),
+                Document::Check(check) => change.check(one, check, &mut problems),
                 Document::Notifier(_)
                 | Document::Limits(_)
                 | Document::Mesh(_)
@@ -127,12 +133,26 @@ pub fn validate(
     }
 }
 
+/// What a runbook answers, so that only those of one signal are held against each other: the
+/// pairs of thousands of runbooks would take seconds.
+type Signal<'a> = Option<&'a Name>;
+
+/// The check that a runbook answers; nothing for all that answer none.
+const fn signal(on: &On) -> Signal<'_> {
+    match on {
+        On::Check(check) => Some(check),
+        On::Peer(_) | On::Ladder(_) | On::Operator => None,
+    }
+}
+
 /// A change whose documents are each in the set once.
 struct Change<'a> {
     parsed: &'a [Parsed],
     /// Where each key of the bundle stands in `parsed`.
     bundle: &'a BTreeMap<DocumentKey, usize>,
     after: &'a BTreeMap<DocumentKey, Document>,
+    /// The runbooks after the change, by what they answer.
+    answering: &'a BTreeMap<Signal<'a>, Vec<&'a Runbook>>,
 }
 
 impl Change<'_> {
@@ -183,12 +203,12 @@ impl Change<'_> {
                 (Action::Run(_) | Action::Notify(_) | Action::Http(_) | Action::Heal, _, _) => {}
             }
         }
-        for (key, other) in self.after {
-            let Document::Runbook(other) = other else { continue };
+        for other in self.answering.get(&signal(&runbook.on)).into_iter().flatten() {
+            let key = key_of(other);
             // Of two in the same bundle, the later one is to blame.
-            let earlier = self.bundle.get(key).is_none_or(|other| *other < place);
-            let signal = matches!(runbook.on, On::Check(_) | On::Peer(_));
-            let clash = signal
+            let earlier = self.bundle.get(&key).is_none_or(|other| *other < place);
+            let is_signal = matches!(runbook.on, On::Check(_) | On::Peer(_));
+            let clash = is_signal
                 && other.on == runbook.on
                 && other.priority == runbook.priority
                 && other.selector.overlaps(&runbook.selector);
@@ -203,7 +223,7 @@ impl Change<'_> {
             let message = format!(
                 "{subject}: runbook \"{}\"{} answers {signal} as well, on peers that both fit",
                 other.name,
-                self.place_of(key)
+                self.place_of(&key)
             );
             let hint = "tell them apart by a label in \"where\", or by \"priority\", or remove one"
                 .to_owned();
@@ -326,6 +346,10 @@ impl Change<'_> {
             None => String::new(),
         }
     }
+}
+
+fn key_of(runbook: &Runbook) -> DocumentKey {
+    DocumentKey { kind: DocumentKind::Runbook, name: runbook.name.clone() }
 }
 
 /// `check "web-alive"`, or `limits` alone, of which there is one.

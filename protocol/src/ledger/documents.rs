@@ -34,14 +34,52 @@ pub struct Revision {
 
 /// The documents in force.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Library {
     documents: BTreeMap<DocumentKey, Document>,
     /// Which revision each document in force comes from.
     origin: BTreeMap<DocumentKey, u64>,
     revisions: Vec<Revision>,
+    /// The runbooks by the check that they answer, those for silences below `None`: what is looked
+    /// up for every incident. It follows from the documents and is not written down.
+    #[serde(skip)]
+    answers: BTreeMap<Option<Name>, Vec<Name>>,
+}
+
+/// The documents in force as they are written down.
+#[derive(Deserialize)]
+struct Written {
+    documents: BTreeMap<DocumentKey, Document>,
+    origin: BTreeMap<DocumentKey, u64>,
+    revisions: Vec<Revision>,
+}
+
+impl From<Written> for Library {
+    fn from(written: Written) -> Self {
+        let Written { documents, origin, revisions } = written;
+        let mut library = Self { origin, revisions, ..Self::default() };
+        library.set(documents);
+        library
+    }
 }
 
 impl Library {
+    /// Puts these documents in force.
+    fn set(&mut self, documents: BTreeMap<DocumentKey, Document>) {
+        self.documents = documents;
+        let mut answers: BTreeMap<Option<Name>, Vec<Name>> = BTreeMap::new();
+        for runbook in self.runbooks() {
+            let signal = match &runbook.on {
+                On::Check(check) => Some(check.clone()),
+                On::Peer(_) => None,
+                // A ladder or an operator calls them by their names.
+                On::Ladder(_) | On::Operator => continue,
+            };
+            answers.entry(signal).or_default().push(runbook.name.clone());
+        }
+        self.answers = answers;
+    }
+
     /// The number of the latest revision; 0 before the first.
     pub fn revision(&self) -> u64 {
         self.revisions.last().map_or(0, |revision| revision.number)
@@ -135,7 +173,11 @@ impl Library {
 
     /// A notifier by its name.
     pub fn notifier(&self, name: &Name) -> Option<&Notifier> {
-        self.notifiers().find(|notifier| notifier.name == *name)
+        let key = DocumentKey { kind: DocumentKind::Notifier, name: name.clone() };
+        match self.documents.get(&key) {
+            Some(Document::Notifier(notifier)) => Some(notifier),
+            Some(_) | None => None,
+        }
     }
 
     /// The limits in force; nothing is limited before they are written.
@@ -159,7 +201,14 @@ impl Library {
     /// A runbook for the very kind of silence goes before one for either kind, and then the one of
     /// greater priority; two that would answer alike were refused when they were applied.
     pub fn runbook_for(&self, because: &Because, labels: &Labels) -> Option<&Runbook> {
-        self.runbooks()
+        let signal = match because {
+            Because::Check { check, .. } => Some(check.clone()),
+            Because::Silent { .. } => None,
+            Because::Ladder { .. } | Because::Operator { .. } => return None,
+        };
+        let names = self.answers.get(&signal).into_iter().flatten();
+        names
+            .filter_map(|name| self.runbook(name))
             .filter(|runbook| runbook.selector.fits(labels))
             .filter_map(|runbook| Some((specificity(runbook, because)?, runbook)))
             .max_by_key(|(specificity, runbook)| (*specificity, runbook.priority))
@@ -214,7 +263,7 @@ impl Ledger {
                 library.origin.remove(&change.key);
             }
         }
-        library.documents = documents;
+        library.set(documents);
         let (at, by) = (context.at, context.by);
         library.revisions.push(Revision { number, at, by, bundle: bundle.clone(), changes });
         Ok(Effect::Revision(number))

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     document::Rung,
+    keepers::CANDIDATES_MAX,
     name::{IncidentId, Name, PeerId},
     record::{self, Because, EvidenceSummary, Part, Seen},
     refusal::Refusal,
@@ -110,7 +111,9 @@ impl Ledger {
                 if member.standing != Standing::Running {
                     return Err(Refusal::PeerNotRunning);
                 }
-                if let Some(refusal) = limits::maintenance(self, &member.card.labels, context.at) {
+                if let Some(refusal) =
+                    limits::maintenance(self, (peer, &member.card.labels), context.at)
+                {
                     return Err(refusal);
                 }
                 self.attested(peer, context.by, witnesses)?;
@@ -177,6 +180,10 @@ impl Ledger {
         let incident = self.still_open(id)?;
         if context.by != incident.evidence_taker() || evidence.taken_by != context.by {
             let why = "evidence comes from the peer that was to take it".to_owned();
+            return Err(Refusal::NotAllowed { by: context.by, why });
+        }
+        if evidence.keepers.len() > CANDIDATES_MAX {
+            let why = format!("at most {CANDIDATES_MAX} peers are asked to keep evidence");
             return Err(Refusal::NotAllowed { by: context.by, why });
         }
         if incident.evidence.is_some() {

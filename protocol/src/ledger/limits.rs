@@ -20,44 +20,104 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
+/// A rule: whether the next rung of an incident may be given out at a moment.
+type Holds = fn(&Ledger, &Incident, Timestamp) -> Result<(), Refusal>;
+
+/// One rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// What operators call it.
+    pub name: &'static str,
+    /// Whether it holds for what begins a rung alone, and not for what looks at one that was begun
+    /// or takes it back.
+    begins: bool,
+    holds: Holds,
+}
+
+impl Rule {
+    const fn always(name: &'static str, holds: Holds) -> Self {
+        Self { name, begins: false, holds }
+    }
+
+    const fn to_begin(name: &'static str, holds: Holds) -> Self {
+        Self { name, begins: true, holds }
+    }
+
+    /// Whether it permits the next rung of this incident.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that names the rule, with its facts.
+    pub fn permits(
+        self,
+        ledger: &Ledger,
+        incident: &Incident,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        if self.begins && incident.next_part != Part::Act {
+            return Ok(());
+        }
+        (self.holds)(ledger, incident, at)
+    }
+}
+
+/// Every rule, in the order in which they are asked.
+pub const RULES: [Rule; 12] = [
+    Rule::always("freeze", thawed),
+    Rule::to_begin("shadow", shadowed),
+    Rule::always("maintenance", under_maintenance),
+    Rule::always("settling", settled),
+    Rule::always("attempt under way", outlived),
+    Rule::always("backoff", waited),
+    Rule::to_begin("once", only_once),
+    Rule::to_begin("cool-down", cooled_down),
+    Rule::to_begin("circuit breaker", unbroken),
+    Rule::to_begin("repeat", repeated),
+    Rule::to_begin("parameters", resolved),
+    Rule::to_begin("blast radius", within_bounds),
+];
+
 /// Whether the next rung of this incident may be given out at `at`, or the rule that forbids it.
 ///
 /// # Errors
 /// The [`Refusal`] that names the rule, with its facts.
 pub fn permit(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
-    let plan = incident.plan.as_ref().ok_or(Refusal::NoRunbook)?;
-    if let Some(freeze) = ledger.frozen() {
-        let (since, reason) = (freeze.since, freeze.reason.clone());
-        return Err(Refusal::Frozen { since, reason });
+    if incident.plan.is_none() {
+        return Err(Refusal::NoRunbook);
     }
-    let acts = incident.next_part == Part::Act;
-    if acts {
-        shadowed(plan, incident)?;
+    RULES.iter().try_for_each(|rule| rule.permits(ledger, incident, at))
+}
+
+fn thawed(ledger: &Ledger, _incident: &Incident, _at: Timestamp) -> Result<(), Refusal> {
+    match ledger.frozen() {
+        Some(freeze) => Err(Refusal::Frozen { since: freeze.since, reason: freeze.reason.clone() }),
+        None => Ok(()),
     }
-    under_maintenance(ledger, incident, at)?;
-    settled(ledger, incident, at)?;
-    outlived(ledger, incident.peer, at)?;
-    if let Some(until) = incident.not_before.filter(|until| *until > at) {
-        return Err(Refusal::Backoff { until });
+}
+
+/// A rung that failed is tried again after a wait.
+fn waited(_ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+    match incident.not_before.filter(|until| *until > at) {
+        Some(until) => Err(Refusal::Backoff { until }),
+        None => Ok(()),
     }
-    if !acts {
-        // What looks at or takes back a rung that was begun is no new repair.
+}
+
+/// Every parameter has a value that fits.
+fn resolved(ledger: &Ledger, incident: &Incident, _at: Timestamp) -> Result<(), Refusal> {
+    let (Some(plan), Some(member)) = (&incident.plan, ledger.roster().ever(incident.peer)) else {
         return Ok(());
-    }
-    only_once(incident)?;
-    cooled_down(ledger, plan, incident, at)?;
-    unbroken(ledger, plan, at)?;
-    repeated(ledger, incident, at)?;
-    if let Some(member) = ledger.roster().ever(incident.peer) {
-        params::resolve(&plan.params, &member.card.labels, &incident.because)?;
-    }
-    within_bounds(ledger, plan, incident, at)
+    };
+    params::resolve(&plan.params, &member.card.labels, &incident.because).map(|_| ())
 }
 
 /// The maintenance that a peer with these labels is under, if it is under one.
-pub fn maintenance(ledger: &Ledger, labels: &Labels, at: Timestamp) -> Option<Refusal> {
+pub fn maintenance(
+    ledger: &Ledger,
+    (peer, labels): (PeerId, &Labels),
+    at: Timestamp,
+) -> Option<Refusal> {
     let started = ledger.windows().iter().find_map(|(name, window)| {
-        let covers = window.since <= at && at < window.until && window.selector.fits(labels);
+        let covers = window.since <= at && at < window.until && window.is_for(peer, labels);
         covers.then(|| (name.clone(), window.until, window.reason.clone()))
     });
     let (name, until, reason) = started.or_else(|| {
@@ -74,17 +134,18 @@ fn under_maintenance(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Res
     let targets =
         [Some(incident.peer), incident.next_rung().and_then(|rung| rung.level.as_ref()?.target)];
     for member in targets.into_iter().flatten().filter_map(|peer| ledger.roster().ever(peer)) {
-        if let Some(refusal) = maintenance(ledger, &member.card.labels, at) {
+        if let Some(refusal) = maintenance(ledger, (member.card.id, &member.card.labels), at) {
             return Err(refusal);
         }
     }
     Ok(())
 }
 
-fn shadowed(plan: &Runbook, incident: &Incident) -> Result<(), Refusal> {
-    match (plan.mode, incident.next_rung()) {
-        (Mode::Shadow, Some(rung)) => Err(Refusal::Shadow { rung: rung.name.clone() }),
-        (Mode::Shadow, None) | (Mode::Auto | Mode::Ask, _) => Ok(()),
+fn shadowed(_ledger: &Ledger, incident: &Incident, _at: Timestamp) -> Result<(), Refusal> {
+    let shadow = incident.plan.as_ref().is_some_and(|plan| plan.mode == Mode::Shadow);
+    match incident.next_rung() {
+        Some(rung) if shadow => Err(Refusal::Shadow { rung: rung.name.clone() }),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -101,7 +162,8 @@ fn settled(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Re
 }
 
 /// Nothing acts on a target while an attempt of an incident that an operator closed still may.
-fn outlived(ledger: &Ledger, target: PeerId, at: Timestamp) -> Result<(), Refusal> {
+fn outlived(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+    let target = incident.peer;
     let mut closed =
         ledger.under_repair(at).filter(|other| other.peer == target && other.state.is_over());
     match closed.find_map(|closed| Some((closed.id, closed.in_flight()?))) {
@@ -114,7 +176,7 @@ fn outlived(ledger: &Ledger, target: PeerId, at: Timestamp) -> Result<(), Refusa
 }
 
 /// A rung whose effect is `once` is started once in an incident, whatever became of it.
-fn only_once(incident: &Incident) -> Result<(), Refusal> {
+fn only_once(_ledger: &Ledger, incident: &Incident, _at: Timestamp) -> Result<(), Refusal> {
     match incident.next_rung() {
         Some(rung) if rung.effect == Effect::Once && incident.was_started(incident.climbed) => {
             Err(Refusal::OnceOnly { rung: rung.name.clone() })
@@ -125,12 +187,8 @@ fn only_once(incident: &Incident) -> Result<(), Refusal> {
 
 /// The cool-down stands between incidents; within one, the rungs follow each other. What an
 /// operator orders does not wait for it.
-fn cooled_down(
-    ledger: &Ledger,
-    plan: &Runbook,
-    incident: &Incident,
-    at: Timestamp,
-) -> Result<(), Refusal> {
+fn cooled_down(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+    let Some(plan) = &incident.plan else { return Ok(()) };
     if !incident.attempts.is_empty() || matches!(incident.because, Because::Operator { .. }) {
         return Ok(());
     }
@@ -142,7 +200,8 @@ fn cooled_down(
 }
 
 /// A runbook that came to nothing again and again stops until its failures are forgotten.
-fn unbroken(ledger: &Ledger, plan: &Runbook, at: Timestamp) -> Result<(), Refusal> {
+fn unbroken(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+    let Some(plan) = &incident.plan else { return Ok(()) };
     let Some(breaker) = plan.breaker else { return Ok(()) };
     let mut failures = ledger.memory().failures(at, &plan.name, breaker.within);
     let oldest = failures.next();
@@ -194,18 +253,21 @@ struct Counted<'a> {
     peers: BTreeSet<PeerId>,
 }
 
-fn within_bounds(
-    ledger: &Ledger,
-    plan: &Runbook,
-    incident: &Incident,
-    at: Timestamp,
-) -> Result<(), Refusal> {
+fn within_bounds(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+    let Some(plan) = &incident.plan else { return Ok(()) };
     let others: Vec<&Incident> =
         ledger.under_repair(at).filter(|other| other.id != incident.id).collect();
-    let first = incident.attempts.is_empty();
-    let begun: Vec<&Begun> = if first { ledger.memory().begun(at).collect() } else { Vec::new() };
     let limits = ledger.library().limits();
-    let scope = peers_in_scope(ledger, plan);
+    // Thousands of peers and repairs are counted only where a bound asks for it: this is looked at
+    // for every open incident at every look of the leader.
+    let all = || [&limits.mesh, &plan.bounds].into_iter().chain(limits.per_label.values());
+    let first = incident.attempts.is_empty() && all().any(|bounds| bounds.per_hour.is_some());
+    let begun: Vec<&Begun> = if first { ledger.memory().begun(at).collect() } else { Vec::new() };
+    let counts_peers = all().any(|bounds| {
+        let shares = bounds.share_percent.is_some() && !others.is_empty();
+        shares || bounds.min_healthy_percent.is_some()
+    });
+    let scope = if counts_peers { peers_in_scope(ledger, plan) } else { BTreeSet::new() };
     let for_this = "that this runbook is for".to_owned();
     let mesh = Counted {
         whole: "in the mesh".to_owned(),

@@ -57,8 +57,9 @@ impl Ledger {
                 self.deny(context, *incident, operator, &reason)
             }
             Action::Acknowledge { incident } => self.acknowledge(context, *incident, operator),
-            Action::StartMaintenance { name, selector, until, reason } => {
+            Action::StartMaintenance { name, peers, selector, until, reason } => {
                 let window = Window {
+                    peers: peers.clone(),
                     selector: selector.clone(),
                     since: context.at,
                     until: *until,

@@ -8,7 +8,7 @@ use crate::{
     document::{Approve, Mode},
     ledger::incident::Incident,
     name::{IncidentId, Name, PeerId},
-    record::{Because, Part},
+    record::{Because, Part, Position},
     refusal::Refusal,
     time::Timestamp,
 };
@@ -140,16 +140,28 @@ impl Ledger {
         self.open(context, peer, &because)
     }
 
+    /// The ledger as it would be if an operator ordered this runbook now, and the incident.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of the order.
+    pub fn as_if_ordered(
+        &self,
+        runbook: &Name,
+        peer: PeerId,
+        at: Timestamp,
+    ) -> Result<(Self, IncidentId), Refusal> {
+        let mut copy = self.clone();
+        let position = Position { index: self.position.index + 1, term: self.position.term };
+        let context = Context { position, at, by: peer };
+        copy.run_runbook(&context, runbook, peer, "as a trial")?;
+        Ok((copy, IncidentId(position.index)))
+    }
+
     /// The signal of an operator who wants a runbook run.
     ///
     /// # Errors
     /// [`Refusal::UnknownDocument`], where there is no such runbook.
-    pub fn wanted(
-        &self,
-        runbook: &Name,
-        reason: &str,
-        since: Timestamp,
-    ) -> Result<Because, Refusal> {
+    fn wanted(&self, runbook: &Name, reason: &str, since: Timestamp) -> Result<Because, Refusal> {
         let kind = crate::document::DocumentKind::Runbook;
         let key = crate::document::DocumentKey { kind, name: runbook.clone() };
         let known = self.library.runbook(runbook).ok_or(Refusal::UnknownDocument { key })?;

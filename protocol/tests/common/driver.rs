@@ -42,8 +42,6 @@ pub(crate) struct Host {
     pub(crate) verdict: Verdict,
     /// What single checks find that find something else.
     pub(crate) findings: BTreeMap<String, Verdict>,
-    /// Checks that fail whatever [`Self::verdict`] says.
-    pub(crate) broken: BTreeSet<String>,
     /// What is on its disk.
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     pub(crate) trust: Trust,
@@ -58,8 +56,7 @@ pub(crate) struct Host {
 
 impl Host {
     fn finds(&self, check: &str) -> Verdict {
-        let broken = self.broken.contains(check).then_some(Verdict::Fail);
-        broken.or(self.findings.get(check).copied()).unwrap_or(self.verdict)
+        self.findings.get(check).copied().unwrap_or(self.verdict)
     }
 }
 
@@ -145,17 +142,15 @@ impl Driver {
             ledger,
             started: started.clone(),
         };
-        let before = self.hosts.get(&n);
-        let (verdict, ahead) = before.map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
-        let broken = before.map_or_else(BTreeSet::new, |host| host.broken.clone());
-        let findings = before.map_or_else(BTreeMap::new, |host| host.findings.clone());
+        let (verdict, ahead) =
+            self.hosts.get(&n).map_or((Verdict::Pass, 0), |host| (host.verdict, host.ahead));
+        let findings = self.hosts.get(&n).map_or_else(BTreeMap::new, |host| host.findings.clone());
         let agent = Agent::new(origin);
         let host = Host {
             agent,
             up: true,
             verdict,
             findings,
-            broken,
             started,
             trust,
             policy,
@@ -366,6 +361,7 @@ impl Driver {
                     bytes: 1,
                     taken_by: id(n),
                     steps_failed: 0,
+                    keepers: Vec::new(),
                 },
             },
             Output::Notify { message, .. } => Input::NoticeSent {
@@ -417,7 +413,7 @@ impl Driver {
             Effect::HealsAll => {
                 for host in self.hosts.values_mut() {
                     host.verdict = Verdict::Pass;
-                    host.broken.clear();
+                    host.findings.clear();
                 }
                 Outcome::Succeeded
             }

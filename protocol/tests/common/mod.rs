@@ -194,7 +194,13 @@ pub(crate) fn silent(since: u64, witnesses: &[(u64, Seen)]) -> Because {
 }
 
 pub(crate) fn evidence_by(n: u64) -> EvidenceSummary {
-    EvidenceSummary { hash: [5; 32], bytes: 100, taken_by: id(n), steps_failed: 0 }
+    EvidenceSummary {
+        hash: [5; 32],
+        bytes: 100,
+        taken_by: id(n),
+        steps_failed: 0,
+        keepers: vec![id(1)],
+    }
 }
 
 pub(crate) fn ended(outcome: record::Outcome) -> AttemptReport {

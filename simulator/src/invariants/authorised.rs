@@ -4,12 +4,15 @@ use super::{Invariant, Step};
 use crate::world::World;
 use protocol::{
     agent::{Output, Work},
-    document::{Action, Command, Document, Probe, parse::parse},
+    document::{Action, Collect, Command, Document, Probe, parse::parse},
 };
 
 /// Looks at each step for itself; reads the story's own documents, never the ledger's.
-#[derive(Debug)]
-pub(super) struct Authorised;
+#[derive(Debug, Default)]
+pub(super) struct Authorised {
+    /// Every command that the story's operator signed.
+    signed: Option<Vec<Command>>,
+}
 
 impl Invariant for Authorised {
     fn name(&self) -> &'static str {
@@ -35,7 +38,14 @@ impl Invariant for Authorised {
                     Work::Http(_) => {}
                 },
                 Output::TakeEvidence { steps, .. } => {
-                    wanted.extend(steps.iter().map(|step| &step.run));
+                    wanted.extend(steps.iter().filter_map(|step| match &step.collect {
+                        Collect::Run(command) => Some(command),
+                        Collect::Files(_)
+                        | Collect::Journal { .. }
+                        | Collect::Processes
+                        | Collect::Sockets
+                        | Collect::Filesystems => None,
+                    }));
                 }
                 Output::Publish(_)
                 | Output::Probe { .. }
@@ -50,7 +60,7 @@ impl Invariant for Authorised {
         if wanted.is_empty() {
             return Ok(());
         }
-        let signed = commands(world);
+        let signed = self.signed.get_or_insert_with(|| commands(world));
         match wanted.into_iter().find(|command| !signed.contains(*command)) {
             None => Ok(()),
             Some(command) => {
@@ -63,9 +73,10 @@ impl Invariant for Authorised {
 
 /// Every command of the story's documents.
 fn commands(world: &World<'_>) -> Vec<Command> {
-    let parsed = parse(&world.story.documents).unwrap_or_default();
+    let sources = &world.story.documents;
+    let parsed = sources.iter().flat_map(|source| parse(source).unwrap_or_default());
     let mut commands = Vec::new();
-    for document in parsed.into_iter().map(|parsed| parsed.document) {
+    for document in parsed.map(|parsed| parsed.document) {
         match document {
             Document::Check(check) => {
                 if let Probe::Command(command) = check.probe {
@@ -73,7 +84,11 @@ fn commands(world: &World<'_>) -> Vec<Command> {
                 }
             }
             Document::Runbook(runbook) => {
-                commands.extend(runbook.evidence.into_iter().map(|step| step.run));
+                for step in runbook.evidence {
+                    if let Collect::Run(command) = step.collect {
+                        commands.push(command);
+                    }
+                }
                 for rung in runbook.rungs {
                     if let Action::Run(command) = rung.action {
                         commands.push(command);

@@ -41,7 +41,7 @@ impl Invariant for Liveness {
         for incident in world.raft.truth.open_incidents() {
             well_held(world, incident)?;
         }
-        for (peer, check) in &world.broken {
+        for (peer, check) in world.broken.keys() {
             let runs = world.hosts[peer].process.is_some();
             if runs && !has_open(world, *peer, Subject::Check(check.clone())) {
                 let who = world.name(*peer);
@@ -69,7 +69,7 @@ fn well_held(world: &World<'_>, incident: &Incident) -> Result<(), String> {
     let host = &world.hosts[&incident.peer];
     let is_wrong = match Subject::of(&incident.because) {
         Subject::Check(check) => {
-            host.process.is_none() || world.broken.contains(&(incident.peer, check))
+            host.process.is_none() || world.broken.contains_key(&(incident.peer, check))
         }
         Subject::Silence => host.process.is_none(),
         // Its checks may be those of other hosts.

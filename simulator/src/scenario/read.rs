@@ -1,16 +1,17 @@
 //! From TOML to a story: names are looked up, documents are read as the mesh will read them.
 
 use super::{
-    Chaos, Deed, Does, Event, Expectation, Fault, Moment, Peer, RungEffect, Scenario, Weather, Who,
+    Chaos, Deed, Event, Expectation, Fault, Moment, Peer, RungEffect, Scenario, Weather, Who,
     file::{self, File},
 };
 use protocol::{
     document::{
-        Document, DocumentKey, DocumentKind,
+        Document, DocumentKey, DocumentKind, Verdict,
         bundle::{Bundle, Source},
         validate::read_bundle,
     },
     name::Name,
+    record::Outcome,
 };
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
@@ -101,7 +102,7 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
         lasts: file.lasts.0,
         settle: file.settle.map_or(SETTLE, |span| span.0),
         disk_max: file.disk_max.map_or(DISK_MAX, |span| span.0),
-        documents,
+        documents: vec![documents],
         rungs,
         events,
         chaos: file.chaos.as_ref().map(chaos),
@@ -239,16 +240,19 @@ impl Names<'_> {
             Some(name) => Some(self.peer(rung.span(), name)?),
             None => None,
         };
+        let (ends, helps) = match given.does {
+            file::Does::Repairs => (Outcome::Succeeded, true),
+            file::Does::Nothing => (Outcome::Succeeded, false),
+            file::Does::Fails => (Outcome::Failed, false),
+            file::Does::Hangs => (Outcome::TimedOut, false),
+        };
         Ok(RungEffect {
-            runbook: given.runbook.clone(),
+            runbook: Some(given.runbook.clone()),
             rung: given.rung.clone(),
             peer,
-            does: match given.does {
-                file::Does::Repairs => Does::Repairs,
-                file::Does::Nothing => Does::Nothing,
-                file::Does::Fails => Does::Fails,
-                file::Does::Hangs => Does::Hangs,
-            },
+            attempt: None,
+            ends,
+            helps,
             takes: given.takes.map_or(TAKES, |span| span.0),
             chance_percent: given.chance_percent.unwrap_or(100),
         })
@@ -291,7 +295,7 @@ impl Names<'_> {
             Err(self.place.error(event.span(), format!("there is no check \"{check}\"")))
         };
         Ok(match given.deed {
-            file::Deed::Break => Deed::Break(peer()?, check()?),
+            file::Deed::Break => Deed::Break(peer()?, check()?, Verdict::Fail),
             file::Deed::Mend => Deed::Mend(peer()?, check()?),
             file::Deed::Kill => Deed::Kill(peer()?),
             file::Deed::PowerOff => Deed::PowerOff(peer()?),

@@ -3,6 +3,7 @@
 
 use super::{
     World,
+    chronicle::Happened,
     network::Purpose,
     queue::{Daemon, Event},
     raft::Client,
@@ -90,6 +91,7 @@ impl World<'_> {
     pub(super) fn notice_arrives(&mut self, daemon: Daemon, incident: IncidentId, notice: u32) {
         let result = if self.channel_up {
             *self.received.entry((incident, notice)).or_default() += 1;
+            self.chronicle.push((self.time, Happened::Told { key: (incident, notice) }));
             self.note_world(&format!("people are told: notice {notice} of {incident}"));
             Ok("200".to_owned())
         } else {

@@ -3,7 +3,10 @@
 
 use super::{Ambush, World, queue::Event};
 use crate::scenario::{Chaos, Deed, Fault, Moment, Weather, Who};
-use protocol::name::{Name, PeerId};
+use protocol::{
+    document::Verdict,
+    name::{Name, PeerId},
+};
 use std::time::Duration;
 
 /// The shortest that a fault lasts.
@@ -38,7 +41,7 @@ impl World<'_> {
         let (deed, undo) = match fault {
             Fault::Break => {
                 let Some(check) = self.some_check(self.order[place]) else { return };
-                (Deed::Break(who, check), None)
+                (Deed::Break(who, check, Verdict::Fail), None)
             }
             Fault::Kill => (Deed::Kill(who), Some(Deed::Start(who))),
             Fault::KillLeader => {

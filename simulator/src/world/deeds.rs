@@ -17,8 +17,8 @@ const LOOKS_AGAIN: Duration = Duration::from_secs(1);
 impl World<'_> {
     pub(super) fn deed(&mut self, deed: &Deed) {
         match deed {
-            Deed::Break(who, check) => self.to(*who, |world, peer| {
-                world.broken.insert((peer, check.clone()));
+            Deed::Break(who, check, says) => self.to(*who, |world, peer| {
+                world.broken.insert((peer, check.clone()), *says);
                 world.note(peer, &format!("{check} breaks"));
             }),
             Deed::Mend(who, check) => self.to(*who, |world, peer| {
@@ -71,7 +71,7 @@ impl World<'_> {
             }
             Deed::Freeze => {
                 if self.raft.truth.frozen().is_none() && !self.healed {
-                    let reason = "a story's operator".to_owned();
+                    let reason = "an operator said so".to_owned();
                     self.order(Action::Freeze { reason });
                     self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Freeze)));
                 }
@@ -181,7 +181,7 @@ impl World<'_> {
         let open: Vec<_> = self.raft.truth.open_incidents().collect();
         let ids: Vec<_> = open.iter().filter(|open| open.peer == peer).map(|i| i.id).collect();
         for incident in ids {
-            self.order(Action::Close { incident, reason: "a story's operator".to_owned() });
+            self.order(Action::Close { incident, reason: "an operator said so".to_owned() });
         }
     }
 
@@ -193,7 +193,7 @@ impl World<'_> {
                     [[runbook.rung]]\nname = \"forged\"\nrun = \"forged\"\n";
         let source = Source { file: "forged.toml".to_owned(), text: text.to_owned() };
         let revision = self.raft.truth.library().revision() + 1;
-        let own = founding::bundle(revision, source, &self.hosts[&peer].key);
+        let own = founding::bundle(revision, vec![source], &self.hosts[&peer].key);
         let mut borrowed = own.clone();
         let signed = self.raft.truth.library().revisions().last();
         borrowed.signatures = signed.map_or_else(Vec::new, |r| r.bundle.signatures.clone());

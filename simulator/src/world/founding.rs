@@ -30,8 +30,8 @@ pub(crate) fn trust() -> Trust {
 }
 
 /// Documents as the next revision, signed with this key.
-pub(crate) fn bundle(revision: u64, source: Source, key: &SigningKey) -> SignedBundle {
-    Bundle { mesh: MESH, revision, sources: vec![source] }.sign(key)
+pub(crate) fn bundle(revision: u64, sources: Vec<Source>, key: &SigningKey) -> SignedBundle {
+    Bundle { mesh: MESH, revision, sources }.sign(key)
 }
 
 /// An order of the operator's.

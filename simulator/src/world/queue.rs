@@ -125,8 +125,10 @@ impl Queue {
         self.next += 1;
     }
 
-    /// What happens next.
-    pub(crate) fn pop(&mut self) -> Option<(Duration, Event)> {
-        self.events.pop_first().map(|((at, _), event)| (at, event))
+    /// What happens next, if it happens by then.
+    pub(crate) fn pop_until(&mut self, end: Duration) -> Option<(Duration, Event)> {
+        let next = self.events.first_entry().filter(|next| next.key().0 <= end)?;
+        let ((at, _), event) = next.remove_entry();
+        Some((at, event))
     }
 }

@@ -6,9 +6,10 @@
 
 use super::{
     World,
+    chronicle::Happened,
     queue::{Daemon, Event},
 };
-use crate::scenario::{Does, Moment};
+use crate::scenario::Moment;
 use protocol::{
     agent::{Input, WorkOrder},
     document::{Check, EvidenceStep, Verdict},
@@ -31,8 +32,10 @@ pub(crate) struct Execution {
     pub(crate) target: PeerId,
     /// The check that it answers; nothing when it answers a silence.
     check: Option<Name>,
-    /// What it does.
-    does: Does,
+    /// How it ends when it is not ended.
+    ends: Outcome,
+    /// Whether what was wrong is well afterwards.
+    helps: bool,
     started_at: Timestamp,
     /// Whether its time limit ends it.
     runs_out: bool,
@@ -40,11 +43,13 @@ pub(crate) struct Execution {
 
 impl World<'_> {
     pub(super) fn run_check(&mut self, daemon: Daemon, check: &Check) {
-        let broken = self.broken.contains(&(daemon.peer, check.name.clone()));
-        let (verdict, summary) = if broken {
-            (Verdict::Fail, "it does not answer")
-        } else {
-            (Verdict::Pass, "it answers")
+        let verdict = self.broken.get(&(daemon.peer, check.name.clone()));
+        let verdict = verdict.copied().unwrap_or(Verdict::Pass);
+        let summary = match verdict {
+            Verdict::Pass => "it answers",
+            Verdict::Warn => "it answers slowly",
+            Verdict::Fail => "it does not answer",
+            Verdict::Unknown => "the probe does not work",
         };
         let (check, summary) = (check.name.clone(), summary.to_owned());
         let input = Input::CheckRan { check, verdict, summary };
@@ -60,24 +65,28 @@ impl World<'_> {
         };
         let place = named(told("HEARTEN_PEER")).unwrap_or(0);
         let effect = self.story.rungs.iter().find(|effect| {
-            effect.runbook == told("HEARTEN_RUNBOOK")
+            effect.runbook.as_ref().is_none_or(|runbook| runbook == told("HEARTEN_RUNBOOK"))
                 && effect.rung == told("HEARTEN_RUNG")
+                && effect.attempt.is_none_or(|attempt| attempt == order.attempt)
                 && effect.peer.is_none_or(|peer| peer == place)
         });
-        let (mut does, takes, chance) = effect.map_or((Does::Nothing, TAKES, 100), |effect| {
-            (effect.does, effect.takes, effect.chance_percent)
+        let nothing = (Outcome::Succeeded, false, TAKES, 100);
+        let (mut ends, mut helps, takes, chance) = effect.map_or(nothing, |effect| {
+            (effect.ends, effect.helps, effect.takes, effect.chance_percent)
         });
         if !self.random.percent(chance) {
-            does = Does::Fails;
+            (ends, helps) = (Outcome::Failed, false);
         }
         let check = Name::parse(told("HEARTEN_CHECK")).ok();
-        let runs_out = does == Does::Hangs || takes >= order.timeout;
+        let runs_out = ends == Outcome::TimedOut || takes >= order.timeout;
         let wall = self.hosts[&daemon.peer].wall(self.time);
         let key = (order.incident, order.attempt);
         let target = self.order[place];
         let execution =
-            Execution { worker: daemon, target, check, does, started_at: wall, runs_out };
+            Execution { worker: daemon, target, check, ends, helps, started_at: wall, runs_out };
         self.executions.insert(key, execution);
+        let leads = self.raft.leader == Some(daemon.peer);
+        self.chronicle.push((self.time, Happened::Executed { key, worker: daemon.peer, leads }));
         let lasts = if runs_out { order.timeout } else { takes };
         self.after(lasts, Event::ExecutionEnds(key));
         self.moment(Moment::Executing, daemon.peer);
@@ -86,13 +95,15 @@ impl World<'_> {
     pub(super) fn execution_ends(&mut self, key: (IncidentId, u32)) {
         let Some(execution) = self.executions.remove(&key) else { return };
         let worker = execution.worker;
-        let (outcome, exit_code) = match execution.does {
-            _ if execution.runs_out => (Outcome::TimedOut, None),
-            Does::Repairs | Does::Nothing => (Outcome::Succeeded, Some(0)),
-            Does::Fails | Does::Hangs => (Outcome::Failed, Some(1)),
+        let outcome = if execution.runs_out { Outcome::TimedOut } else { execution.ends };
+        let exit_code = match outcome {
+            Outcome::Succeeded => Some(0),
+            Outcome::Failed => Some(1),
+            Outcome::TimedOut | Outcome::Refused | Outcome::Unknown => None,
         };
         self.note(worker.peer, &format!("ends {}/{}: {}", key.0, key.1, outcome.as_str()));
-        if outcome == Outcome::Succeeded && execution.does == Does::Repairs {
+        self.chronicle.push((self.time, Happened::Ended { key, outcome }));
+        if outcome == execution.ends && execution.helps {
             self.repair(&execution);
         }
         let report = AttemptReport {
@@ -159,6 +170,7 @@ impl World<'_> {
             bytes: 1_000,
             taken_by: daemon.peer,
             steps_failed: 0,
+            keepers: Vec::new(),
         };
         self.give(daemon, Input::EvidenceTaken { incident, evidence });
     }

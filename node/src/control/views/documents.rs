@@ -4,18 +4,22 @@ use super::SCHEMA;
 use protocol::{
     agent::Agent,
     document::{
-        DocumentKey,
+        Document, DocumentKey,
         bundle::{Bundle, Source},
         diff::{Change, difference},
-        parse::parse,
         problem::{Problem, Problems},
         validate::read_bundle,
+        written::written,
     },
-    ledger::documents::Revision,
+    ledger::{
+        documents::Revision,
+        touched::{Touched, touched},
+    },
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A document in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +66,18 @@ pub struct ChangeView {
     pub change: String,
     /// `KIND/NAME`.
     pub document: String,
+}
+
+/// What would happen to a document, and whom that concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TouchView {
+    /// What would happen to it.
+    #[serde(flatten)]
+    pub change: ChangeView,
+    /// The hosts that it is for, by their labels, before the change or after it.
+    pub hosts: Vec<String>,
+    /// The open incidents that it is about; a repair under way goes on by the old text.
+    pub incidents: Vec<String>,
 }
 
 /// One revision.
@@ -115,7 +131,7 @@ pub struct PreviewView {
     /// The revision that they were held against.
     pub revision: u64,
     /// What would change.
-    pub changes: Vec<ChangeView>,
+    pub changes: Vec<TouchView>,
     /// What is wrong; then nothing would change.
     pub problems: Vec<ProblemView>,
     /// How many more problems there are.
@@ -123,9 +139,21 @@ pub struct PreviewView {
 }
 
 impl ChangeView {
-    fn of(change: &Change) -> Self {
+    pub(super) fn of(change: &Change) -> Self {
         let document = change.key.to_string();
         Self { change: change.kind.as_str().to_owned(), document }
+    }
+}
+
+impl TouchView {
+    fn of(agent: &Agent, change: &Change, after: &BTreeMap<DocumentKey, Document>) -> Self {
+        let ledger = agent.ledger();
+        let Touched { peers, incidents } = touched(ledger, &change.key, after);
+        let mut hosts: Vec<String> =
+            peers.into_iter().map(|peer| ledger.roster().name(peer)).collect();
+        hosts.sort();
+        let incidents = incidents.iter().map(ToString::to_string).collect();
+        Self { change: ChangeView::of(change), hosts, incidents }
     }
 }
 
@@ -156,27 +184,14 @@ impl DocumentView {
         let row = DocumentRow::of(agent, key);
         let revision = library.revision_numbered(row.revision);
         let written = revision.and_then(|revision| {
-            revision.bundle.bundle.sources.iter().find_map(|source| written_in(source, key))
+            let sources = &revision.bundle.bundle.sources;
+            let one = sources.iter().find_map(|source| written(source).remove(key))?;
+            Some((one.file, one.text))
         });
         let (file, text) = written.unzip();
         let document = text.as_deref().and_then(|text| fields(text, key)).unwrap_or(Value::Null);
         Some(Self { schema: SCHEMA, row, file, text, document })
     }
-}
-
-/// The part of a file that is this document: from its header to the next one's.
-fn written_in(source: &Source, key: &DocumentKey) -> Option<(String, String)> {
-    let parsed = parse(source).ok()?;
-    let place = parsed.iter().position(|one| one.document.key() == *key)?;
-    let first = parsed.get(place)?.line.saturating_sub(1);
-    let next = parsed.iter().map(|one| one.line.saturating_sub(1)).find(|line| *line > first);
-    let mut lines: Vec<&str> =
-        source.text.lines().take(next.unwrap_or(usize::MAX)).skip(first).collect();
-    // Comments above the next header belong to the next document.
-    while lines.last().is_some_and(|line| line.trim().is_empty() || line.starts_with('#')) {
-        lines.pop();
-    }
-    Some((source.file.clone(), lines.join("\n") + "\n"))
 }
 
 fn fields(text: &str, key: &DocumentKey) -> Option<Value> {
@@ -240,7 +255,8 @@ impl PreviewView {
         let (changes, (problems, more_problems)) = match read_bundle(&bundle, library.documents()) {
             Ok(after) => {
                 let changes = difference(library.documents(), &after);
-                (changes.iter().map(ChangeView::of).collect(), (Vec::new(), 0))
+                let touches = changes.iter().map(|change| TouchView::of(agent, change, &after));
+                (touches.collect(), (Vec::new(), 0))
             }
             Err(problems) => (Vec::new(), ProblemView::all(&problems)),
         };
@@ -276,6 +292,15 @@ mod tests {
     }
 
     #[test]
+    fn a_test_below_a_document_is_no_part_of_it() {
+        let check = "[[check]]\nname = \"web\"\ncommand = \"true\"\n";
+        let test = "\n# What it shows.\n[[test]]\nname = \"t\"\npeers = { a = {} }\nexpect_no = [{ rung = \"*\" }]\n";
+        let source = Source { file: "f.toml".to_owned(), text: format!("{check}{test}") };
+        let written = written_in(&source, &key("check/web"));
+        assert_eq!(written, Some(("f.toml".to_owned(), check.to_owned())));
+    }
+
+    #[test]
     fn revisions_are_told_with_who_signed_them() {
         let sample = Sample::quiet();
         let history = HistoryView::of(&sample.agent);
@@ -297,8 +322,9 @@ mod tests {
         let good = preview("[limits]\nat_once = 3\n");
         assert_eq!(good.revision, 1);
         assert_eq!(good.changes.len(), 1);
-        assert_eq!(good.changes[0].document, "limits/limits");
-        assert_eq!(good.changes[0].change, "changed");
+        assert_eq!(good.changes[0].change.document, "limits/limits");
+        assert_eq!(good.changes[0].change.change, "changed");
+        assert!(good.changes[0].hosts.contains(&"web-1".to_owned()), "{:?}", good.changes);
         assert!(preview("[limits]\nat_once = 2\n").changes.is_empty());
         let bad = preview("[limits]\nat_onec = 3\n");
         assert!(bad.changes.is_empty());

@@ -255,12 +255,35 @@ pub struct TimelineView {
 pub struct EvidenceView {
     /// SHA-256 of the bundle.
     pub hash: String,
-    /// Its size.
+    /// Its size as it is stored, compressed.
     pub bytes: u64,
-    /// Who keeps it.
+    /// Who took it and keeps it.
     pub taken_by: String,
+    /// Who else keeps it.
+    pub keepers: Vec<String>,
     /// Steps that failed.
     pub steps_failed: u32,
+}
+
+/// What was collected before the first rung, as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceTextView {
+    /// The version of this shape.
+    pub schema: u32,
+    /// The incident.
+    pub id: String,
+    /// SHA-256 of the bundle as it is stored.
+    pub hash: String,
+    /// Its size as it is stored, compressed.
+    pub bytes: u64,
+    /// Who took it.
+    pub taken_by: String,
+    /// Who else keeps it.
+    pub keepers: Vec<String>,
+    /// Whose copy this is.
+    pub read_from: String,
+    /// What was collected, step by step.
+    pub text: String,
 }
 
 /// A message to people.
@@ -324,6 +347,7 @@ impl IncidentView {
             hash: data_encoding::HEXLOWER.encode(&evidence.hash),
             bytes: evidence.bytes,
             taken_by: ledger.roster().name(evidence.taken_by),
+            keepers: evidence.keepers.iter().map(|peer| ledger.roster().name(*peer)).collect(),
             steps_failed: evidence.steps_failed,
         });
         Self {

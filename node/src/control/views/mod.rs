@@ -5,22 +5,26 @@
 //! or changes its meaning is a breaking change.
 
 mod checks;
+mod difference;
 mod documents;
 mod incident;
 mod mesh;
 mod peer;
+mod repairs;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
+mod why_not;
 
 pub use checks::{CheckRow, ChecksView, DatumView, TrialView};
+pub use difference::{DifferenceView, DocumentDifference, RollbackView};
 pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
-    RevisionView,
+    RevisionView, TouchView,
 };
 pub use incident::{
-    AttemptView, BecauseView, EvidenceView, ExplainView, Filter, IncidentSummary, IncidentView,
-    IncidentsView, NoticeView, SentenceView, TestimonyView, TimelineView,
+    AttemptView, BecauseView, EvidenceTextView, EvidenceView, ExplainView, Filter, IncidentSummary,
+    IncidentView, IncidentsView, NoticeView, SentenceView, TestimonyView, TimelineView,
 };
 pub use mesh::{
     AppliedView, CountersView, DoneView, MemberView, MembersView, MeshView, TrustView, effect,
@@ -28,7 +32,11 @@ pub use mesh::{
 pub use peer::{
     CheckView, Health, PeerRow, PeerState, PeerView, PeersView, Role, SilenceView, find_peer,
 };
+pub use repairs::{
+    MaintenanceRow, MaintenancesView, PlanView, RuleView, RunbookRow, RunbooksView, StepView,
+};
 pub use status::{FrozenView, IncidentCounts, StatusView};
+pub use why_not::WhyNotView;
 
 /// The version of every view's shape.
 pub const SCHEMA: u32 = 1;

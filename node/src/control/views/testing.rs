@@ -188,8 +188,13 @@ impl Sample {
     }
 
     pub(crate) fn take_evidence(&mut self) {
-        let evidence =
-            EvidenceSummary { hash: [4; 32], bytes: 1_234, taken_by: peer(2), steps_failed: 0 };
+        let evidence = EvidenceSummary {
+            hash: [4; 32],
+            bytes: 1_234,
+            taken_by: peer(2),
+            steps_failed: 0,
+            keepers: vec![peer(1)],
+        };
         let incident = self.incident();
         self.commit(2, Record::EvidenceTaken { incident, evidence });
     }

@@ -3,7 +3,7 @@
 use super::*;
 use std::{fs, path::Path};
 
-fn environment() -> Environment {
+pub(super) fn environment() -> Environment {
     Environment::from(std::collections::BTreeMap::from([(
         "HEARTEN_PEER".to_owned(),
         "web-1".to_owned(),
@@ -20,7 +20,7 @@ async fn run_argv(argv: &[&str]) -> Ran {
     run(&command, &environment(), seconds(10), &CancellationToken::new()).await
 }
 
-const fn seconds(seconds: u64) -> RunLimits {
+pub(super) const fn seconds(seconds: u64) -> RunLimits {
     RunLimits::new(Duration::from_secs(seconds))
 }
 
@@ -37,7 +37,7 @@ fn unique_word() -> String {
 }
 
 /// The pids of living processes whose command line holds this word.
-fn alive_with(word: &str) -> Vec<i32> {
+pub(super) fn alive_with(word: &str) -> Vec<i32> {
     let holds = |pid: &i32| {
         let proc = Path::new("/proc").join(pid.to_string());
         let line = fs::read(proc.join("cmdline")).unwrap_or_default();
@@ -49,7 +49,7 @@ fn alive_with(word: &str) -> Vec<i32> {
     entries.filter_map(|e| e.unwrap().file_name().to_str()?.parse().ok()).filter(holds).collect()
 }
 
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");

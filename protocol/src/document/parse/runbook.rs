@@ -1,12 +1,12 @@
 //! `[[runbook]]` with its `[[runbook.evidence]]` and `[[runbook.rung]]`.
 
 use super::{
-    Part,
+    Part, evidence,
     reader::{Reader, Table, Zero},
 };
 use super::{limits, params, rung};
 use crate::document::{
-    Breaker, EvidenceStep, Mode, On, OnUnknown, Repeat, Runbook, Rung, Silence, Verdict,
+    Breaker, Mode, On, OnUnknown, Repeat, Runbook, Rung, Silence, Verdict,
     problem::{Report, quoted},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -39,11 +39,7 @@ pub(super) fn runbook(
     let repeat = repeat(&mut reader);
     let params = params::params(&mut reader);
 
-    let mut evidence = Vec::new();
-    for table in reader.tables("evidence", "[[runbook.evidence]]") {
-        let title = format!("{}, evidence", reader.title());
-        evidence.extend(evidence_step(title, table, reader.report()));
-    }
+    let evidence = evidence::steps(&mut reader);
 
     let mut rungs: Vec<Rung> = Vec::new();
     let mut named: BTreeMap<String, usize> = BTreeMap::new();
@@ -154,15 +150,4 @@ fn repeat(reader: &mut Reader<'_, '_>) -> Repeat {
     let within = reader.span("within", default.within, Zero::Allowed);
     reader.finish();
     Repeat { times, within }
-}
-
-fn evidence_step(title: String, table: Table<'_>, report: &mut Report) -> Option<EvidenceStep> {
-    let mut reader = Reader::new(title, table, report);
-    if !reader.has("run") {
-        reader.missing("run", "run = \"SCRIPT\"");
-    }
-    let run = reader.command("run");
-    let timeout = reader.span("timeout", Duration::from_secs(10), Zero::Refused);
-    reader.finish();
-    Some(EvidenceStep { run: run?, timeout })
 }

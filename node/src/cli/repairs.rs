@@ -1,0 +1,166 @@
+//! Runbooks, approvals and maintenances: shown, and ordered with the operator's key.
+
+use super::{
+    arguments::{KeyOption, MaintenanceOptions, RunOptions, Shown},
+    output,
+    session::Session,
+    table,
+};
+use crate::control::{
+    Exit, Failure, Request,
+    views::{PeerView, PlanView},
+};
+use protocol::{
+    document::Selector,
+    name::{Name, PeerId},
+    order::Action,
+};
+use serde_json::Value;
+
+/// `hearten runbook list`
+pub(super) fn list(session: &Session, shown: Shown) -> Result<(), Failure> {
+    let answer = session.ask(&Request::Runbooks)?;
+    output::show(shown, &answer, |answer| {
+        let row = |runbook: &Value| {
+            let words = |key: &str| {
+                let words: Vec<String> = table::list(&runbook[key]).map(table::text).collect();
+                if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+            };
+            let text = |key: &str| table::text(&runbook[key]);
+            vec![
+                text("name"),
+                text("on"),
+                text("mode"),
+                text("peers"),
+                text("revision"),
+                words("open"),
+                words("rungs"),
+            ]
+        };
+        let rows = table::list(&answer["runbooks"]).map(row).collect();
+        let headings = ["NAME", "ON", "MODE", "PEERS", "REVISION", "OPEN", "RUNGS"];
+        table::rows(&headings, rows, "no runbooks")
+    })
+}
+
+/// `hearten runbook run`
+pub(super) fn run(session: &Session, options: RunOptions) -> Result<(), Failure> {
+    let RunOptions { name: runbook, peer, reason, dry_run, key, shown } = options;
+    if dry_run {
+        let answer = session.ask(&Request::Plan { runbook, peer })?;
+        return output::show(shown, &answer, plan);
+    }
+    let operator = session.operator(key)?;
+    let peer = find(session, peer)?;
+    let answer = session.order(&operator, Action::RunRunbook { runbook, peer, reason })?;
+    output::show(shown, &answer, |answer| {
+        format!(
+            "{} is open: `hearten incident explain` tells how it goes\n",
+            table::text(&answer["id"])
+        )
+    })
+}
+
+fn find(session: &Session, name: String) -> Result<PeerId, Failure> {
+    let peer: PeerView = session.ask_for(&Request::Peer { name })?;
+    PeerId::parse(&peer.row.id).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}
+
+/// The rungs, then every rule with what it says.
+fn plan(answer: &Value) -> String {
+    let Ok(plan) = serde_json::from_value::<PlanView>(answer.clone()) else {
+        return format!("{answer}\n");
+    };
+    let mut text = format!("runbook {} for {} would, in this order:\n", plan.runbook, plan.peer);
+    for (number, step) in (1_u32..).zip(&plan.steps) {
+        let notes = if step.notes.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", step.notes.join("; "))
+        };
+        let does = table::one_line(&step.does);
+        text.push_str(&format!(
+            "{number}. \"{}\" ({}): {does}{}\n",
+            step.rung,
+            step.by,
+            table::one_line(&notes)
+        ));
+    }
+    text.push_str("\nRules, for the first rung now:\n");
+    for rule in &plan.rules {
+        match &rule.because {
+            None => text.push_str(&format!("  yes  {}\n", rule.rule)),
+            Some(because) => text.push_str(&format!("  NO   {}: {because}\n", rule.rule)),
+        }
+    }
+    text
+}
+
+/// `hearten approve`, `hearten deny`, `hearten incident ack`
+pub(super) fn answer(
+    session: &Session,
+    action: Action,
+    said: &str,
+    key: KeyOption,
+) -> Result<(), Failure> {
+    let operator = session.operator(key)?;
+    session.order(&operator, action)?;
+    output::message(said);
+    Ok(())
+}
+
+/// `hearten maintenance list`
+pub(super) fn maintenances(session: &Session, shown: Shown) -> Result<(), Failure> {
+    let answer = session.ask(&Request::Maintenances)?;
+    output::show(shown, &answer, |answer| {
+        let row = |one: &Value| {
+            ["name", "when", "from", "until", "peers", "reason"]
+                .map(|key| table::text(&one[key]))
+                .to_vec()
+        };
+        let rows = table::list(&answer["maintenances"]).map(row).collect();
+        let headings = ["NAME", "WHEN", "FROM", "ON UNTIL", "PEERS", "REASON"];
+        table::rows(&headings, rows, "no maintenance")
+    })
+}
+
+/// `hearten maintenance start`
+pub(super) fn start_maintenance(
+    session: &Session,
+    options: MaintenanceOptions,
+) -> Result<(), Failure> {
+    let operator = session.operator(options.key)?;
+    let mut peers = Vec::new();
+    for name in options.peers {
+        peers.push(find(session, name)?);
+    }
+    let until = operator.mesh.now.plus(options.lasts);
+    let selector = Selector::of(options.labels);
+    let (name, reason) = (options.name, options.reason);
+    let said = format!("maintenance \"{name}\" until {until}: nothing is repaired there");
+    session.order(&operator, Action::StartMaintenance { name, peers, selector, until, reason })?;
+    output::message(&said);
+    Ok(())
+}
+
+/// `hearten maintenance end`
+pub(super) fn end_maintenance(
+    session: &Session,
+    name: Name,
+    key: KeyOption,
+) -> Result<(), Failure> {
+    let operator = session.operator(key)?;
+    let said = format!("maintenance \"{name}\" is over");
+    session.order(&operator, Action::EndMaintenance { name })?;
+    output::message(&said);
+    Ok(())
+}
+
+/// `hearten operator`
+pub(super) fn operator(session: &Session, key: KeyOption) -> Result<(), Failure> {
+    let operator = session.operator(key)?;
+    output::data(&format!(
+        "{}\n",
+        data_encoding::HEXLOWER.encode(operator.key.verifying_key().as_bytes())
+    ))
+}
