@@ -79,10 +79,6 @@ pub struct LocalPolicy {
 
 /// What an agent is told.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an input is handled at once and never kept; a committed entry is the usual one"
-)]
 pub enum Input {
     /// Time has passed.
     Tick,

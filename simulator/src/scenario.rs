@@ -146,6 +146,10 @@ pub(crate) enum Deed {
     Thaw,
     /// An operator closes what is open about this peer.
     Close(Who),
+    /// An operator approves what waits for approval about this peer, or denies it.
+    Answer(Who, bool),
+    /// An operator takes peers under maintenance for a while.
+    Maintenance(Vec<usize>, Duration),
     /// A peer writes documents of its own, which no operator has signed, into the log.
     Forge(Who),
     /// The notifiers' channel takes nothing any more.
@@ -168,6 +172,7 @@ impl Deed {
             | Self::Clock(who, _, _)
             | Self::Cut(who, _)
             | Self::Close(who)
+            | Self::Answer(who, _)
             | Self::Forge(who) => {
                 if matches!(who, Who::Worker) {
                     *who = worker;
@@ -178,6 +183,7 @@ impl Deed {
             | Self::Weather(_)
             | Self::Freeze
             | Self::Thaw
+            | Self::Maintenance(..)
             | Self::ChannelDown
             | Self::ChannelUp => {}
         }

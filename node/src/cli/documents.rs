@@ -61,11 +61,10 @@ pub(super) fn sign_and_send(
 ) -> Result<AppliedView, Failure> {
     let mesh = operator.fingerprint.0;
     let bundle = Bundle { mesh, revision: base + 1, sources }.sign(&operator.key);
-    session.ask_for(&Request::Apply { bundle }).map_err(|failure| {
+    session.ask_for(&Request::Apply { bundle }).inspect_err(|failure: &Failure| {
         if failure.exit_code == Exit::Conflict {
             tell_what_came_first(session, base);
         }
-        failure
     })
 }
 

@@ -143,15 +143,15 @@ impl Request {
             | Self::Evidence { .. }
             | Self::Difference { .. }
             | Self::Rollback { .. }
-            | Self::Runbooks
-            | Self::Plan { .. }
-            | Self::Maintenances
             | Self::Documents
             | Self::Document { .. }
             | Self::History
             | Self::Mesh
             | Self::Preview { .. }
             | Self::Checks
+            | Self::Runbooks
+            | Self::Plan { .. }
+            | Self::Maintenances
             | Self::Apply { .. }
             | Self::Order { .. }
             | Self::Leave

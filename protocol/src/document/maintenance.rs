@@ -96,7 +96,7 @@ pub fn check_recurring(cron: &str, time_zone: &str) -> Result<(), ScheduleError>
 fn read_cron(cron: &str) -> Result<Crontab, ScheduleError> {
     // The wall clock is handed over as if it were UTC; the zone is ours to look up.
     let read = cronexpr::parse_crontab(&format!("{} UTC", cron.trim()));
-    read.map_err(|_| {
+    read.map_err(|_unreadable| {
         ScheduleError::Cron(format!("\"{cron}\"; write \"MINUTE HOUR DAY MONTH WEEKDAY\""))
     })
 }
@@ -107,7 +107,7 @@ fn read_zone(name: &str) -> Result<TimeZone, ScheduleError> {
     }
     TimeZoneDatabase::bundled()
         .get(name)
-        .map_err(|_| ScheduleError::TimeZone(name.chars().take(64).collect()))
+        .map_err(|_unknown| ScheduleError::TimeZone(name.chars().take(64).collect()))
 }
 
 fn wall_clock(at: Timestamp, zone: &TimeZone) -> Option<civil::DateTime> {

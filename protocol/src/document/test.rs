@@ -77,6 +77,11 @@ pub enum Happens {
     Fate(Fate),
     /// An operator does something.
     Deed(OperatorDeed),
+    /// An operator takes the peers under maintenance.
+    Maintenance {
+        /// For how long.
+        lasts: Duration,
+    },
 }
 
 /// What can become of a peer.
@@ -116,11 +121,15 @@ pub enum OperatorDeed {
     Thaw,
     /// Closes what is open about the peers.
     Close,
+    /// Approves what waits for approval about the peers.
+    Approve,
+    /// Denies it.
+    Deny,
 }
 
 impl OperatorDeed {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Freeze, Self::Thaw, Self::Close];
+    pub const ALL: [Self; 5] = [Self::Freeze, Self::Thaw, Self::Close, Self::Approve, Self::Deny];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -128,6 +137,8 @@ impl OperatorDeed {
             Self::Freeze => "freeze",
             Self::Thaw => "thaw",
             Self::Close => "close",
+            Self::Approve => "approve",
+            Self::Deny => "deny",
         }
     }
 
@@ -135,7 +146,7 @@ impl OperatorDeed {
     pub const fn is_about_peers(self) -> bool {
         match self {
             Self::Freeze | Self::Thaw => false,
-            Self::Close => true,
+            Self::Close | Self::Approve | Self::Deny => true,
         }
     }
 }

@@ -177,15 +177,7 @@ impl Agent {
             let text = format!("{id} is open about it, and {}", why.text);
             return WhyNot { incident: Some(id), text, ..why };
         }
-        let limited =
-            |rule: &Refusal| matches!(rule, Refusal::BlastRadius { .. } | Refusal::Share { .. });
-        let reason = match &refusal {
-            Some(rule) if matches!(rule, Refusal::Frozen { .. }) => Reason::Frozen,
-            Some(rule) if matches!(rule, Refusal::CoolDown { .. }) => Reason::CoolDown,
-            Some(rule) if limited(rule) => Reason::Limit,
-            Some(rule) if matches!(rule, Refusal::Maintenance { .. }) => Reason::Maintenance,
-            Some(_) | None => Reason::OpenIncident,
-        };
+        let reason = refusal.as_ref().map_or(Reason::OpenIncident, of_rule);
         let (text, until) = match waiting(&self.ledger, open, leader, at) {
             Some(waiting) => (waiting.text, waiting.until),
             None => ("it is over".to_owned(), None),
@@ -333,6 +325,29 @@ impl Agent {
                 WhyNot::because(Reason::NoRunbook, text)
             }
         }
+    }
+}
+
+/// The kind of reason that a rule is.
+const fn of_rule(rule: &Refusal) -> Reason {
+    if matches!(rule, Refusal::Frozen { .. }) {
+        Reason::Frozen
+    } else if matches!(rule, Refusal::CoolDown { .. }) {
+        Reason::CoolDown
+    } else if matches!(rule, Refusal::Maintenance { .. }) {
+        Reason::Maintenance
+    } else if matches!(
+        rule,
+        Refusal::BlastRadius { .. }
+            | Refusal::Share { .. }
+            | Refusal::PerHour { .. }
+            | Refusal::MinHealthy { .. }
+            | Refusal::Zone { .. }
+            | Refusal::Breaker { .. }
+    ) {
+        Reason::Limit
+    } else {
+        Reason::OpenIncident
     }
 }
 

@@ -19,6 +19,9 @@ pub const HOUR: Duration = Duration::from_secs(3_600);
 /// The most beginnings, failures of one runbook, or executions of one rung that are remembered.
 const KEPT_MAX: usize = 10_000;
 
+/// How many of them are forgotten at a stroke when there are too many.
+const FORGOTTEN: usize = KEPT_MAX / 10;
+
 /// A repair that was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
@@ -93,11 +96,7 @@ impl Memory {
     /// Remembers that a rung acted on a peer.
     pub(super) fn tried(&mut self, key: RungOnPeer, tried: Tried, within: Duration) {
         if self.tried.len() >= KEPT_MAX && !self.tried.contains_key(&key) {
-            // What was tried longest ago goes: a rule that forgets acts, one that grows does not.
-            let oldest = self.tried.iter().min_by_key(|(_, all)| all.back().map(|last| last.at));
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                self.tried.remove(&oldest);
-            }
+            self.forget_the_oldest();
         }
         let all = self.tried.entry(key).or_default();
         all.push_back(tried);
@@ -105,6 +104,19 @@ impl Memory {
             || all.len() > KEPT_MAX
         {
             all.pop_front();
+        }
+    }
+
+    /// What was tried longest ago goes: a rule that forgets acts, one that grows does not. Many at
+    /// a stroke, so that not every record has to look for the one that is oldest.
+    fn forget_the_oldest(&mut self) {
+        let last = |all: &VecDeque<Tried>| all.back().map(|last| last.at);
+        let mut by_age: Vec<_> = self.tried.iter().map(|(key, all)| (last(all), key)).collect();
+        by_age.sort_unstable();
+        let gone: Vec<RungOnPeer> =
+            by_age.into_iter().take(FORGOTTEN).map(|(_, key)| key.clone()).collect();
+        for key in gone {
+            self.tried.remove(&key);
         }
     }
 
@@ -127,5 +139,36 @@ impl Memory {
     ) -> impl Iterator<Item = &Tried> {
         let all = self.tried.get(key).into_iter().flatten();
         all.filter(move |tried| at.since(tried.at) < within && tried.incident != but)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_rungs_those_that_were_tried_longest_ago_are_forgotten() {
+        let mut memory = Memory::default();
+        let key = |n: usize| {
+            let name = Name::parse(&format!("r{n}")).unwrap();
+            (name, "restart".to_owned(), PeerId::from_random(1))
+        };
+        let hour = Duration::from_secs(3_600);
+        let try_it = |memory: &mut Memory, n: usize, at: usize| {
+            let at = Timestamp::from_millis(u64::try_from(at).unwrap());
+            memory.tried(key(n), Tried { at, incident: IncidentId(1), helped: false }, hour);
+        };
+        for n in 0..KEPT_MAX - 1 {
+            try_it(&mut memory, n, n);
+        }
+        // The first was tried again.
+        try_it(&mut memory, 0, KEPT_MAX);
+        try_it(&mut memory, KEPT_MAX - 1, KEPT_MAX);
+        assert_eq!(memory.tried.len(), KEPT_MAX, "no more than there may be");
+        try_it(&mut memory, KEPT_MAX, KEPT_MAX + 1);
+        assert_eq!(memory.tried.len(), KEPT_MAX - FORGOTTEN + 1);
+        let knows = |n: usize| memory.tried.contains_key(&key(n));
+        assert!(knows(0) && knows(KEPT_MAX) && knows(FORGOTTEN + 1));
+        assert!((1..=FORGOTTEN).all(|n| !knows(n)));
     }
 }

@@ -8,8 +8,8 @@ use protocol::{
     explain,
     ledger::incident::{self, Incident, News, State, Subject},
     name::{IncidentId, Name, PeerId},
-    record::Outcome,
-    time::Timestamp,
+    record::{Outcome, Part},
+    time::{Timestamp, format_span},
 };
 use std::time::Duration;
 
@@ -149,6 +149,15 @@ fn given(given: &Given) -> Moment {
         Happens::Deed(OperatorDeed::Close) => {
             format!("given: an operator closes what is open about {peers}")
         }
+        Happens::Deed(OperatorDeed::Approve) => {
+            format!("given: an operator approves what waits about {peers}")
+        }
+        Happens::Deed(OperatorDeed::Deny) => {
+            format!("given: an operator denies what waits about {peers}")
+        }
+        Happens::Maintenance { lasts } => {
+            format!("given: {peers} is under maintenance for {}", format_span(*lasts))
+        }
     };
     Moment { at: given.at, text, fact: None }
 }
@@ -180,7 +189,15 @@ fn outside(world: &World<'_>, happened: &Happened) -> Option<(String, Option<Fac
             let attempt = incident.attempts.iter().find(|a| a.number == *number)?;
             let rung = incident.rung(attempt.rung)?.name.clone();
             let (worker, peer) = (name(world, *worker), name(world, incident.peer));
-            let text = format!("{id}: {worker} executes rung \"{rung}\" for {peer}");
+            let part = match attempt.part {
+                Part::Act => "executes",
+                Part::Verify => "verifies",
+                Part::Undo => "undoes",
+            };
+            let text = format!("{id}: {worker} {part} rung \"{rung}\" for {peer}");
+            if attempt.part != Part::Act {
+                return Some((text, None));
+            }
             let what = Seen::Rung {
                 runbook: incident.plan.as_ref().map(|plan| plan.name.clone()),
                 rung,

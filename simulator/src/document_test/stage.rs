@@ -34,7 +34,7 @@ pub(super) fn lasts(test: &Test, documents: &BTreeMap<DocumentKey, Document>) ->
                 Some(_) | None => Duration::ZERO,
             }
         }
-        Happens::Fate(_) | Happens::Deed(_) => Duration::ZERO,
+        Happens::Fate(_) | Happens::Deed(_) | Happens::Maintenance { .. } => Duration::ZERO,
     };
     test.lasts.unwrap_or_else(|| {
         let last = test.given.iter().map(|given| given.at.saturating_add(verdict(given)));
@@ -111,7 +111,13 @@ fn deeds(given: &Given, place: impl Fn(&Name) -> Option<usize>) -> Vec<Deed> {
     let whole_mesh = match &given.what {
         Happens::Deed(OperatorDeed::Freeze) => Some(Deed::Freeze),
         Happens::Deed(OperatorDeed::Thaw) => Some(Deed::Thaw),
-        Happens::Deed(OperatorDeed::Close) | Happens::Check { .. } | Happens::Fate(_) => None,
+        Happens::Maintenance { lasts } => {
+            let peers = given.peers.iter().filter_map(&place).collect();
+            Some(Deed::Maintenance(peers, *lasts))
+        }
+        Happens::Deed(OperatorDeed::Close | OperatorDeed::Approve | OperatorDeed::Deny)
+        | Happens::Check { .. }
+        | Happens::Fate(_) => None,
     };
     if let Some(deed) = whole_mesh {
         return vec![deed];
@@ -130,6 +136,9 @@ fn deed(given: &Given, who: Who) -> Option<Deed> {
         Happens::Fate(Fate::Stopped) => Deed::Stop(who),
         Happens::Fate(Fate::Back) => Deed::Start(who),
         Happens::Deed(OperatorDeed::Close) => Deed::Close(who),
+        Happens::Deed(OperatorDeed::Approve) => Deed::Answer(who, true),
+        Happens::Deed(OperatorDeed::Deny) => Deed::Answer(who, false),
         Happens::Deed(OperatorDeed::Freeze | OperatorDeed::Thaw) => return None,
+        Happens::Maintenance { .. } => return None,
     })
 }

@@ -167,6 +167,58 @@ fn an_operator_can_freeze_thaw_and_close() {
 }
 
 #[test]
+fn an_operator_can_approve_deny_and_start_a_maintenance() {
+    let asks =
+        DOCUMENTS.replace("run = \"true\"\ntimeout", "run = \"true\"\napprove = true\ntimeout");
+    let played = |deed: &str, expect: &str| {
+        let text = format!(
+            "{asks}given = [{{ at = \"5s\", peer = \"a\", check = \"web\", says = \"fail\" }}, \
+             {{ at = \"1m\", operator = \"{deed}\", peer = \"a\" }}]\n\
+             rungs = [{{ rung = \"restart\", helps = true }}]\n{expect}"
+        );
+        let suite = Suite::of(vec![Source { file: "f.toml".to_owned(), text }]).unwrap();
+        let verdict = suite.play(&suite.tests[0], 1, |_, _| {});
+        assert_eq!(verdict.faults, [], "{:#?}", verdict.history.moments);
+    };
+    played(
+        "approve",
+        "expect = [{ rung = \"reload\" }, { held = \"awaiting-approval\" }, { notice = \"ops\" }, \
+         { rung = \"restart\", after = \"20s\" }, { incident = \"resolved\" }]",
+    );
+    played(
+        "deny",
+        "expect = [{ held = \"awaiting-approval\" }]\nexpect_no = [{ rung = \"restart\" }]\n\
+         finally = [{ peer = \"a\", incident = \"escalated\" }]",
+    );
+    holds(
+        "given = [{ at = \"1s\", operator = \"maintenance\", peer = \"a\", for = \"1m\" }, \
+                  { at = \"5s\", peer = [\"a\", \"b\"], check = \"web\", says = \"fail\" }]\n\
+         rungs = [{ rung = \"reload\", helps = true }]\n\
+         expect = [{ rung = \"reload\", peer = \"b\", within = \"30s\" }, \
+                   { rung = \"reload\", peer = \"a\", after = \"30s\" }]",
+    );
+}
+
+#[test]
+fn what_takes_a_rung_back_is_told_and_is_not_the_rung() {
+    let undone = DOCUMENTS.replace(
+        "name = \"reload\"\nrun = \"true\"",
+        "name = \"reload\"\nrun = \"true\"\nundo = \"true\"",
+    );
+    let text = format!(
+        "{undone}{FAILS}rungs = [{{ rung = \"reload\", ends = \"failed\" }}, \
+         {{ rung = \"restart\", helps = true }}]\n\
+         expect = [{{ rung = \"reload\", ends = \"failed\" }}, {{ rung = \"restart\" }}]"
+    );
+    let suite = Suite::of(vec![Source { file: "f.toml".to_owned(), text }]).unwrap();
+    let verdict = suite.play(&suite.tests[0], 1, |_, _| {});
+    assert_eq!(verdict.faults, [], "{:#?}", verdict.history.moments);
+    let told = |text: &str| verdict.history.moments.iter().any(|moment| moment.text.contains(text));
+    assert!(told("a undoes rung \"reload\" for a"), "{:#?}", verdict.history.moments);
+    assert_eq!(verdict.history.actions(), 2);
+}
+
+#[test]
 fn a_warning_and_a_peer_that_comes_back_are_seen() {
     holds(
         "given = [{ at = \"5s\", peer = \"b\", check = \"web\", says = \"warn\" }, \

@@ -1,13 +1,15 @@
 //! What happens to the mesh: faults and their ends, and what operators do.
 
-use super::{World, founding, queue::Event, raft::Client};
+use super::{World, founding, host::EPOCH, queue::Event, raft::Client};
 use crate::scenario::{Deed, Who};
 use protocol::{
     agent::{Forwarding, Input},
-    document::bundle::Source,
-    name::PeerId,
+    document::{Selector, bundle::Source},
+    ledger::incident::Incident,
+    name::{Name, PeerId},
     order::Action,
     record::{Entry, Record},
+    refusal::Refusal,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -83,6 +85,17 @@ impl World<'_> {
                 }
             }
             Deed::Close(who) => self.to(*who, Self::close_everything_about),
+            Deed::Answer(who, yes) => {
+                self.to(*who, |world, peer| world.answer_questions_about(peer, *yes));
+            }
+            Deed::Maintenance(peers, lasts) => {
+                let name = Name::parse("work").unwrap_or_else(|_| unreachable!("it is a name"));
+                let until = EPOCH.plus(self.time).plus(*lasts);
+                let peers = peers.iter().filter_map(|place| self.order.get(*place).copied());
+                let (peers, selector) = (peers.collect(), Selector::default());
+                let reason = "an operator said so".to_owned();
+                self.order(Action::StartMaintenance { name, peers, selector, until, reason });
+            }
             Deed::Forge(who) => self.to(*who, Self::forge),
             Deed::ChannelDown => self.channel_up = false,
             Deed::ChannelUp => self.channel_up = true,
@@ -182,6 +195,21 @@ impl World<'_> {
         let ids: Vec<_> = open.iter().filter(|open| open.peer == peer).map(|i| i.id).collect();
         for incident in ids {
             self.order(Action::Close { incident, reason: "an operator said so".to_owned() });
+        }
+    }
+
+    fn answer_questions_about(&mut self, peer: PeerId, yes: bool) {
+        let waits = |incident: &&Incident| {
+            incident.peer == peer && matches!(incident.held, Some(Refusal::AwaitingApproval { .. }))
+        };
+        let open = self.raft.truth.open_incidents().filter(waits);
+        let ids: Vec<_> = open.map(|incident| incident.id).collect();
+        for incident in ids {
+            let reason = "an operator said so".to_owned();
+            self.order(match yes {
+                true => Action::Approve { incident },
+                false => Action::Deny { incident, reason },
+            });
         }
     }
 

@@ -14,7 +14,7 @@ use protocol::{
     agent::{Input, WorkOrder},
     document::{Check, EvidenceStep, Verdict},
     name::{IncidentId, Name, PeerId},
-    record::{AttemptReport, EvidenceSummary, Outcome},
+    record::{AttemptReport, EvidenceSummary, Outcome, Part},
     time::Timestamp,
 };
 use sha2::{Digest, Sha256};
@@ -64,7 +64,12 @@ impl World<'_> {
             self.order.iter().position(known)
         };
         let place = named(told("HEARTEN_PEER")).unwrap_or(0);
-        let effect = self.story.rungs.iter().find(|effect| {
+        // What looks at a rung or takes it back is not the rung: it ends well.
+        let part = self.raft.truth.incidents().get(&order.incident).and_then(|incident| {
+            let number = order.attempt;
+            Some(incident.attempts.iter().find(|attempt| attempt.number == number)?.part)
+        });
+        let effect = self.story.rungs.iter().filter(|_| part == Some(Part::Act)).find(|effect| {
             effect.runbook.as_ref().is_none_or(|runbook| runbook == told("HEARTEN_RUNBOOK"))
                 && effect.rung == told("HEARTEN_RUNG")
                 && effect.attempt.is_none_or(|attempt| attempt == order.attempt)

@@ -124,10 +124,8 @@ fn whole(content: String) -> Found {
 }
 
 fn failed(error: &io::Error) -> Found {
-    let end = match error.kind() {
-        io::ErrorKind::TimedOut => "timed out".to_owned(),
-        _ => format!("failed: {error}"),
-    };
+    let late = error.kind() == io::ErrorKind::TimedOut;
+    let end = if late { "timed out".to_owned() } else { format!("failed: {error}") };
     Found { is_whole: false, end, content: String::new() }
 }
 

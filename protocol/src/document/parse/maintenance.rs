@@ -29,9 +29,10 @@ pub(super) fn maintenance(table: Table<'_>, report: &mut Report) -> Option<Maint
                 reader.missing("lasts", "lasts = \"2h\"");
             }
             if let Err(error) = check_recurring(cron, &time_zone) {
+                use crate::document::maintenance::ScheduleError;
                 let key = match error {
-                    crate::document::maintenance::ScheduleError::TimeZone(_) => "time_zone",
-                    _ => "cron",
+                    ScheduleError::TimeZone(_) => "time_zone",
+                    ScheduleError::Cron(_) | ScheduleError::Never => "cron",
                 };
                 reader.complain(key, &format!("\"{key}\": {error}"), None);
             }

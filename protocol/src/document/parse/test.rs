@@ -141,6 +141,14 @@ fn peers(reader: &mut Reader<'_, '_>) -> BTreeMap<Name, Labels> {
     peers
 }
 
+/// For how long the peers are under maintenance.
+fn maintenance(reader: &mut Reader<'_, '_>) -> Happens {
+    if !reader.has("for") {
+        reader.missing("for", "for = \"10m\"");
+    }
+    Happens::Maintenance { lasts: reader.span("for", Duration::from_secs(600), Zero::Refused) }
+}
+
 /// One label of a peer, or what is wrong with it.
 fn label(key: &str, value: &DeValue<'_>) -> Result<(String, String), String> {
     let Some(text) = value.as_str() else {
@@ -182,13 +190,21 @@ impl Known<'_> {
         let verdicts = [Verdict::Pass, Verdict::Warn, Verdict::Fail, Verdict::Unknown];
         let says = reader.choice("says", &verdicts.map(|says| (says.as_str(), says)));
         let fate = reader.choice("is", &Fate::ALL.map(|fate| (fate.as_str(), fate)));
-        let deed = reader.choice("operator", &OperatorDeed::ALL.map(|deed| (deed.as_str(), deed)));
+        // Nothing stands for a maintenance, which needs more than a word.
+        let deeds = OperatorDeed::ALL.map(|deed| (deed.as_str(), Some(deed)));
+        let deeds: Vec<_> = deeds.into_iter().chain([("maintenance", None)]).collect();
+        let deed = reader.choice("operator", &deeds);
+        let maintenance = (deed == Some(None)).then(|| maintenance(&mut reader));
+        let deed = deed.flatten();
 
         let written: Vec<&str> = KINDS.into_iter().filter(|key| reader.has(key)).collect();
         let mut needs_peer = true;
         match written.as_slice() {
             ["check"] if !reader.has("says") => reader.missing("says", "says = \"fail\""),
-            ["operator"] => needs_peer = deed.is_some_and(OperatorDeed::is_about_peers),
+            ["operator"] => {
+                needs_peer =
+                    maintenance.is_some() || deed.is_some_and(OperatorDeed::is_about_peers);
+            }
             [_check_or_is] => {}
             [] => {
                 needs_peer = false;
@@ -213,7 +229,8 @@ impl Known<'_> {
         let what = match (check, fate, deed) {
             (Some(check), _, _) => Happens::Check { check, says: says? },
             (None, Some(fate), _) => Happens::Fate(fate),
-            (None, None, deed) => Happens::Deed(deed?),
+            (None, None, Some(deed)) => Happens::Deed(deed),
+            (None, None, None) => maintenance?,
         };
         Some(Given { place: self.place(table), at, peers, what })
     }
