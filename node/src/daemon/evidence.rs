@@ -8,6 +8,7 @@
 use super::{
     Daemon,
     forward::{Ask, Reply},
+    plugins,
 };
 use crate::{
     control::{
@@ -109,7 +110,8 @@ async fn take_and_store(
     environment: &Environment,
 ) -> Result<(Bundle, u32), EvidenceError> {
     let taking = Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
-    let taken = evidence::take(steps, environment, taking).await?;
+    let analysis = plugins::analyse(daemon, environment).await;
+    let taken = evidence::take_with(steps, environment, taking, &analysis).await?;
     let bundle = store(daemon, incident, taken.bundle).await?;
     Ok((bundle, taken.steps_failed))
 }

@@ -8,9 +8,14 @@ use crate::exec::{
 };
 use protocol::{
     document::{Check, PluginProbe, Probe},
+    name::Name,
     record::Outcome,
 };
 use std::time::{Duration, Instant};
+
+/// How long an analysis may take: the repair waits for the evidence only so much longer than the
+/// evidence's own steps may take.
+const ANALYSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How an attempt ended, with the exit code where there was one, and what there is to read of it.
 type Ended = (Outcome, Option<i32>, String);
@@ -58,6 +63,22 @@ pub(super) async fn heal(
         // What it still finds wrong it has not healed.
         Ok(answer) if !answer.findings.is_empty() => (Outcome::Failed, Some(0), text),
         Ok(_) => (Outcome::Succeeded, Some(0), text),
+    }
+}
+
+/// What the plugin of the check has to say about an incident, before anything is changed; nothing
+/// where the incident is not about a plugin's check.
+pub(super) async fn analyse(daemon: &Daemon, environment: &Environment) -> String {
+    let named = environment.get("HEARTEN_CHECK").and_then(|name| Name::parse(name).ok());
+    // Only what operators signed, and only what is for this peer.
+    let tried = named.and_then(|name| daemon.agent().trial(&name).ok());
+    let Some((check, _)) = tried else { return String::new() };
+    let Probe::Plugin(probe) = &check.probe else { return String::new() };
+    let within = check.timeout.min(ANALYSE_WITHIN);
+    let run = run(daemon, Phase::Analyse, (&check, probe), environment, within).await;
+    match &run.answer {
+        Ok(answer) => told(answer),
+        Err(fault) => format!("{fault}\n{}", run.errors),
     }
 }
 

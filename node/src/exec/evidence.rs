@@ -91,9 +91,32 @@ pub async fn take(
     environment: &Environment,
     taking: Taking,
 ) -> Result<Taken, EvidenceError> {
+    take_with(steps, environment, taking, "").await
+}
+
+/// [`take`], with what the plugin of the check has to say about it at the head of the bundle. It is
+/// redacted by the patterns of all steps.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_with(
+    steps: &[EvidenceStep],
+    environment: &Environment,
+    taking: Taking,
+    analysis: &str,
+) -> Result<Taken, EvidenceError> {
     let Taking { incident, taken_by, at } = taking;
     let peer = environment.get("HEARTEN_PEER").unwrap_or("?");
     let mut text = format!("Evidence for {incident} on {peer}, taken at {at} by {taken_by}.\n");
+    if !analysis.is_empty() {
+        let patterns: Vec<String> = steps.iter().flat_map(|step| step.redact.clone()).collect();
+        let shown = match redact::Redaction::new(&patterns) {
+            Ok(redaction) => redaction.apply(analysis),
+            Err(fault) => format!("left out: {fault}\n"),
+        };
+        let shown = &shown[..shown.floor_char_boundary(STEP_MAX_BYTES)];
+        text.push_str(&format!("\n==== what the check's plugin says ====\n{shown}"));
+    }
     let mut steps_failed = 0;
     for (place, step) in steps.iter().enumerate() {
         let place = format!("{} of {}", place + 1, steps.len());
@@ -139,6 +162,23 @@ mod tests {
             at: Timestamp::from_millis(1_795_226_400_000),
         };
         take(steps, &Environment::from(variables), taking).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_plugin_says_stands_first_and_is_redacted() {
+        let taking = Taking {
+            incident: IncidentId(42),
+            taken_by: PeerId::from_random(1),
+            at: Timestamp::from_millis(1_795_226_400_000),
+        };
+        let mut one = step("echo step", LONG);
+        one.redact = vec!["hunter[0-9]".to_owned()];
+        let environment = Environment::default();
+        let taken = take_with(&[one], &environment, taking, "log:\npassword hunter2\n").await;
+        let text = taken.unwrap().bundle.text().unwrap();
+        let (said, stepped) = text.split_once("==== step").unwrap();
+        assert!(said.contains("plugin says ====\nlog:\npassword "), "{text}");
+        assert!(!text.contains("hunter2") && stepped.contains("step"), "{text}");
     }
 
     #[tokio::test]

@@ -72,8 +72,8 @@ impl Leader {
         self.silence.forget();
         self.notices.forget();
         self.under_way.clear();
-        self.ladders.clear();
         self.aggregates.clear();
+        self.ladders.clear();
         self.since = None;
         self.changing_members = false;
     }
@@ -112,8 +112,8 @@ impl Agent {
             .retain(|_, way| way.until > now.mono && way.at.is_none_or(|at| at > applied));
         self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
-        self.open_ladders(now, out);
         self.count_aggregates(now, out);
+        self.open_ladders(now, out);
         self.attest_silence(now, out);
         self.watch_attempts(now);
         self.step_incidents(now, out);

@@ -5,6 +5,7 @@ use crate::{
     document::Verdict,
     name::{Labels, Name, PeerId},
     record::{Because, Failing, Record},
+    report::CheckState,
     time::Now,
 };
 
@@ -59,10 +60,8 @@ impl Agent {
             for check in checks.iter().filter(|_| current) {
                 let known = self.ledger.library().check(check);
                 let meant = known.is_some_and(|known| known.selector.fits(labels));
-                let state = report
-                    .checks
-                    .get(check)
-                    .filter(|s| s.verdict == Verdict::Fail && !s.is_left_alone());
+                let fails = |s: &&CheckState| s.verdict == Verdict::Fail && !s.is_left_alone();
+                let state = report.checks.get(check).filter(fails);
                 if let Some(state) = state.filter(|_| meant && ladder.level_of(check).is_some()) {
                     failing.push(Failing { peer, check: check.clone(), since: state.since });
                 }
