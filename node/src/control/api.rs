@@ -152,15 +152,9 @@ impl Request {
             | Self::Mesh
             | Self::Preview { .. }
             | Self::Checks
-            | Self::Runbooks
-            | Self::Plan { .. }
-            | Self::Maintenances
             | Self::Apply { .. }
             | Self::Order { .. }
             | Self::Leave
-            | Self::Runbooks
-            | Self::Plan { .. }
-            | Self::Maintenances
             | Self::RaftMembers
             | Self::Counters => Duration::from_secs(60),
         }
