@@ -48,14 +48,11 @@ pub fn get(port: u16, patience: Duration) -> Result<u16> {
     Ok(status.parse()?)
 }
 
-/// The bundle of evidence that `host` keeps for an incident.
+/// The bundle of evidence of an incident, as `host` shows it.
 ///
 /// # Errors
 /// When there is none.
 pub fn evidence(host: &Host, incident: &Value) -> Result<String> {
-    let folder = host.data.join("evidence");
     let id = incident["id"].as_str().context("the incident has an id")?;
-    let hash = std::fs::read_to_string(folder.join(id)).context("reading the bundle's index")?;
-    let bundle = folder.join(format!("{}.txt", hash.trim()));
-    std::fs::read_to_string(bundle).context("reading the bundle")
+    host.ok(&["incident", "evidence", id])
 }
