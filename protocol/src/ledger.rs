@@ -11,6 +11,7 @@
 //! [`questions`] (what a person is asked).
 
 pub mod attempts;
+mod bounds;
 pub mod documents;
 pub mod history;
 pub mod incident;

@@ -39,6 +39,17 @@ pub struct Bounds {
     pub at_once_per_zone: Option<u32>,
 }
 
+impl Bounds {
+    /// Nothing is limited.
+    pub const NONE: Self = Self {
+        at_once: None,
+        per_hour: None,
+        share_percent: None,
+        min_healthy_percent: None,
+        at_once_per_zone: None,
+    };
+}
+
 /// The limits of the mesh. When several rules apply, the strictest holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -3,8 +3,8 @@
 use super::{Context, Effect, Ledger, Outcome};
 use crate::{
     document::{
-        Check, Document, DocumentKey, DocumentKind, Ladder, Limits, Maintenance, MeshSettings,
-        Notifier, On, Runbook, Silence,
+        Bounds, Check, Document, DocumentKey, DocumentKind, Ladder, Limits, Maintenance,
+        MeshSettings, Notifier, On, Runbook, Silence,
         bundle::{BUNDLE_BYTES_MAX, SignedBundle},
         diff::{Change, difference},
         validate::read_bundle,
@@ -181,11 +181,12 @@ impl Library {
     }
 
     /// The limits in force; nothing is limited before they are written.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> &Limits {
+        static NONE: Limits = Limits { mesh: Bounds::NONE, per_label: BTreeMap::new() };
         let limits = self.of_kind(DocumentKind::Limits).find_map(|document| {
-            if let Document::Limits(limits) = document { Some(limits.clone()) } else { None }
+            if let Document::Limits(limits) = document { Some(limits) } else { None }
         });
-        limits.unwrap_or_default()
+        limits.unwrap_or(&NONE)
     }
 
     /// How the mesh is run.

@@ -5,20 +5,14 @@
 //! apply, each has to permit it, so the strictest holds; the one that only a person lifts is named
 //! first.
 
-use super::{
-    Ledger,
-    incident::Incident,
-    memory::{Begun, HOUR},
-    roster::Standing,
-};
+use super::{Ledger, bounds::within_bounds, incident::Incident};
 use crate::{
-    document::{Bounds, Effect, Mode, On, Runbook, Selector, params},
-    name::{Labels, Name, PeerId},
+    document::{Effect, Mode, params},
+    name::{Labels, PeerId},
     record::{Because, Part},
     refusal::Refusal,
     time::Timestamp,
 };
-use std::collections::BTreeSet;
 
 /// A rule: whether the next rung of an incident may be given out at a moment.
 type Holds = fn(&Ledger, &Incident, Timestamp) -> Result<(), Refusal>;
@@ -240,175 +234,6 @@ pub fn repeated(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(
         }),
         None => Ok(()),
     }
-}
-
-/// Which repairs and which peers a bound counts.
-struct Counted<'a> {
-    /// In words: `in the mesh`.
-    whole: String,
-    /// In words: `that this runbook is for`.
-    peers_in_words: String,
-    others: Vec<&'a Incident>,
-    begun: Vec<&'a Begun>,
-    peers: BTreeSet<PeerId>,
-}
-
-fn within_bounds(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
-    let Some(plan) = &incident.plan else { return Ok(()) };
-    let others: Vec<&Incident> =
-        ledger.under_repair(at).filter(|other| other.id != incident.id).collect();
-    let limits = ledger.library().limits();
-    // Thousands of peers and repairs are counted only where a bound asks for it: this is looked at
-    // for every open incident at every look of the leader.
-    let all = || [&limits.mesh, &plan.bounds].into_iter().chain(limits.per_label.values());
-    let first = incident.attempts.is_empty() && all().any(|bounds| bounds.per_hour.is_some());
-    let begun: Vec<&Begun> = if first { ledger.memory().begun(at).collect() } else { Vec::new() };
-    let counts_peers = all().any(|bounds| {
-        let shares = bounds.share_percent.is_some() && !others.is_empty();
-        shares || bounds.min_healthy_percent.is_some()
-    });
-    let scope = if counts_peers { peers_in_scope(ledger, plan) } else { BTreeSet::new() };
-    let for_this = "that this runbook is for".to_owned();
-    let mesh = Counted {
-        whole: "in the mesh".to_owned(),
-        peers_in_words: for_this.clone(),
-        others: others.clone(),
-        begun: begun.clone(),
-        peers: scope.clone(),
-    };
-    permitted(ledger, &limits.mesh, incident, &mesh)?;
-    let of_this = |name: &Name| *name == plan.name;
-    let own = Counted {
-        whole: format!("of runbook \"{}\"", plan.name),
-        peers_in_words: for_this,
-        others: others
-            .iter()
-            .copied()
-            .filter(|other| other.plan.as_ref().is_some_and(|plan| of_this(&plan.name)))
-            .collect(),
-        begun: begun.iter().copied().filter(|begun| of_this(&begun.runbook)).collect(),
-        peers: scope,
-    };
-    permitted(ledger, &plan.bounds, incident, &own)?;
-    let Some(member) = ledger.roster().ever(incident.peer) else { return Ok(()) };
-    for (label, bounds) in &limits.per_label {
-        let Some(value) = member.card.labels.get(label) else { continue };
-        let peers: BTreeSet<PeerId> = ledger
-            .roster()
-            .members()
-            .filter(|(_, other)| other.card.labels.get(label) == Some(value))
-            .map(|(peer, _)| peer)
-            .collect();
-        let group = Counted {
-            whole: format!("with {label}={value}"),
-            peers_in_words: format!("with {label}={value}"),
-            others: others.iter().copied().filter(|other| peers.contains(&other.peer)).collect(),
-            begun: begun.iter().copied().filter(|begun| peers.contains(&begun.peer)).collect(),
-            peers,
-        };
-        permitted(ledger, bounds, incident, &group)?;
-    }
-    Ok(())
-}
-
-fn permitted(
-    ledger: &Ledger,
-    bounds: &Bounds,
-    incident: &Incident,
-    counted: &Counted<'_>,
-) -> Result<(), Refusal> {
-    let in_flight = number(counted.others.len());
-    if let Some(limit) = bounds.at_once.filter(|limit| in_flight >= *limit) {
-        return Err(Refusal::BlastRadius { scope: counted.whole.clone(), limit, in_flight });
-    }
-    let begun = number(counted.begun.len());
-    if let Some(limit) = bounds.per_hour.filter(|limit| begun >= *limit) {
-        let oldest = counted.begun.first().map_or(Timestamp::default(), |begun| begun.at);
-        let (scope, until) = (counted.whole.clone(), oldest.plus(HOUR));
-        return Err(Refusal::PerHour { scope, limit, begun, until });
-    }
-    within_share(bounds, incident.peer, counted)?;
-    well_enough(ledger, bounds, incident.peer, counted)?;
-    within_zone(ledger, bounds, incident.peer, counted)
-}
-
-/// The share counts different targets over the peers of the roster, never over gossip: a partition
-/// must not make the mesh look smaller.
-fn within_share(bounds: &Bounds, target: PeerId, counted: &Counted<'_>) -> Result<(), Refusal> {
-    let Some(share_percent) = bounds.share_percent else { return Ok(()) };
-    let targets: BTreeSet<PeerId> = counted
-        .others
-        .iter()
-        .map(|other| other.peer)
-        .filter(|peer| *peer != target && counted.peers.contains(peer))
-        .collect();
-    let of = number(counted.peers.len());
-    let in_flight = number(targets.len());
-    // One is always allowed: a share of a small group would otherwise forbid every repair.
-    let limit = (of.saturating_mul(share_percent) / 100).max(1);
-    if in_flight >= limit {
-        let scope = counted.peers_in_words.clone();
-        return Err(Refusal::Share { scope, limit, share_percent, in_flight, of });
-    }
-    Ok(())
-}
-
-/// A peer is well that runs and has no open incident. The target is not, so a repair of the last
-/// one that is ill is always allowed where the others are enough.
-fn well_enough(
-    ledger: &Ledger,
-    bounds: &Bounds,
-    target: PeerId,
-    counted: &Counted<'_>,
-) -> Result<(), Refusal> {
-    let Some(min_percent) = bounds.min_healthy_percent else { return Ok(()) };
-    let ill: BTreeSet<PeerId> = ledger.open_incidents().map(|incident| incident.peer).collect();
-    let runs = |peer: &PeerId| {
-        ledger.roster().member(*peer).is_some_and(|member| member.standing == Standing::Running)
-    };
-    let healthy = counted
-        .peers
-        .iter()
-        .filter(|peer| **peer != target && !ill.contains(peer) && runs(peer))
-        .count();
-    let (healthy, of) = (number(healthy), number(counted.peers.len()));
-    if u64::from(healthy) * 100 < u64::from(of) * u64::from(min_percent) {
-        let scope = counted.peers_in_words.clone();
-        return Err(Refusal::MinHealthy { scope, healthy, of, min_percent });
-    }
-    Ok(())
-}
-
-fn within_zone(
-    ledger: &Ledger,
-    bounds: &Bounds,
-    target: PeerId,
-    counted: &Counted<'_>,
-) -> Result<(), Refusal> {
-    let Some(limit) = bounds.at_once_per_zone else { return Ok(()) };
-    let zone_of = |peer: PeerId| ledger.roster().ever(peer).map_or("", |member| member.zone());
-    let zone = zone_of(target);
-    let in_flight =
-        number(counted.others.iter().filter(|other| zone_of(other.peer) == zone).count());
-    if in_flight >= limit {
-        return Err(Refusal::Zone { zone: zone.to_owned(), limit, in_flight });
-    }
-    Ok(())
-}
-
-/// The peers that a runbook is for: those that its check runs on and its own selector fits.
-fn peers_in_scope(ledger: &Ledger, plan: &Runbook) -> BTreeSet<PeerId> {
-    let everyone = Selector::default();
-    let signal = match &plan.on {
-        On::Check(check) => ledger.library().check(check).map_or(&everyone, |c| &c.selector),
-        On::Peer(_) | On::Ladder(_) | On::Operator => &everyone,
-    };
-    ledger
-        .roster()
-        .selected(&plan.selector)
-        .filter(|(_, member)| signal.fits(&member.card.labels))
-        .map(|(peer, _)| peer)
-        .collect()
 }
 
 fn number(count: usize) -> u32 {
