@@ -76,9 +76,9 @@ pub struct RunLimits {
 }
 
 impl RunLimits {
-    /// This time limit, two seconds of grace and 64 KiB of output.
+    /// This time limit, half a second of grace and 64 KiB of output.
     pub const fn new(timeout: Duration) -> Self {
-        Self { timeout, grace: Duration::from_secs(2), output_max_bytes: 64 * 1024 }
+        Self { timeout, grace: Duration::from_millis(500), output_max_bytes: 64 * 1024 }
     }
 
     /// The longest time until [`run`] returns, whatever the command does.

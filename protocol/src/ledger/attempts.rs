@@ -17,7 +17,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// What an execution may take beyond its time limit: TERM, two seconds later KILL, then the look
+/// What an execution may take beyond its time limit: TERM, half a second later KILL, then the look
 /// at what is left of the process tree.
 pub const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
 

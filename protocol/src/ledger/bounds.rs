@@ -12,11 +12,14 @@ use super::{
 };
 use crate::{
     document::{Bounds, On, Runbook, Selector},
-    name::PeerId,
+    name::{Name, PeerId},
     refusal::Refusal,
     time::Timestamp,
 };
-use std::{cell::OnceCell, collections::BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Which repairs and which peers a bound counts.
 struct Counted<'a> {
@@ -58,6 +61,7 @@ pub(super) fn within_bounds(
             peers: &scope,
         };
         permitted(ledger, &limits.mesh, incident, &mesh)?;
+        within_the_shares_of_others(ledger, &limits.mesh, incident, &others)?;
     }
     if plan.bounds != Bounds::NONE {
         let of_this =
@@ -84,6 +88,37 @@ pub(super) fn within_bounds(
             peers: &of_group,
         };
         permitted(ledger, bounds, incident, &group)?;
+    }
+    Ok(())
+}
+
+/// Another runbook's share of its own peers is not exceeded by a repair of one of them either,
+/// whatever that is for: to a group of hosts it does not matter by which runbook too many are away.
+fn within_the_shares_of_others(
+    ledger: &Ledger,
+    bounds: &Bounds,
+    incident: &Incident,
+    others: &[&Incident],
+) -> Result<(), Refusal> {
+    if bounds.share_percent.is_none() {
+        return Ok(());
+    }
+    let own = incident.plan.as_ref().map(|plan| &plan.name);
+    let plans = others.iter().filter_map(|other| other.plan.as_ref());
+    let plans: BTreeMap<&Name, &Runbook> = plans.map(|plan| (&plan.name, plan)).collect();
+    for (name, plan) in plans.into_iter().filter(|(name, _)| Some(*name) != own) {
+        let peers = peers_in_scope(ledger, plan);
+        if !peers.contains(&incident.peer) {
+            continue;
+        }
+        let theirs = Counted {
+            whole: "in the mesh".to_owned(),
+            peers_in_words: format!("that runbook \"{name}\" is for"),
+            others: others.to_vec(),
+            begun: Vec::new(),
+            peers: &|| &peers,
+        };
+        within_share(bounds, incident.peer, &theirs)?;
     }
     Ok(())
 }

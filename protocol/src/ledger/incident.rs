@@ -267,14 +267,28 @@ impl Incident {
         self.plan.as_ref()?.rungs.get(usize::try_from(place).ok()?)
     }
 
-    /// Whether a repair of the target is under way: an execution, or the look at its effect.
-    pub const fn is_under_repair(&self) -> bool {
+    /// Whether a repair of the target is under way: an execution, the look at its effect, or a
+    /// way that was begun and not brought to its end, though it waits. A host that was drained
+    /// for a workflow is not back because somebody has to approve the next step.
+    pub fn is_under_repair(&self) -> bool {
         match self.state {
             State::Acting | State::Verifying => true,
-            State::Open | State::Waiting | State::Resolved | State::Escalated | State::Closed => {
-                false
-            }
+            State::Open | State::Waiting => self.is_half_way(),
+            State::Resolved | State::Escalated | State::Closed => false,
         }
+    }
+
+    /// Whether a rung has to be verified or taken back, or more rungs have to follow.
+    fn is_half_way(&self) -> bool {
+        let staged = self.is_staged() && !self.attempts.is_empty() && !self.through;
+        self.next_part != Part::Act || staged
+    }
+
+    /// Whether its rungs are steps that follow each other: a workflow, or the way down a ladder.
+    fn is_staged(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            plan.sequence || plan.rungs.first().is_some_and(|rung| rung.level.is_some())
+        })
     }
 
     /// Until when nothing else acts on the target, because its last rung settles.
@@ -320,10 +334,8 @@ impl Incident {
     /// Whether the passing of its check ends it now: not while a workflow or the way down a ladder
     /// is under way, nor while a rung has to be verified or taken back.
     pub fn may_clear(&self) -> bool {
-        let staged = self.plan.as_ref().is_some_and(|plan| {
-            plan.sequence || plan.rungs.first().is_some_and(|rung| rung.level.is_some())
-        });
-        self.next_part == Part::Act && (!staged || self.attempts.is_empty() || self.through)
+        self.next_part == Part::Act
+            && (!self.is_staged() || self.attempts.is_empty() || self.through)
     }
 
     /// Which place comes after a rung that is done with, and whether everything was climbed that

@@ -4,8 +4,10 @@
 use super::{Invariant, Step, executions};
 use crate::world::World;
 use protocol::{
+    document::{Retry, Rung},
     ledger::incident::ATTEMPTS_PER_RUNG_MAX,
     name::{IncidentId, Name, PeerId},
+    record::Part,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +15,21 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Debug, Default)]
 pub(super) struct CoolDown {
     acted: BTreeMap<(Name, PeerId), (IncidentId, Duration)>,
-    tried: BTreeMap<(IncidentId, u32), u32>,
+    tried: BTreeMap<(IncidentId, u32, Part), u32>,
+}
+
+/// How often a part of a rung is executed in one incident at most: as often as it says that it is
+/// tried, and as often beside that as attempts are borne whose outcome nobody knows.
+fn times_at_most(rung: Option<&Rung>) -> u32 {
+    let tries = match rung.map(|rung| rung.retry) {
+        Some(Retry::Times { times, .. }) => times,
+        Some(Retry::Until { every, within }) => {
+            let times = within.as_millis() / every.as_millis().max(1);
+            u32::try_from(times).unwrap_or(u32::MAX).saturating_add(1)
+        }
+        None => 0,
+    };
+    tries.saturating_add(ATTEMPTS_PER_RUNG_MAX)
 }
 
 impl Invariant for CoolDown {
@@ -25,9 +41,10 @@ impl Invariant for CoolDown {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
             let Some(plan) = &incident.plan else { continue };
-            let tried = self.tried.entry((incident.id, attempt.rung)).or_default();
+            let key = (incident.id, attempt.rung, attempt.part);
+            let tried = self.tried.entry(key).or_default();
             *tried += 1;
-            if *tried > ATTEMPTS_PER_RUNG_MAX {
+            if *tried > times_at_most(incident.rung(attempt.rung)) {
                 return Err(format!(
                     "rung {} of {} is executed for the {tried}th time",
                     attempt.rung + 1,
