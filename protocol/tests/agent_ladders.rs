@@ -10,7 +10,7 @@ use common::{
 use protocol::{
     agent::Output,
     document::{Verdict, bundle::Source, parse::parse},
-    ledger::incident::State,
+    ledger::incident::{Fact, State},
     record::{Because, Record},
     refusal::Refusal,
 };
@@ -27,6 +27,11 @@ const LEVELS: [&str; 6] = [
 
 /// Four peers of the environment, in two tiers.
 fn shop() -> Driver {
+    shop_with(|text| text)
+}
+
+/// The same with the document changed a little.
+fn shop_with(change: impl Fn(String) -> String) -> Driver {
     let mut mesh = Mesh::of(4);
     for n in 1..=4 {
         let mut peer = card(n);
@@ -38,7 +43,7 @@ fn shop() -> Driver {
     // Every second, so that a test is over soon.
     let text = ESCALATOR.replace("every   = \"5m\"\n", "");
     let text = text.replace("[[check]]", "[[check]]\nevery = \"1s\"");
-    mesh.documents(&text).expect("the shipped document is valid");
+    mesh.documents(&change(text)).expect("the shipped document is valid");
     let cards: Vec<_> = (1..=4)
         .map(|n| mesh.ledger.roster().member(id(n)).expect("a member").card.clone())
         .collect();
@@ -224,4 +229,26 @@ fn the_shipped_documents_are_valid() {
         assert!(parsed.is_ok(), "{parsed:?}");
         assert!(Mesh::of(1).documents(text).is_ok(), "{file}");
     }
+}
+
+#[test]
+fn when_the_way_down_is_tried_again_what_is_done_once_is_passed_over() {
+    let mut driver = shop_with(|text| {
+        let text = text.replace("tries   = 1", "tries   = 2");
+        text.replace("bin/deploy\", \"current\"]", "bin/deploy\", \"current\"]\neffect = \"once\"")
+    });
+    driver.effects.insert("deploy".to_owned(), Effect::InVain);
+    driver.effects.insert("deploy the previous version".to_owned(), Effect::InVain);
+    breaks(&mut driver, 1, "smoke-test");
+    driver.until("escalated", |driver| {
+        driver.ledger.incidents().values().last().is_some_and(|i| i.state == State::Escalated)
+    });
+    let previous = "deploy the previous version";
+    assert_eq!(rungs(&driver), ["deploy", previous, previous]);
+    let once = driver
+        .incident()
+        .timeline
+        .iter()
+        .any(|line| matches!(&line.fact, Fact::Skipped(_, Refusal::OnceOnly { .. })));
+    assert!(once, "{}", driver.history());
 }

@@ -342,3 +342,27 @@ fn an_operator_runs_a_runbook_without_its_signal() {
     driver.until("held", |driver| matches!(held(driver), Some(Refusal::Frozen { .. })));
     assert_eq!(driver.executed().len(), 1, "the rules hold for operators as well");
 }
+
+#[test]
+fn where_nobody_can_act_that_is_said_and_what_comes_too_late_is_refused() {
+    let mut driver = Driver::with(1, &documents("", &rung("restart", "by = \"neighbour\"")));
+    driver.fails(1);
+    driver.until("held", |driver| matches!(held(driver), Some(Refusal::NoWorker { .. })));
+    assert!(driver.executed().is_empty());
+
+    let mut driver = Driver::with(3, &documents("", &rung("restart", "")));
+    driver.host(2).disk = false;
+    driver.fails(2);
+    driver.until("given out", |driver| {
+        driver.ledger.incidents().values().any(|incident| !incident.attempts.is_empty())
+    });
+    // Its disk answers only when the time to begin is over.
+    driver.pass(15_000);
+    let incident = driver.incident().id;
+    driver.tell(2, protocol::agent::Input::StartRecorded { incident, attempt: 1 });
+    driver.pass(1_000);
+    let report = driver.incident().attempts[0].report.clone().expect("told");
+    assert_eq!(report.outcome, Outcome::Refused);
+    assert!(report.output.starts_with("too late"), "{}", report.output);
+    assert!(driver.executed().is_empty());
+}

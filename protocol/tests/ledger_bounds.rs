@@ -170,3 +170,20 @@ fn a_recurring_maintenance_comes_and_goes_by_the_logs_time() {
     mesh.now = until.millis();
     mesh.assign(incident, 2);
 }
+
+#[test]
+fn a_leader_cannot_try_again_before_the_wait_is_over_nor_run_what_is_not_there() {
+    let mut mesh = Mesh::of(3);
+    let retries = "settle = \"0s\"\nretries = 1\nbackoff = \"10s\"";
+    let text = common::without_evidence().replacen("settle = \"2s\"", retries, 1);
+    mesh.documents(&text).expect("valid documents");
+    let incident = mesh.open(2);
+    mesh.climb(incident, 2, Outcome::Failed);
+    let refusal = mesh.assign_refused(incident, 2);
+    let Refusal::Backoff { until } = refusal else { panic!("{refusal}") };
+    mesh.now = until.millis();
+    mesh.assign(incident, 2);
+    let runbook = common::name("no-such");
+    let order = Action::RunRunbook { runbook, peer: id(2), reason: String::new() };
+    assert!(matches!(mesh.order_refused(order), Refusal::UnknownDocument { .. }));
+}

@@ -4,7 +4,7 @@
 //! checked with it, but it never reaches the ledger. `hearten-sim test` plays it: peers that are
 //! given ([`Test::peers`]), what happens to them ([`Given`]), what rungs come to when they are
 //! executed ([`Played`]), and what must have come of it ([`Expected`], [`Ending`]).
-//! [`reference`] holds it against the documents that it is about.
+//! [`mod@reference`] holds it against the documents that it is about.
 
 pub mod reference;
 

@@ -340,7 +340,7 @@ impl Ledger {
         let incident = self.incidents.get(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
         let wrong = |why: &str| Refusal::WrongState { incident: id, why: why.to_owned() };
         let due = incident.climbed == rung && incident.next_part == Part::Act;
-        if !due || limits::repeated(self, incident, context.at).is_ok() {
+        if !due || limits::passed_over(self, incident, context.at).is_ok() {
             return Err(wrong("no rule passes this rung over"));
         }
         let incident = self.still_open(id)?;

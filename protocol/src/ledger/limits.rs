@@ -210,12 +210,22 @@ fn unbroken(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), R
     }
 }
 
+/// Whether the next rung is passed over, so that the one after it is climbed: it was done here and
+/// may not be done again, or has not helped.
+///
+/// # Errors
+/// The [`Refusal`] that says why.
+pub fn passed_over(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+    only_once(ledger, incident, at)?;
+    repeated(ledger, incident, at)
+}
+
 /// A rung that did not help on this host a short while ago, or helped only for a moment again and
 /// again, is not repeated there: the next one is climbed.
 ///
 /// # Errors
 /// [`Refusal::Repeated`].
-pub fn repeated(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+fn repeated(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
     let (Some(plan), Some(rung)) = (&incident.plan, incident.next_rung()) else { return Ok(()) };
     let one_by_one = matches!(incident.because, Because::Check { .. }) && !plan.sequence;
     if !one_by_one || rung.tells().is_some() {

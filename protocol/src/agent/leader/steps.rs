@@ -256,7 +256,7 @@ impl Agent {
             return Some(Record::Called { incident: id, rung: incident.climbed });
         }
         if incident.next_part == Part::Act
-            && let Err(refusal) = limits::repeated(&self.ledger, incident, at)
+            && let Err(refusal) = limits::passed_over(&self.ledger, incident, at)
         {
             return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
         }
