@@ -11,11 +11,11 @@ use common::{
 };
 use protocol::{
     codec,
-    document::Verdict,
+    document::{Selector, Verdict},
     ledger::Ledger,
     name::IncidentId,
     order::{Action, SignedOrder},
-    record::{Entry, Outcome, Part, Record, Seen, TokenGrant, TokenId},
+    record::{Because, Entry, Failing, Outcome, Part, Record, Seen, TokenGrant, TokenId},
     refusal::Refusal,
     report::{CheckState, Report, SignedReport, Verification},
     time::Timestamp,
@@ -95,7 +95,33 @@ fn records() -> Vec<(&'static str, Record)> {
             "notified",
             Record::Notified { incident, notice: 1, delivered: true, detail: "200".to_owned() },
         ),
+        ("ordered-approve", order(Action::Approve { incident })),
+        ("ordered-deny", order(Action::Deny { incident, reason: reason() })),
+        ("ordered-acknowledge", order(Action::Acknowledge { incident })),
+        (
+            "ordered-maintenance",
+            order(Action::StartMaintenance {
+                name: name("kernel"),
+                peers: vec![id(2)],
+                selector: Selector::default(),
+                until: moment(900_000),
+                reason: reason(),
+            }),
+        ),
+        ("ordered-maintenance-end", order(Action::EndMaintenance { name: name("kernel") })),
+        (
+            "ordered-run",
+            order(Action::RunRunbook { runbook: name("again"), peer: id(2), reason: reason() }),
+        ),
+        ("opened-ladder", Record::Opened { peer: id(2), because: on_a_ladder() }),
+        ("skipped", Record::Skipped { incident, rung: 1, refusal: Refusal::NoRunbook }),
+        ("restarted", Record::Restarted { incident }),
     ]
+}
+
+fn on_a_ladder() -> Because {
+    let failing = vec![Failing { peer: id(2), check: name("web"), since: moment(700) }];
+    Because::Ladder { ladder: name("shop"), level: 3, failing, since: moment(800) }
 }
 
 fn report() -> SignedReport {
