@@ -203,12 +203,14 @@ mod tests {
     use super::*;
     use axum::{
         Router,
+        body::{Body, Bytes},
         extract::Path,
         http::{HeaderMap, StatusCode},
         response::Redirect,
         routing::{get, post},
     };
-    use std::collections::BTreeMap;
+    use futures::{Stream, StreamExt, stream};
+    use std::{collections::BTreeMap, convert::Infallible};
     use tokio::net::TcpListener;
 
     fn environment() -> Environment {
@@ -234,6 +236,12 @@ mod tests {
         }
     }
 
+    /// More than anybody wants to read.
+    fn ten_gigabytes() -> impl Stream<Item = Result<Bytes, Infallible>> {
+        let chunk = || Ok(Bytes::from_static(&[b'x'; 64 << 10]));
+        stream::repeat_with(chunk).take(160_000)
+    }
+
     async fn server() -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
         let router = Router::new()
             .route("/hosts/{shard}", get(|Path(shard): Path<String>| async { shard }))
@@ -245,7 +253,7 @@ mod tests {
                 }),
             )
             .route("/file", get(|| async { Redirect::temporary("file:///etc/passwd") }))
-            .route("/huge", get(|| async { "x".repeat(10 << 20) }))
+            .route("/huge", get(|| async { Body::from_stream(ten_gigabytes()) }))
             .route(
                 "/hangs",
                 get(|| async { std::future::pending::<()>().await })
