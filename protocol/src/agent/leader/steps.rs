@@ -24,7 +24,7 @@ pub(crate) const START_WITHIN: Duration = Duration::from_secs(10);
 /// How long the leader waits beyond `until` for an outcome that is on its way.
 const REPORT_GRACE: Duration = Duration::from_secs(3);
 
-/// How long after its last rung a silent host may take to be heard of again.
+/// How long after a rung that succeeded a silent host may take to be heard of again.
 const RETURN_GRACE: Duration = Duration::from_secs(10);
 
 /// How long the affected peer may take to run its check again, beyond the check's own time limit.
@@ -180,7 +180,11 @@ impl Agent {
                 let late = ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE);
                 at >= late || self.still_fails(incident, check, attempt)
             }
-            Because::Silent { .. } => at >= ended_at.plus(settle).plus(RETURN_GRACE),
+            // What failed brings nobody back: who waits for it lets the host lie dead.
+            Because::Silent { .. } => {
+                let helped = attempt.outcome() == Some(Outcome::Succeeded);
+                !helped || at >= ended_at.plus(settle).plus(RETURN_GRACE)
+            }
             Because::Ladder { failing, .. } => {
                 let library = self.ledger.library();
                 let runs = failing.iter().filter_map(|one| library.check(&one.check));
