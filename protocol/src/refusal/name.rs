@@ -76,6 +76,8 @@ words! {
     OnceOnly => "once-only",
     Quiescing => "quiescing",
     UnknownMaintenance => "unknown-maintenance",
+    NoSecret => "no-secret",
+    Needs => "needs",
 }
 
 #[cfg(test)]
