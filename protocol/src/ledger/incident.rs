@@ -341,14 +341,12 @@ impl Incident {
 
     /// Whether an execution did what its rung is for.
     pub fn succeeded(&self, attempt: &Attempt) -> bool {
-        let rung = self.rung(attempt.rung);
-        match &attempt.reboot {
+        let acted = match &attempt.reboot {
             Reboot::NotMeant => attempt.outcome() == Some(Outcome::Succeeded),
             Reboot::Seen(_) => true,
             Reboot::Awaited | Reboot::Missed => false,
-        }
-        // What has to succeed beside it, did.
-        && rung.is_none_or(|rung| {
+        };
+        let is_verified = |rung: &Rung| {
             rung.verify.is_none()
                 || self.attempts.iter().any(|verified| {
                     verified.number > attempt.number
@@ -356,7 +354,8 @@ impl Incident {
                         && verified.part == Part::Verify
                         && verified.outcome() == Some(Outcome::Succeeded)
                 })
-        })
+        };
+        acted && self.rung(attempt.rung).is_none_or(is_verified)
     }
 
     /// Whether the rung at this place was started before, whatever became of it.
