@@ -431,6 +431,12 @@ pub enum Refusal {
         /// What is wrong, and with which file.
         why: String,
     },
+    /// The worker has no such program.
+    #[error("nothing was done: {why}")]
+    NoProgram {
+        /// Which program, where it was looked for, and what to do.
+        why: String,
+    },
     /// Another rung has to succeed first.
     #[error("rung \"{rung}\" needs rung \"{needed}\": {why}")]
     Needs {

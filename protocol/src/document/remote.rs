@@ -168,7 +168,8 @@ mod tests {
     fn a_hardware_address_is_six_bytes() {
         assert_eq!(parse_mac("52:54:00:Ab:cd:0e"), Some([0x52, 0x54, 0, 0xab, 0xcd, 0x0e]));
         assert_eq!(parse_mac("52-54-00-ab-cd-0e"), Some([0x52, 0x54, 0, 0xab, 0xcd, 0x0e]));
-        for bad in ["", "52:54:00:ab:cd", "52:54:00:ab:cd:0e:11", "5254:00:ab:cd:0e", "+1:54:00:ab:cd:0e"]
+        for bad in
+            ["", "52:54:00:ab:cd", "52:54:00:ab:cd:0e:11", "5254:00:ab:cd:0e", "+1:54:00:ab:cd:0e"]
         {
             assert_eq!(parse_mac(bad), None, "{bad}");
         }

@@ -106,14 +106,13 @@ impl Roster {
         }
         self.name_is_free(&card.name, card.id)?;
         // It has not started yet: until then its silence means nothing.
-        let member =
-            Member {
-                card: card.clone(),
-                standing: Standing::Stopped,
-                since: at,
-                joined_at: at,
-                boot_id: None,
-            };
+        let member = Member {
+            card: card.clone(),
+            standing: Standing::Stopped,
+            since: at,
+            joined_at: at,
+            boot_id: None,
+        };
         self.0.insert(card.id, member);
         Ok(Effect::Done)
     }

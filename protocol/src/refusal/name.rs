@@ -77,6 +77,7 @@ words! {
     Quiescing => "quiescing",
     UnknownMaintenance => "unknown-maintenance",
     NoSecret => "no-secret",
+    NoProgram => "no-program",
     Needs => "needs",
 }
 

@@ -1,11 +1,7 @@
 //! `fence`, `wake` and `ssh` of a rung: what a neighbour does to a host that cannot act for itself.
 
 use super::reader::{Reader, type_of};
-use crate::document::{
-    Fence, Given, Power, Ssh, Wake,
-    problem::quoted,
-    remote::parse_mac,
-};
+use crate::document::{Fence, Given, Power, Ssh, Wake, problem::quoted, remote::parse_mac};
 use crate::name::{Name, parse_label};
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -56,9 +52,7 @@ fn params(reader: &mut Reader<'_, '_>) -> BTreeMap<String, Given> {
             && name.len() <= 64
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         let found = match value.get_ref().as_str() {
-            _ if OURS.contains(&name) => {
-                Err("is said by \"action\" beside \"params\"".to_owned())
-            }
+            _ if OURS.contains(&name) => Err("is said by \"action\" beside \"params\"".to_owned()),
             _ if !is_word => Err("is no name of a parameter".to_owned()),
             Some(text) => given(text),
             None => {
@@ -121,7 +115,10 @@ pub(super) fn wake(reader: &mut Reader<'_, '_>) -> Option<Wake> {
     let title = format!("{}, wake", reader.title());
     let mut reader = Reader::new(title, table, reader.report());
     let mac = value(&mut reader, "mac", "mac = \"label:mac\"", |text| {
-        parse_mac(text).is_some().then_some(()).ok_or("is no hardware address such as 52:54:00:12:34:56")
+        parse_mac(text)
+            .is_some()
+            .then_some(())
+            .ok_or("is no hardware address such as 52:54:00:12:34:56")
     });
     let broadcast = value(&mut reader, "broadcast", "broadcast = \"10.0.0.255:9\"", |text| {
         let address: Result<SocketAddr, _> = text.parse();
@@ -162,8 +159,8 @@ fn value(
 
 /// `ssh = { … }`, if it is there.
 pub(super) fn ssh(reader: &mut Reader<'_, '_>) -> Option<Ssh> {
-    let table = reader
-        .table("ssh", "ssh = { user = \"root\", command = \"systemctl start hearten\" }")?;
+    let table =
+        reader.table("ssh", "ssh = { user = \"root\", command = \"systemctl start hearten\" }")?;
     let title = format!("{}, ssh", reader.title());
     let mut reader = Reader::new(title, table, reader.report());
     for (key, example) in
@@ -191,9 +188,15 @@ pub(super) fn ssh(reader: &mut Reader<'_, '_>) -> Option<Ssh> {
         let message = format!("\"command\" must be text of 1 to {TEXT_BYTES_MAX} bytes");
         reader.complain("command", &message, None);
     }
+    if command.as_deref().is_some_and(|command| command.contains("$HEARTEN_")) {
+        let hint = "name what differs from host to host in a file on the host itself".to_owned();
+        let message = "\"command\" runs on the other host, where no variable of ours is set";
+        reader.complain("command", message, Some(hint));
+    }
     let port = reader.number("port", 1..=65_535).and_then(|port| u16::try_from(port).ok());
     let key = reader.text("key").map(str::to_owned);
-    if key.as_deref().is_some_and(|key| !key.starts_with('/') || key.chars().any(char::is_control)) {
+    if key.as_deref().is_some_and(|key| !key.starts_with('/') || key.chars().any(char::is_control))
+    {
         reader.complain("key", "\"key\" must be an absolute path", None);
     }
     reader.finish();

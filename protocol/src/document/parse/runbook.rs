@@ -63,7 +63,8 @@ pub(super) fn runbook(
             named.insert(rung.name.clone(), place + 1);
         }
         if let Some(needed) = &rung.needs {
-            let fit = rungs.iter().any(|earlier| earlier.name == *needed && earlier.tells().is_none());
+            let fit =
+                rungs.iter().any(|earlier| earlier.name == *needed && earlier.tells().is_none());
             if !fit {
                 let message = format!(
                     "{}: rung {} needs rung {}, and no rung before it that acts has this name",
