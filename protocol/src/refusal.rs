@@ -423,4 +423,28 @@ pub enum Refusal {
         /// As it was named.
         name: Name,
     },
+    /// The worker's own file of secrets does not give what the rung needs.
+    #[error("secret \"{name}\" cannot be had on this host: {why}")]
+    NoSecret {
+        /// Which secret.
+        name: Name,
+        /// What is wrong, and with which file.
+        why: String,
+    },
+    /// The worker has no such program.
+    #[error("nothing was done: {why}")]
+    NoProgram {
+        /// Which program, where it was looked for, and what to do.
+        why: String,
+    },
+    /// Another rung has to succeed first.
+    #[error("rung \"{rung}\" needs rung \"{needed}\": {why}")]
+    Needs {
+        /// The rung that is passed over.
+        rung: String,
+        /// The rung that it needs.
+        needed: String,
+        /// What became of that one.
+        why: String,
+    },
 }

@@ -102,6 +102,7 @@ impl From<&Refusal> for Exit {
             | Refusal::Backoff { .. }
             | Refusal::OnceOnly { .. }
             | Refusal::Quiescing { .. }
+            | Refusal::Needs { .. }
             | Refusal::NotAttested { .. } => Self::NotAllowed,
 
             Refusal::AlreadyFounded
@@ -127,6 +128,8 @@ impl From<&Refusal> for Exit {
             | Refusal::Misassigned { .. }
             | Refusal::PeerNotRunning
             | Refusal::Parameter { .. }
+            | Refusal::NoSecret { .. }
+            | Refusal::NoProgram { .. }
             | Refusal::TooLarge { .. } => Self::Failed,
         }
     }

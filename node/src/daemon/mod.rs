@@ -35,6 +35,7 @@ use crate::{
         facts::Facts,
         http::HttpClient,
         plugin::Plugins,
+        secrets::Secrets,
         started::Journal,
     },
     identity::CurrentIdentity,
@@ -67,6 +68,8 @@ pub(crate) struct Daemon {
     pub(crate) facts: Facts,
     /// What plugins said in earlier phases.
     pub(crate) plugins: Plugins,
+    /// What documents name as `secret:NAME`.
+    pub(crate) secrets: Secrets,
     pub(crate) gossip: gossip::Gossip,
     agent: Mutex<Agent>,
     journal: Arc<Mutex<Journal>>,

@@ -161,6 +161,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         http: HttpClient::new()?,
         facts: crate::exec::facts::Facts::default(),
         plugins: crate::exec::plugin::Plugins::default(),
+        secrets: crate::exec::secrets::Secrets::at(config.secrets_path(data)),
         gossip: gossip::Gossip::default(),
         agent: Mutex::new(agent),
         journal: Arc::new(Mutex::new(journal)),

@@ -2,13 +2,13 @@
 
 use crate::{
     agent::voters::MemberChange,
-    document::{Channel, Check, Command, EvidenceStep, HttpCall},
+    document::{Argument, Channel, Check, Command, EvidenceStep, HttpCall, Power, Ssh},
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
     record::Entry,
     report::Report,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 /// The variables that a script is given: `HEARTEN_…`.
 pub type Variables = BTreeMap<String, String>;
@@ -67,6 +67,24 @@ pub enum Work {
     Heal(Check),
     /// An HTTP request.
     Http(HttpCall),
+    /// To switch the affected host off or on, by this agent with these parameters.
+    Fence {
+        /// The agent: a name, or an absolute path.
+        agent: String,
+        /// What is to become of the host's power.
+        power: Power,
+        /// What the agent is told beside the action.
+        params: BTreeMap<String, Argument>,
+    },
+    /// To send the packet that wakes the network card with this address.
+    Wake {
+        /// The card's hardware address.
+        mac: [u8; 6],
+        /// Where the packet is sent.
+        broadcast: SocketAddr,
+    },
+    /// To run a command on the affected host.
+    Ssh(Ssh),
 }
 
 /// What people are told.

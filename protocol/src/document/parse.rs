@@ -19,6 +19,7 @@ mod params;
 mod plugin;
 mod probe;
 mod reader;
+mod remote;
 mod runbook;
 mod rung;
 mod selector;

@@ -2,7 +2,7 @@
 
 use super::{
     Context, Effect, Ledger, Outcome,
-    incident::{ATTEMPTS_PER_RUNG_MAX, Attempt, Fact, Incident, State},
+    incident::{ATTEMPTS_PER_RUNG_MAX, Attempt, Fact, Incident, Reboot, State},
     incidents::rung_on_peer,
     limits,
     memory::Tried,
@@ -109,11 +109,15 @@ impl Ledger {
         given: &Assignment,
     ) -> Outcome {
         let rung = self.assignable(id, given.worker, context.by, context.at)?;
+        let reboots = rung.reboot && given.part == Part::Act;
+        let reboot = if reboots { Reboot::Awaited } else { Reboot::NotMeant };
         let earliest = given.start_by.plus(rung.timeout).plus(ATTEMPT_MARGIN);
         if given.until < earliest {
             let why = format!("it could still act after {}", given.until);
             return Err(Refusal::Misassigned { why });
         }
+        let affected = self.incidents.get(&id).map(|incident| incident.peer);
+        let boot_id = affected.and_then(|peer| self.roster.ever(peer)?.boot_id.clone());
         let incident = self.still_open(id)?;
         let expected = u32::try_from(incident.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         if given.attempt != expected {
@@ -135,6 +139,8 @@ impl Ledger {
             until: given.until,
             report: None,
             ended_at: None,
+            boot_id,
+            reboot,
         });
         incident.state = State::Acting;
         incident.held = None;

@@ -108,6 +108,23 @@ pub struct Attempt {
     pub report: Option<AttemptReport>,
     /// When the log learnt of its end, or gave it up.
     pub ended_at: Option<Timestamp>,
+    /// The boot id of the host that it is for, as the log knew it when it was given out.
+    pub boot_id: Option<String>,
+    /// What is known of the reboot that it is to bring about.
+    pub reboot: Reboot,
+}
+
+/// What is known of the reboot that an execution is to bring about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reboot {
+    /// It is to bring about none.
+    NotMeant,
+    /// The host has not come back with another boot id yet.
+    Awaited,
+    /// The host is back, with this boot id.
+    Seen(String),
+    /// The host did not come back with another boot id in time.
+    Missed,
 }
 
 impl Attempt {
@@ -267,6 +284,11 @@ impl Incident {
         self.plan.as_ref()?.rungs.get(usize::try_from(place).ok()?)
     }
 
+    /// The peer that a rung is for: a ladder's may be for another one than the incident's own.
+    pub fn target_of(&self, rung: &Rung) -> PeerId {
+        rung.level.as_ref().and_then(|level| level.target).unwrap_or(self.peer)
+    }
+
     /// Whether a repair of the target is under way: an execution, the look at its effect, or a
     /// way that was begun and not brought to its end, though it waits. A host that was drained
     /// for a workflow is not back because somebody has to approve the next step.
@@ -315,6 +337,25 @@ impl Incident {
             }
             Part::Act | Part::Verify | Part::Undo => None,
         }
+    }
+
+    /// Whether an execution did what its rung is for.
+    pub fn succeeded(&self, attempt: &Attempt) -> bool {
+        let acted = match &attempt.reboot {
+            Reboot::NotMeant => attempt.outcome() == Some(Outcome::Succeeded),
+            Reboot::Seen(_) => true,
+            Reboot::Awaited | Reboot::Missed => false,
+        };
+        let is_verified = |rung: &Rung| {
+            rung.verify.is_none()
+                || self.attempts.iter().any(|verified| {
+                    verified.number > attempt.number
+                        && verified.rung == attempt.rung
+                        && verified.part == Part::Verify
+                        && verified.outcome() == Some(Outcome::Succeeded)
+                })
+        };
+        acted && self.rung(attempt.rung).is_none_or(is_verified)
     }
 
     /// Whether the rung at this place was started before, whatever became of it.

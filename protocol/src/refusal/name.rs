@@ -76,6 +76,9 @@ words! {
     OnceOnly => "once-only",
     Quiescing => "quiescing",
     UnknownMaintenance => "unknown-maintenance",
+    NoSecret => "no-secret",
+    NoProgram => "no-program",
+    Needs => "needs",
 }
 
 #[cfg(test)]
