@@ -13,6 +13,7 @@ pub mod bed;
 pub mod bmc;
 pub mod faults;
 pub mod sampler;
+pub mod service;
 pub mod wire;
 
 pub use bed::Bed;
@@ -23,8 +24,10 @@ pub use wire::{Manners, Wire};
 use crate::{Hook, Host, Mesh, parts::program, until};
 use anyhow::{Context, Result};
 use std::{
+    fs::Permissions,
     net::SocketAddr,
     ops::{Deref, DerefMut},
+    os::unix::fs::PermissionsExt,
 };
 
 /// The port that daemons listen on: each host has its own address.
@@ -86,17 +89,20 @@ impl Lab {
         Self::of(&vec![""; count])
     }
 
-    /// A mesh whose hosts have a management controller each, with the label `bmc` as its address;
-    /// this one has these manners, the others are honest.
+    /// A mesh whose hosts have a management controller each, of these manners, with the label `bmc`
+    /// as its address and its password among each host's secrets.
     ///
     /// # Errors
     /// With the step that failed.
-    pub fn with_bmcs(count: usize, manners: impl Fn(usize) -> Manner) -> Result<Self> {
+    pub fn with_bmcs(labels: &[&str], manners: impl Fn(usize) -> Manner) -> Result<Self> {
         let mesh = Mesh::empty()?;
-        let bed = Bed::build(count, &mesh.folder())?;
+        let bed = Bed::build(labels.len(), &mesh.folder())?;
         let mut lab = Self { mesh, bmcs: Vec::new(), bed };
-        for host in 0..count {
-            lab.add(&format!("bmc={}", lab.bed.bmc_address(host)))?;
+        for (host, labels) in labels.iter().enumerate() {
+            lab.add(&format!("bmc={},{labels}", lab.bed.bmc_address(host)))?;
+            let secrets = lab.mesh[host].data.join("secrets.toml");
+            std::fs::write(&secrets, format!("bmc-password = \"{}\"\n", bmc::PASSWORD))?;
+            std::fs::set_permissions(&secrets, Permissions::from_mode(0o600))?;
             let bmc = Bmc::attach(&lab.bed, &lab.mesh[host], host, manners(host))?;
             lab.bmcs.push(bmc);
         }
@@ -123,6 +129,22 @@ impl Lab {
             std::net::TcpListener::bind((address, 0)).context("the hook's socket")
         })??;
         Hook::on(listener)
+    }
+
+    /// What is in a file of the mesh's folder, line by line; nothing where there is none.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.mesh.folder().join(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Everything on the host stands still, and nothing comes in or gets out: its agent hangs, and
+    /// it cannot be told so.
+    ///
+    /// # Errors
+    /// What kill or nft said.
+    pub fn hang(&self, host: usize) -> Result<()> {
+        self.signal_all(host, "STOP")?;
+        self.wall(host, faults::Wall::Silent)
     }
 
     /// Gives a host another address and starts its daemon again, as after a move to another

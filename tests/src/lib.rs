@@ -16,7 +16,7 @@ pub mod turn;
 pub use desk::Desk;
 pub use hook::Hook;
 pub use host::Host;
-pub use lab::Lab;
+pub use lab::{Bed, Lab};
 pub use mesh::Mesh;
 pub use stranger::Stranger;
 pub use turn::Turn;

@@ -5,36 +5,26 @@
 //! is really dead. See [`tests::lab`].
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 use tests::{
-    Hook, Lab,
-    lab::{FENCING, Manner, faults::Wall, ready},
+    Lab,
+    lab::{FENCING, Manner, Sampler, ready, service},
     until, until_within,
 };
 
-/// Off, believed only when the controller says that it is off, then on: by hand.
-const FENCE: &str = r#"
+/// Its power is cycled; off is believed only when the controller says so.
+const CYCLE: &str = r#"
 [[runbook]]
 name     = "host-is-dark"
 on       = { peer = "dark" }
 cooldown = "0s"
 
 [[runbook.rung]]
-name    = "fence"
-by      = "neighbour"
-run     = '''
-fence() {
-    printf 'ip=%s\nusername=ops\npassword=correct-horse\npower_timeout=3\naction=%s\n' \
-        "$HEARTEN_LABEL_BMC" "$1" | fence_ipmilan
-}
-date +%s%N >> FOLDER/fences
-fence off
-fence status
-[ $? = 2 ] || exit 1
-echo "$HEARTEN_PEER" >> FOLDER/taken-over
-fence on'''
+name    = "cycle its power"
+fence   = { agent = "fence_ipmilan", action = "reboot", params = { ip = "label:bmc", username = "ops", password = "secret:bmc-password" } }
 timeout = "8s"
-settle  = "SETTLE"
+settle  = "30s"
 
 [[runbook.rung]]
 name   = "call a person"
@@ -46,27 +36,8 @@ kind = "webhook"
 url  = "HOOK"
 "#;
 
-/// The documents: a host that was switched on again has so long to come back.
-fn apply(lab: &Lab, hook: &Hook, settle: &str) -> Result<String> {
-    let folder = lab.folder().to_string_lossy().into_owned();
-    let documents = FENCE.replace("FOLDER", &folder).replace("HOOK", &hook.url());
-    lab.apply(&documents.replace("SETTLE", settle))
-}
-
-/// What is in a file of the mesh's folder, line by line.
-fn lines(lab: &Lab, name: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(lab.folder().join(name)).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
 fn boot_id(lab: &Lab, host: usize) -> Result<String> {
-    Ok(std::fs::read_to_string(lab.bed.boot_file(host)?)?)
-}
-
-/// Everything on the host stands still, and nothing comes in or gets out.
-fn hang(lab: &Lab, host: usize) -> Result<()> {
-    lab.signal_all(host, "STOP")?;
-    lab.wall(host, Wall::Silent)
+    Ok(std::fs::read_to_string(lab.bed.boot_file(host)?)?.trim().to_owned())
 }
 
 #[test]
@@ -74,15 +45,15 @@ fn a_frozen_host_is_fenced_by_its_neighbour_and_comes_back_healed() -> Result<()
     if !ready(&FENCING) {
         return Ok(());
     }
-    let mut lab = Lab::with_bmcs(5, |_| Manner::Honest)?;
+    let mut lab = Lab::with_bmcs(&[""; 5], |_| Manner::Honest)?;
     let hook = lab.hook()?;
-    apply(&lab, &hook, "30s")?;
+    lab.apply(&CYCLE.replace("HOOK", &hook.url()))?;
     let victim = lab.follower()?;
     let (name, pid) = (lab[victim].name.clone(), lab[victim].pid()?);
     let before = boot_id(&lab, victim)?;
 
-    hang(&lab, victim)?;
-    let about = |i: &serde_json::Value| i["peer"] == *name && i["state"] == "resolved";
+    lab.hang(victim)?;
+    let about = |i: &Value| i["peer"] == *name && i["state"] == "resolved";
     let incident = lab.incident(0, "the host is back", about)?;
     ensure!(incident["because"]["silence"] == "dark", "{incident:#}");
     let attempts = incident["attempts"].as_array().context("attempts")?;
@@ -92,7 +63,6 @@ fn a_frozen_host_is_fenced_by_its_neighbour_and_comes_back_healed() -> Result<()
     for host in (0..5).filter(|host| *host != victim) {
         ensure!(lab.bmcs[host].orders()?.is_empty(), "h{} was switched", host + 1);
     }
-    ensure!(lines(&lab, "taken-over") == [name.as_str()], "fenced once");
     ensure!(!lab.hosts[victim].is_running() && lab.bed.processes(&lab.bed.host(victim))? != [pid]);
     ensure!(boot_id(&lab, victim)? != before, "it was not booted anew");
     lab.calm(0)?;
@@ -100,30 +70,40 @@ fn a_frozen_host_is_fenced_by_its_neighbour_and_comes_back_healed() -> Result<()
     Ok(())
 }
 
-/// The controller of the host that hangs has these manners: nobody takes over, and a person is told
-/// within ten seconds after fencing began.
+/// The controller of the host that hangs and holds the service's address has these manners: nobody
+/// takes the address over, and a person is told within ten seconds after fencing began.
 fn a_bad_controller(manner: Manner) -> Result<()> {
     if !ready(&FENCING) {
         return Ok(());
     }
-    let lab = Lab::with_bmcs(5, |host| if host == 3 { manner } else { Manner::Honest })?;
+    const HOLDER: usize = 3;
+    let labels = ["", "", "", service::MAY_HOLD, service::MAY_HOLD];
+    let lab = Lab::with_bmcs(&labels, |host| if host == HOLDER { manner } else { Manner::Honest })?;
     let hook = lab.hook()?;
-    apply(&lab, &hook, "1s")?;
-    let name = lab[3].name.clone();
-    hang(&lab, 3)?;
-    until("fencing begins", || lines(&lab, "fences").pop())?;
+    let name = lab[HOLDER].name.clone();
+    service::serve(&lab, HOLDER, &hook.url())?;
+    let sampler = Sampler::watch(&lab.bed, &[HOLDER, HOLDER + 1], service::ADDRESS)?;
+    lab.hang(HOLDER)?;
+    until("fencing begins", || {
+        let incidents = lab.incidents(0).ok()?;
+        let mut attempts = incidents.iter().filter_map(|i| i["attempts"].as_array());
+        attempts.any(|attempts| !attempts.is_empty()).then_some(())
+    })?;
     let began = Instant::now();
     until_within(Duration::from_secs(10), "a person is told", || {
         hook.taken().iter().any(|told| told.to_string().contains(&name)).then_some(())
     })
     .with_context(|| format!("{:#?}", lab.incidents(0)))?;
-    eprintln!("a person was told {:?} after fencing began ({manner:?})", began.elapsed());
-    let about = |i: &serde_json::Value| i["peer"] == *name && i["state"] == "escalated";
+    eprintln!("{manner:?}: a person was told {:?} after fencing began", began.elapsed());
+    let about = |i: &Value| i["peer"] == *name && i["state"] == "escalated";
     let incident = lab.incident(0, "it is a person's now", about)?;
-    let outcome = &incident["attempts"][0]["outcome"];
-    ensure!(outcome == "failed" || outcome == "timed_out", "{incident:#}");
-    ensure!(lines(&lab, "taken-over").is_empty(), "it was taken over from a host that may live");
-    ensure!(lines(&lab, "fences").len() == 1, "{:?}", lines(&lab, "fences"));
+    let attempts = incident["attempts"].as_array().context("attempts")?;
+    ensure!(attempts.len() == 1 && attempts[0]["rung"] == "cut its power", "{attempts:#?}");
+    let outcome = &attempts[0]["outcome"];
+    ensure!(outcome == "failed" || outcome == "timed_out", "{attempts:#?}");
+    ensure!(lab.lines(service::TAKEN).is_empty(), "it was taken from a host that may live");
+    let held = sampler.seen()?;
+    ensure!(held.holders == [HOLDER] && held.both == 0 && held.rounds > 100, "{held:?}");
     Ok(())
 }
 
