@@ -157,7 +157,7 @@ impl Lab {
         let old = self.bed.address(host).to_string();
         self.bed.renumber(host)?;
         let new = self.bed.address(host);
-        let file = self.mesh[host].data.join("config.toml");
+        let file = self.mesh[host].data.join("hearten.toml");
         let text = std::fs::read_to_string(&file).context("the host's configuration")?;
         // The addresses of others are not this host's.
         let mine = |line: &str| line.starts_with("listen") || line.starts_with("advertise");

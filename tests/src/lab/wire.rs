@@ -10,6 +10,7 @@ use super::{
     bed::{Bed, enter, feed, open},
 };
 use anyhow::{Context, Result, anyhow};
+use socket2::{Domain, Socket, Type};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -112,8 +113,6 @@ fn carry(
     ready: &std::sync::mpsc::Sender<()>,
 ) -> Result<()> {
     enter(hub)?;
-    // What is sent on bears the address of its sender, which the hub does not have.
-    std::fs::write("/proc/sys/net/ipv4/ip_nonlocal_bind", "1")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let senders = Arc::<Mutex<BTreeMap<SocketAddr, Arc<UdpSocket>>>>::default();
@@ -127,7 +126,7 @@ fn carry(
                 loop {
                     // A kernel's refusal of what was sent on is not ours to report.
                     let Ok((length, from)) = socket.recv_from(&mut packet).await else { continue };
-                    let Ok(sender) = sender(&senders, from).await else { continue };
+                    let sender = sender(&senders, from).await?;
                     let times = if dice.below(100) < manners.twice_percent { 2 } else { 1 };
                     for _ in 0..times {
                         let micros = u64::try_from(manners.jitter.as_micros()).unwrap_or(u64::MAX);
@@ -140,11 +139,15 @@ fn carry(
                         });
                     }
                 }
+                #[expect(unreachable_code, reason = "it says what the task gives when it fails")]
+                anyhow::Ok(())
             });
         }
         ready.send(()).map_err(|_gone| anyhow!("nobody waits for the wire"))?;
-        stopped.wait_for(|stop| *stop).await?;
-        Ok(())
+        tokio::select! {
+            stopped = stopped.wait_for(|stop| *stop) => stopped.map(drop).context("stopped"),
+            Some(ended) = tasks.join_next() => ended?,
+        }
     })
 }
 
@@ -157,7 +160,12 @@ async fn sender(
     if let Some(sender) = senders.get(&from) {
         return Ok(Arc::clone(sender));
     }
-    let sender = Arc::new(UdpSocket::bind(from).await?);
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    // What is sent on bears the address of its sender, which the hub does not have.
+    socket.set_ip_transparent_v4(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&from.into())?;
+    let sender = Arc::new(UdpSocket::from_std(socket.into())?);
     senders.insert(from, Arc::clone(&sender));
     Ok(sender)
 }
