@@ -175,6 +175,17 @@ fn a_host_that_does_not_come_back_is_handed_on_when_its_rung_has_settled() {
 }
 
 #[test]
+fn a_neighbour_that_could_not_reboot_it_is_believed_at_once() {
+    let mut driver = mesh(&documents("{ peer = \"silent\" }", "neighbour", ""));
+    driver.effects.insert("reboot".to_owned(), Effect::Fails);
+    driver.kill(5);
+    driver.until("called", |driver| silence(driver).is_some_and(|i| !i.notices.is_empty()));
+    let incident = silence(&driver).expect("open");
+    let ended = incident.attempts[0].ended_at.expect("ended");
+    assert!(incident.notices[0].due_at.since(ended) < common::seconds(1));
+}
+
+#[test]
 fn the_log_takes_no_verdict_about_a_reboot_before_its_time() {
     let mut driver = dark();
     let incident = silence(&driver).expect("open").id;

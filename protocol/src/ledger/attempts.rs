@@ -303,7 +303,16 @@ fn judge(
     outcome: record::Outcome,
     at: Timestamp,
 ) {
-    let reboot = incident.attempts.last().map(|attempt| &attempt.reboot);
+    let by = incident.rung(rung).map(|rung| rung.by);
+    let attempt = incident.attempts.last_mut();
+    let reboot = attempt.map(|attempt| {
+        let failed = matches!(outcome, record::Outcome::Failed | record::Outcome::TimedOut);
+        // What dies with its host ends like this; what acted from outside says that it did not.
+        if failed && by != Some(By::Affected) && attempt.reboot == Reboot::Awaited {
+            attempt.reboot = Reboot::Missed;
+        }
+        &attempt.reboot
+    });
     match (outcome, reboot) {
         (record::Outcome::Refused, _) | (_, Some(Reboot::NotMeant | Reboot::Missed) | None) => {
             after_attempt(incident, (rung, part), outcome, at);
