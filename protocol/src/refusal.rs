@@ -437,6 +437,16 @@ pub enum Refusal {
         /// Which program, where it was looked for, and what to do.
         why: String,
     },
+    /// A silent peer is heard of again.
+    #[error(
+        "{peer} is heard of again since {since}: nothing is done to it while it is being seen whether it is back"
+    )]
+    Returning {
+        /// The peer's name.
+        peer: String,
+        /// Since when.
+        since: Timestamp,
+    },
     /// Another rung has to succeed first.
     #[error("rung \"{rung}\" needs rung \"{needed}\": {why}")]
     Needs {

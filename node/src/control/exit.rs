@@ -103,6 +103,7 @@ impl From<&Refusal> for Exit {
             | Refusal::OnceOnly { .. }
             | Refusal::Quiescing { .. }
             | Refusal::Needs { .. }
+            | Refusal::Returning { .. }
             | Refusal::NotAttested { .. } => Self::NotAllowed,
 
             Refusal::AlreadyFounded

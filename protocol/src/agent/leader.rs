@@ -7,6 +7,7 @@
 mod aggregates;
 mod ladders;
 mod notices;
+mod returns;
 mod steps;
 mod watch;
 
@@ -221,11 +222,11 @@ impl Agent {
                     // What still acts has to end first; the peer is looked at again until then.
                     let silence = self.ledger.silence_of(peer);
                     let returned = silence.filter(|silence| silence.in_flight().is_none());
-                    if let Some(incident) =
-                        returned.filter(|silence| silence.may_clear()).map(|silence| silence.id)
+                    if let Some(incident) = returned.filter(|silence| silence.may_clear())
                         && self.view.is_alive(peer) == Some(true)
+                        && let Some(because) = self.returned(incident, now)
                     {
-                        let because = "the peer answers again".to_owned();
+                        let incident = incident.id;
                         let record = Record::Resolved { incident, because };
                         self.propose(now, Proposal::Step(incident), record, out);
                     }

@@ -41,6 +41,8 @@ pub enum Forwarding {
     Report(IncidentId, u32),
     /// Evidence was taken.
     Evidence(IncidentId),
+    /// Which boot this peer's host is in.
+    Boot,
 }
 
 /// One execution, as the worker carries it out.

@@ -1,6 +1,6 @@
 //! Runbooks: which signals they answer, and the rungs from gentle to drastic.
 
-use super::{Bounds, Command, EvidenceStep, Fence, Selector, Ssh, Verdict, Wake};
+use super::{Bounds, Command, EvidenceStep, Fence, Power, Selector, Ssh, Verdict, Wake};
 use crate::name::{Name, PeerId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -241,6 +241,17 @@ impl Rung {
             },
         };
         self.on_unknown.or(by_effect).unwrap_or(runbook)
+    }
+
+    /// Whether the host is known to be without power when it has succeeded.
+    pub fn leaves_it_off(&self) -> bool {
+        matches!(&self.action, Action::Fence(fence) if fence.power == Power::Off)
+    }
+
+    /// Whether it is for certain neighbours, or for several, so that there may be none (left) who
+    /// could climb it.
+    pub fn is_for_some_neighbours(&self) -> bool {
+        self.by == By::Neighbour && (!self.selector.0.is_empty() || self.count > 1)
     }
 
     /// Whether it tells a person instead of acting.

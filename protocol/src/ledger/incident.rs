@@ -211,6 +211,10 @@ pub enum Fact {
     Skipped(u32, Refusal),
     /// The way down the ladder was begun anew.
     Restarted,
+    /// The host that this attempt was to reboot is back with another boot id.
+    Rebooted(u32),
+    /// The host that this attempt was to reboot did not come back with another boot id in time.
+    NotRebooted(u32),
 }
 
 /// One thing that is wrong.
@@ -313,9 +317,15 @@ impl Incident {
         })
     }
 
-    /// Until when nothing else acts on the target, because its last rung settles.
+    /// Until when nothing else acts on the target, because its last rung settles. What failed for a
+    /// silent host has nothing to settle: what comes next must not wait for it.
     pub fn settles_until(&self) -> Option<Timestamp> {
         let attempt = self.last_attempt().filter(|attempt| attempt.part == Part::Act)?;
+        let silent = matches!(self.because, Because::Silent { .. });
+        let failed = matches!(attempt.outcome(), Some(Outcome::Failed | Outcome::TimedOut));
+        if silent && failed && attempt.reboot == Reboot::NotMeant {
+            return None;
+        }
         Some(attempt.ended_at?.plus(self.rung(attempt.rung)?.settle))
     }
 
@@ -326,7 +336,8 @@ impl Incident {
         let (incident, attempt_number) = (self.id, attempt.number);
         let outcome = attempt.outcome()?;
         match attempt.part {
-            Part::Act if outcome == Outcome::Unknown => {
+            // What the host's boot id has answered needs no person.
+            Part::Act if outcome == Outcome::Unknown && attempt.reboot == Reboot::NotMeant => {
                 let plan = self.plan.as_ref()?;
                 let rule = self.rung(attempt.rung)?.on_unknown(plan.on_unknown);
                 (rule == OnUnknown::Ask)
@@ -375,7 +386,10 @@ impl Incident {
     /// Whether the passing of its check ends it now: not while a workflow or the way down a ladder
     /// is under way, nor while a rung has to be verified or taken back.
     pub fn may_clear(&self) -> bool {
+        // What passes before the host has gone down does not pass after its reboot.
+        let reboots = self.awaits_reboot() && !matches!(self.because, Because::Silent { .. });
         self.next_part == Part::Act
+            && !reboots
             && (!self.is_staged() || self.attempts.is_empty() || self.through)
     }
 

@@ -145,6 +145,11 @@ impl Roster {
         Ok(Effect::Done)
     }
 
+    pub(super) fn boot(&mut self, context: &Context, peer: PeerId, boot_id: &str) -> Outcome {
+        self.own_entry(context, peer)?.boot_id = Some(boot_id.to_owned());
+        Ok(Effect::Done)
+    }
+
     pub(super) fn stop(&mut self, context: &Context, peer: PeerId) -> Outcome {
         let member = self.own_entry(context, peer)?;
         member.standing = Standing::Stopped;

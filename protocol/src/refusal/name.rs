@@ -78,6 +78,7 @@ words! {
     UnknownMaintenance => "unknown-maintenance",
     NoSecret => "no-secret",
     NoProgram => "no-program",
+    Returning => "returning",
     Needs => "needs",
 }
 

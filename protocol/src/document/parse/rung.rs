@@ -45,6 +45,15 @@ pub(super) fn rung(title: String, table: Table<'_>, report: &mut Report) -> (Opt
     let needs = reader.text("needs").map(str::to_owned);
     let (selector, count) = neighbours(&mut reader, by);
     let reboot = reboot(&mut reader, settle);
+    if count > 1 && retry != Retry::NONE {
+        let hint = "write one of the two".to_owned();
+        let message = "a rung is tried again by the same neighbour or by others, not by both";
+        reader.complain("count", message, Some(hint));
+    }
+    if effect == Effect::Once && count > 1 {
+        let message = "a rung whose effect is \"once\" is tried by one neighbour alone";
+        reader.complain("count", message, None);
+    }
     if effect == Effect::Once && (retry != Retry::NONE || on_unknown == Some(OnUnknown::Retry)) {
         let key = if on_unknown == Some(OnUnknown::Retry) { "on_unknown" } else { "effect" };
         let hint = "write effect = \"idempotent\" if it may safely run twice".to_owned();
