@@ -6,6 +6,7 @@
 
 mod aggregates;
 mod ladders;
+mod minority;
 mod notices;
 mod returns;
 mod steps;
@@ -23,6 +24,7 @@ use crate::{
     time::{Now, Timestamp},
 };
 use aggregates::Counted;
+use minority::Minority;
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
 use watch::Watch;
@@ -54,6 +56,7 @@ struct UnderWay {
 pub struct Leader {
     pub(super) silence: Silences,
     pub(super) notices: Sendings,
+    pub(super) minority: Minority,
     /// What may still act; kept whoever leads, since anyone may lead next.
     pub(super) watch: Watch,
     under_way: BTreeMap<Proposal, UnderWay>,
@@ -71,6 +74,7 @@ impl Leader {
     /// Forgets everything: this peer does not lead, or not in the same term.
     pub(super) fn rest(&mut self) {
         self.silence.forget();
+        self.minority.rest();
         self.notices.forget();
         self.under_way.clear();
         self.aggregates.clear();
@@ -116,6 +120,7 @@ impl Agent {
         self.count_aggregates(now, out);
         self.open_ladders(now, out);
         self.attest_silence(now, out);
+        self.step_down(now, out);
         self.watch_attempts(now);
         self.step_incidents(now, out);
         self.send_notices(now, out);
@@ -223,7 +228,6 @@ impl Agent {
                     let silence = self.ledger.silence_of(peer);
                     let returned = silence.filter(|silence| silence.in_flight().is_none());
                     if let Some(incident) = returned.filter(|silence| silence.may_clear())
-                        && self.view.is_alive(peer) == Some(true)
                         && let Some(because) = self.returned(incident, now)
                     {
                         let incident = incident.id;
@@ -247,7 +251,7 @@ impl Agent {
             .members()
             .map(|(peer, member)| {
                 let me = peer == self.card.id;
-                let alive = me || self.view.is_alive(peer) == Some(true);
+                let alive = me || self.is_heard(peer);
                 let silent_since = self.view.since(peer).filter(|_| !alive);
                 let unheard = silent_since.map(|since| at.since(since));
                 voters::Candidate {

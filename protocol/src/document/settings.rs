@@ -66,10 +66,17 @@ pub struct MeshSettings {
     pub voters_max: u32,
     /// How long a voter may be silent before another peer takes its seat; 5 minutes unless said.
     pub voter_gone_after: Duration,
+    /// How long an agent that crashed may take to come back by itself where a service manager
+    /// starts it again; 2 seconds unless said.
+    pub restart_grace: Duration,
 }
 
 impl Default for MeshSettings {
     fn default() -> Self {
-        Self { voters_max: 5, voter_gone_after: Duration::from_secs(300) }
+        Self {
+            voters_max: 5,
+            voter_gone_after: Duration::from_secs(300),
+            restart_grace: Duration::from_secs(2),
+        }
     }
 }

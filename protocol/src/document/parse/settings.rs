@@ -45,8 +45,9 @@ pub(super) fn mesh(table: Table<'_>, report: &mut Report) -> MeshSettings {
         let hint = "a restart must not cost a voter its seat".to_owned();
         reader.complain("voter_gone_after", &message, Some(hint));
     }
+    let restart_grace = reader.span("restart_grace", default.restart_grace, Zero::Allowed);
     reader.finish();
-    MeshSettings { voters_max, voter_gone_after }
+    MeshSettings { voters_max, voter_gone_after, restart_grace }
 }
 
 pub(super) fn remove(table: Table<'_>, report: &mut Report) -> Option<DocumentKey> {
