@@ -51,8 +51,12 @@ pub fn ready(programs: &[(&str, &str)]) -> bool {
 }
 
 /// The programs that fencing by a management controller needs.
-pub const FENCING: [(&str, &str); 3] =
-    [("ipmi_sim", "openipmi"), ("ipmitool", "ipmitool"), ("fence_ipmilan", "fence-agents")];
+pub const FENCING: [(&str, &str); 4] = [
+    ("ipmi_sim", "openipmi"),
+    ("ipmitool", "ipmitool"),
+    ("fence_ipmilan", "fence-agents"),
+    ("arping", "iputils-arping"),
+];
 
 /// A mesh whose hosts stand in a bed.
 #[derive(Debug)]

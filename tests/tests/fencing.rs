@@ -24,6 +24,7 @@ cooldown = "0s"
 name    = "cycle its power"
 fence   = { agent = "fence_ipmilan", action = "reboot", params = { ip = "label:bmc", username = "ops", password = "secret:bmc-password" } }
 timeout = "8s"
+reboot  = true
 settle  = "30s"
 
 [[runbook.rung]]
@@ -64,7 +65,10 @@ fn a_frozen_host_is_fenced_by_its_neighbour_and_comes_back_healed() -> Result<()
         ensure!(lab.bmcs[host].orders()?.is_empty(), "h{} was switched", host + 1);
     }
     ensure!(!lab.hosts[victim].is_running() && lab.bed.processes(&lab.bed.host(victim))? != [pid]);
-    ensure!(boot_id(&lab, victim)? != before, "it was not booted anew");
+    let after = boot_id(&lab, victim)?;
+    let story = lab[0].ok(&["incident", "explain", incident["id"].as_str().context("an id")?])?;
+    let boots = format!("back with another boot id: {before} -> {after}");
+    ensure!(before != after && story.contains(&boots), "{boots}? {story}");
     lab.calm(0)?;
     ensure!(hook.taken().is_empty(), "nobody had to be told: {:?}", hook.taken());
     Ok(())
@@ -86,7 +90,8 @@ fn a_bad_controller(manner: Manner) -> Result<()> {
     lab.hang(HOLDER)?;
     until("fencing begins", || {
         let incidents = lab.incidents(0).ok()?;
-        let mut attempts = incidents.iter().filter_map(|i| i["attempts"].as_array());
+        let silences = incidents.iter().filter(|i| i["because"]["kind"] == "silent");
+        let mut attempts = silences.filter_map(|i| i["attempts"].as_array());
         attempts.any(|attempts| !attempts.is_empty()).then_some(())
     })?;
     let began = Instant::now();
@@ -98,10 +103,12 @@ fn a_bad_controller(manner: Manner) -> Result<()> {
     let about = |i: &Value| i["peer"] == *name && i["state"] == "escalated";
     let incident = lab.incident(0, "it is a person's now", about)?;
     let attempts = incident["attempts"].as_array().context("attempts")?;
-    ensure!(attempts.len() == 1 && attempts[0]["rung"] == "cut its power", "{attempts:#?}");
+    ensure!(attempts.len() == 1 && attempts[0]["rung"] == service::FENCE, "{attempts:#?}");
     let outcome = &attempts[0]["outcome"];
     ensure!(outcome == "failed" || outcome == "timed_out", "{attempts:#?}");
-    ensure!(lab.lines(service::TAKEN).is_empty(), "it was taken from a host that may live");
+    let orders = lab.bmcs[HOLDER].orders()?;
+    let was_told = orders.iter().any(|order| order == "0");
+    ensure!(was_told == (manner == Manner::Lies), "{orders:?}: {attempts:#?}");
     let held = sampler.seen()?;
     ensure!(held.holders == [HOLDER] && held.both == 0 && held.rounds > 100, "{held:?}");
     Ok(())

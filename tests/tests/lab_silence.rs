@@ -91,7 +91,7 @@ fn a_peer_with_another_address_is_the_same_peer() -> Result<()> {
 
 #[test]
 fn a_clean_stop_and_a_restart_open_nothing() -> Result<()> {
-    let Some(mut lab) = lab(4)? else { return Ok(()) };
+    let Some(mut lab) = lab(5)? else { return Ok(()) };
     ensure!(lab.hosts[1].stop()? == 0);
     until("it is known to be away", || (lab[0].peer("h2")?["state"] != "alive").then_some(()))?;
     lab.hosts[2].stop()?;

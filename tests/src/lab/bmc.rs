@@ -59,13 +59,13 @@ impl Bmc {
         fs::set_permissions(&chassis, Permissions::from_mode(0o755))?;
         let password = if manner == Manner::Refuses { "something-else" } else { PASSWORD };
         let levels = ["callback", "user", "operator", "admin"];
-        let auths = levels.map(|level| format!("allowed_auths_{level} md5\n")).concat();
+        let auths = levels.map(|level| format!("allowed_auths_{level} none md2 md5 straight\n")).concat();
         fs::write(
             folder.join("lan.conf"),
             format!(
                 "name \"{}\"\nset_working_mc 0x20\nstartlan 1\naddr {address} 623\n\
                  priv_limit admin\n{auths}endlan\nchassis_control \"{} 0x20\"\n\
-                 user 2 true \"{USER}\" \"{password}\" admin 10 md5\n",
+                 user 2 true \"{USER}\" \"{password}\" admin 10 none md2 md5 straight\n",
                 host.name,
                 chassis.display()
             ),
