@@ -20,7 +20,7 @@ use crate::{
     time::{Now, Timestamp, format_span},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::Duration,
 };
 
@@ -43,8 +43,12 @@ const ASKED_MAX: usize = 256;
 struct Look {
     began: Duration,
     round: u32,
-    /// Those that have not answered, and whether they may still.
-    open: BTreeMap<PeerId, bool>,
+    /// Those that have not answered yet.
+    open: BTreeSet<PeerId>,
+    /// Those whose host said that nobody listens there.
+    refused: BTreeSet<PeerId>,
+    /// Those that have answered, in this round or an earlier one.
+    reached: BTreeSet<PeerId>,
 }
 
 /// What the leader knows about storms.
@@ -85,12 +89,15 @@ impl Storms {
         match seen {
             Seen::Reached => {
                 look.open.remove(&peer);
+                look.refused.remove(&peer);
+                look.reached.insert(peer);
             }
-            Seen::Refused | Seen::NoAnswer => {
-                if let Some(may_still) = look.open.get_mut(&peer) {
-                    *may_still = false;
-                }
+            Seen::Refused if look.open.remove(&peer) => {
+                look.refused.insert(peer);
             }
+            // It may be the end of an earlier probe, of this round or of another look: only the
+            // time says that nothing came back.
+            Seen::Refused | Seen::NoAnswer => {}
         }
     }
 
@@ -176,19 +183,21 @@ impl Agent {
         self.leader.storm.clear = None;
         if self.leader.storm.look.is_none() {
             let asked = self.asked();
-            self.look_around(now, 1, asked, out);
+            self.look_around(now, 1, asked, BTreeSet::new(), out);
         }
         self.conclude_the_look(now, out);
     }
 
-    /// Whom a look asks: whoever should answer and is not silent by the log.
+    /// Whom a look asks: whoever should answer, those that are silent by the log among them, since
+    /// they may be back.
     fn asked(&self) -> BTreeSet<PeerId> {
         let me = self.card.id;
         let running = self.ledger.roster().running().map(|(peer, _)| peer);
         let mut asked: Vec<(bool, u64, PeerId)> = running
-            .filter(|peer| *peer != me && !self.ledger.is_silent(*peer))
+            .filter(|peer| *peer != me)
             .map(|peer| {
-                let is_heard = self.view.is_alive(peer) != Some(false);
+                let is_heard =
+                    !self.ledger.is_silent(peer) && self.view.is_alive(peer) != Some(false);
                 (is_heard, u64::MAX - rendezvous::weight(me.bits(), peer), peer)
             })
             .collect();
@@ -201,25 +210,29 @@ impl Agent {
         now: Now,
         round: u32,
         asked: BTreeSet<PeerId>,
+        reached: BTreeSet<PeerId>,
         out: &mut Vec<Output>,
     ) {
         out.extend(asked.iter().map(|peer| Output::Probe { peer: *peer }));
-        let open = asked.into_iter().map(|peer| (peer, true)).collect();
-        self.leader.storm.look = Some(Look { began: now.mono, round, open });
+        let refused = BTreeSet::new();
+        self.leader.storm.look = Some(Look { began: now.mono, round, open: asked, refused, reached });
     }
 
     fn conclude_the_look(&mut self, now: Now, out: &mut Vec<Output>) {
         let Some(look) = &self.leader.storm.look else { return };
-        let (round, missing): (u32, BTreeSet<PeerId>) =
-            (look.round, look.open.keys().copied().collect());
-        let waits = now.mono < look.began + ANSWERS_WITHIN && look.open.values().any(|may| *may);
+        let waits = now.mono < look.began + ANSWERS_WITHIN && !look.open.is_empty();
+        let (round, reached) = (look.round, look.reached.clone());
+        let missing: BTreeSet<PeerId> = look.open.union(&look.refused).copied().collect();
         let at = self.clock.now(now);
-        let fresh: BTreeSet<PeerId> =
-            missing.iter().copied().filter(|peer| !self.was_thawed(*peer)).collect();
-        let fallen: BTreeSet<PeerId> =
-            self.ledger.fallen(at).union(&fresh).copied().collect();
-        let unheard: BTreeSet<PeerId> =
-            self.ledger.silent_since_thaw().union(&fresh).copied().collect();
+        // When the silent ones fell silent the log knows; the others just did, or an operator has
+        // seen them.
+        let is_new = |peer: &PeerId| !self.ledger.is_silent(*peer) && !self.was_thawed(*peer);
+        let new: BTreeSet<PeerId> = missing.iter().copied().filter(is_new).collect();
+        let with_new = |known: BTreeSet<PeerId>| -> BTreeSet<PeerId> {
+            known.union(&new).copied().filter(|peer| !reached.contains(peer)).collect()
+        };
+        let fallen = with_new(self.ledger.fallen(at));
+        let unheard = with_new(self.ledger.silent_since_thaw());
         let is_storm = self.ledger.storm_among(&fallen).is_some();
         if !is_storm && !self.ledger.hears_a_minority(&unheard) {
             // Whoever has not answered yet cannot change it.
@@ -229,7 +242,7 @@ impl Agent {
         } else if waits {
             // Their answers may yet say that it is none.
         } else if round < ROUNDS {
-            self.look_around(now, round + 1, missing, out);
+            self.look_around(now, round + 1, missing, reached, out);
         } else {
             self.leader.storm.look = None;
             self.open_storm(now, if is_storm { fallen } else { unheard }, out);
