@@ -39,7 +39,7 @@ pub use runbook::{
 };
 pub use selector::{Condition, Selector};
 pub use setting::Setting;
-pub use settings::{Bounds, Channel, Limits, MeshSettings, Notifier};
+pub use settings::{Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier};
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
