@@ -8,6 +8,7 @@ use protocol::{
     name::{IncidentId, PeerId},
     record::{Entry, Position, Seen},
     report::SignedReport,
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(crate) enum Ask {
         /// SHA-256 of the bundle.
         hash: [u8; 32],
     },
+    /// To say what time it is on the peer's host, and how far it has the log.
+    Time,
 }
 
 /// What is answered to an [`Ask`].
@@ -74,6 +77,8 @@ pub(crate) enum Reply {
     Kept,
     /// The bundle that was asked for, if it is here.
     Evidence(Option<Vec<u8>>),
+    /// What time it is here, and up to which index the log is applied here.
+    Time(Timestamp, u64),
 }
 
 impl Ask {
@@ -119,7 +124,8 @@ pub(crate) async fn to_leader(
         | Reply::Issuer(..)
         | Reply::Certificate(_)
         | Reply::Kept
-        | Reply::Evidence(_) => {
+        | Reply::Evidence(_)
+        | Reply::Time(..) => {
             Err(ForwardError::Failed("it answered another question".to_owned()))
         }
     }

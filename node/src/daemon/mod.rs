@@ -7,6 +7,7 @@
 //! * `driver` is the loop between the agent and the parts;
 //! * `gossip`, `feed` and `forward` are what peers tell each other: what they see, what is
 //!   committed, and what is to be committed;
+//! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators.
 
@@ -23,6 +24,7 @@ mod gossip;
 mod http;
 mod issuing;
 mod outputs;
+mod own;
 mod plugins;
 mod service;
 mod start;
@@ -68,6 +70,10 @@ pub(crate) struct Daemon {
     /// What plugins said in earlier phases.
     pub(crate) plugins: Plugins,
     pub(crate) gossip: gossip::Gossip,
+    /// What the daemon remembers of its place in the mesh.
+    lately: Mutex<own::Lately>,
+    /// What its own checks measure it by.
+    own: Arc<own::OwnDaemon>,
     agent: Mutex<Agent>,
     journal: Arc<Mutex<Journal>>,
     net: OnceLock<Net>,
@@ -130,6 +136,7 @@ impl Daemon {
             facts: self.facts.clone(),
             plugins: self.plugins.clone(),
             host,
+            own: Some(self.own.clone()),
         }
     }
 

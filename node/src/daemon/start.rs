@@ -1,7 +1,7 @@
 //! Putting the daemon together from what the host has on disk, and taking it apart again.
 
 use super::{
-    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
+    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http, own,
     issuing, service,
 };
 use crate::{
@@ -151,17 +151,20 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let policy = config.policy();
     let agent = Agent::new(Origin { card, trust, policy, ledger, started });
     let (inputs, queue) = mpsc::channel(INPUTS_MAX);
-    let daemon = Arc::new(Daemon {
+    let http = HttpClient::new()?;
+    let daemon = Arc::new_cyclic(|daemon| Daemon {
         data: data.to_owned(),
         me,
         identity,
         book,
         consensus,
         clock: Clock::start(),
-        http: HttpClient::new()?,
+        http,
         facts: crate::exec::facts::Facts::default(),
         plugins: crate::exec::plugin::Plugins::default(),
         gossip: gossip::Gossip::default(),
+        lately: Mutex::default(),
+        own: Arc::new(own::OwnDaemon(daemon.clone())),
         agent: Mutex::new(agent),
         journal: Arc::new(Mutex::new(journal)),
         net: OnceLock::new(),
