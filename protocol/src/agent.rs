@@ -201,6 +201,8 @@ pub enum Input {
     },
     /// A change of the Raft group's members ended.
     MembersChanged(Result<(), String>),
+    /// What the outside dead-man's switch answered; `Err` when it did not take the call.
+    CheckedIn(Result<(), String>),
     /// The facts of this host.
     Facts(BTreeMap<String, String>),
     /// The operator changed the local configuration.
@@ -382,6 +384,7 @@ impl Agent {
                 let seen = self.testimony(now, seen);
                 let at = self.clock.now(now);
                 self.leader.silence.testify(peer, self.card.id, Some(seen), at);
+                self.leader.storm.probed(peer, seen);
             }
             Input::Testified { witness, peer, seen } => {
                 let at = self.clock.now(now);
@@ -402,6 +405,13 @@ impl Agent {
             }
             Input::NoticeSent { incident, notice, result } => {
                 self.leader.notices.sent(now, (incident, notice), result);
+            }
+            Input::CheckedIn(result) => {
+                let at = self.clock.now(now);
+                self.leader.check_in.answered(now, at, result);
+                if self.has_news_of_check_in() {
+                    self.tell(now, &mut out);
+                }
             }
             Input::MembersChanged(result) => self.leader.members_changed(now, result.is_ok()),
             Input::Facts(facts) => {
@@ -455,12 +465,13 @@ impl Agent {
             self.leader.rest();
             return;
         }
-        self.announce_boot(now, out);
         self.watch_wards(now, out);
+        self.announce_boot(now, out);
         self.run_checks(now, out);
         self.verify_repairs(now);
         self.outlive_incidents(now, out);
         self.work(now, out);
+        self.leader.storm.watch(self.ledger.brake(), now.mono);
         if self.standing.leads {
             self.lead(now, out);
         } else {
@@ -683,6 +694,7 @@ impl Agent {
             facts.insert(doubt::FACT.to_owned(), why.to_owned());
         }
         self.facts_told = facts.clone();
+        facts.extend(self.told_of_check_in());
         let report = Report {
             peer: self.card.id,
             generation: self.card.generation,
@@ -723,7 +735,10 @@ fn checks_on(incident: &Incident, peer: PeerId) -> impl Iterator<Item = &Name> {
     let own = incident.because.check().filter(|_| incident.peer == peer);
     let of_ladder = match &incident.because {
         Because::Ladder { failing, .. } => failing.as_slice(),
-        Because::Check { .. } | Because::Silent { .. } | Because::Operator { .. } => &[],
+        Because::Check { .. }
+        | Because::Silent { .. }
+        | Because::Operator { .. }
+        | Because::Storm { .. } => &[],
     };
     own.into_iter()
         .chain(of_ladder.iter().filter(move |one| one.peer == peer).map(|one| &one.check))

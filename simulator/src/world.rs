@@ -296,6 +296,13 @@ impl<'s> World<'s> {
         self.invariants = invariants;
     }
 
+    /// Whether the network has fallen apart and this peer's part holds no majority of the voters.
+    pub(crate) fn is_in_a_minority(&self, peer: PeerId) -> bool {
+        let Some(parts) = &self.network.parts else { return false };
+        let near = |voter: &&PeerId| parts.get(voter) == parts.get(&peer) || **voter == peer;
+        self.raft.voters.keys().filter(near).count() * 2 <= self.raft.voters.len()
+    }
+
     fn note(&mut self, peer: PeerId, what: &str) {
         let name = self.hosts[&peer].card.name.as_str();
         self.trace.note(self.time, name, what);

@@ -3,7 +3,7 @@
 use super::{
     Daemon, evidence, feed,
     forward::{self, Ask, Reply},
-    issuing, outputs,
+    issuing, outputs, own,
 };
 use crate::net::{FrameSink, Handler, JoinBinding, StreamKind};
 use async_trait::async_trait;
@@ -98,6 +98,7 @@ pub(super) async fn answer_ask(daemon: &Daemon, from: PeerId, ask: Ask) -> Resul
         Ask::KeepEvidence { incident, hash, bytes } => {
             Ok(evidence::keep(daemon, from, incident, hash, bytes).await)
         }
+        Ask::Time => Ok(own::time(daemon)),
         Ask::Evidence { hash } => Ok(evidence::hand_out(daemon, hash).await),
     }
 }

@@ -8,6 +8,7 @@ use protocol::{
     name::{IncidentId, PeerId},
     record::{Entry, Position, Seen},
     report::SignedReport,
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(crate) enum Ask {
     },
     /// To hear, as the leader, what the sender's watch says of a peer.
     Suspect(PeerId, Seen),
+    /// To say what time it is on the peer's host, and how far it has the log.
+    Time,
 }
 
 /// What is answered to an [`Ask`].
@@ -76,6 +79,8 @@ pub(crate) enum Reply {
     Kept,
     /// The bundle that was asked for, if it is here.
     Evidence(Option<Vec<u8>>),
+    /// What time it is here, and up to which index the log is applied here.
+    Time(Timestamp, u64),
 }
 
 impl Ask {
@@ -121,9 +126,8 @@ pub(crate) async fn to_leader(
         | Reply::Issuer(..)
         | Reply::Certificate(_)
         | Reply::Kept
-        | Reply::Evidence(_) => {
-            Err(ForwardError::Failed("it answered another question".to_owned()))
-        }
+        | Reply::Evidence(_)
+        | Reply::Time(..) => Err(ForwardError::Failed("it answered another question".to_owned())),
     }
 }
 

@@ -8,6 +8,7 @@
 //! * `gossip`, `feed` and `forward` are what peers tell each other: what they see, what is
 //!   committed, and what is to be committed;
 //! * `watch` looks after a few peers all the time;
+//! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators.
 
@@ -24,6 +25,7 @@ mod gossip;
 mod http;
 mod issuing;
 mod outputs;
+mod own;
 mod plugins;
 mod service;
 mod start;
@@ -74,6 +76,10 @@ pub(crate) struct Daemon {
     /// What documents name as `secret:NAME`.
     pub(crate) secrets: Secrets,
     pub(crate) gossip: gossip::Gossip,
+    /// What the daemon remembers of its place in the mesh.
+    lately: Mutex<own::Lately>,
+    /// What its own checks measure it by.
+    own: Arc<own::OwnDaemon>,
     agent: Mutex<Agent>,
     journal: Arc<Mutex<Journal>>,
     net: OnceLock<Net>,
@@ -138,6 +144,7 @@ impl Daemon {
             facts: self.facts.clone(),
             plugins: self.plugins.clone(),
             host,
+            own: Some(self.own.clone()),
         }
     }
 

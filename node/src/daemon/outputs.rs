@@ -9,7 +9,7 @@ use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, voters::MemberChange},
     codec,
-    document::Channel,
+    document::{Channel, CheckIn, CheckInMethod},
     ledger::incident::News,
     name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, Outcome, Seen},
@@ -117,6 +117,13 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             }
             Some(Input::NoticeSent { incident, notice, result })
         }
+        Output::CheckIn(called) => {
+            let result = check_in(daemon, &called).await;
+            if let Err(reason) = &result {
+                tracing::warn!(%reason, "the outside dead-man's switch did not take the call; it is called again");
+            }
+            Some(Input::CheckedIn(result))
+        }
         Output::ChangeMembers(change) => {
             tracing::info!(?change, "changing the members of the Raft group");
             let learns = daemon.standing().learners;
@@ -223,6 +230,18 @@ async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result
             posted.map_err(|error| error.to_string())
         }
     }
+}
+
+/// Calls the outside dead-man's switch. The call says nothing of the mesh: its address is all that
+/// the other side has to know.
+async fn check_in(daemon: &Daemon, called: &CheckIn) -> Result<(), String> {
+    let method = match called.method {
+        CheckInMethod::Get => reqwest::Method::GET,
+        CheckInMethod::Post => reqwest::Method::POST,
+    };
+    let within = webhook::TIMEOUT.min(called.every);
+    let answered = webhook::call(&daemon.http, method, &called.url, within).await;
+    answered.map(|_status| ()).map_err(|error| error.to_string())
 }
 
 /// Proposes an entry here, as the leader, after looking whether its sender may.

@@ -2,7 +2,7 @@
 
 use super::{
     Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
-    issuing, service,
+    issuing, own, service,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -152,18 +152,21 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let policy = config.policy();
     let agent = Agent::new(Origin { card, trust, policy, ledger, started });
     let (inputs, queue) = mpsc::channel(INPUTS_MAX);
-    let daemon = Arc::new(Daemon {
+    let http = HttpClient::new()?;
+    let daemon = Arc::new_cyclic(|daemon| Daemon {
         data: data.to_owned(),
         me,
         identity,
         book,
         consensus,
         clock: Clock::start(),
-        http: HttpClient::new()?,
+        http,
         facts: crate::exec::facts::Facts::default(),
         plugins: crate::exec::plugin::Plugins::default(),
         secrets: crate::exec::secrets::Secrets::at(config.secrets_path(data)),
         gossip: gossip::Gossip::default(),
+        lately: Mutex::default(),
+        own: Arc::new(own::OwnDaemon(daemon.clone())),
         agent: Mutex::new(agent),
         journal: Arc::new(Mutex::new(journal)),
         net: OnceLock::new(),

@@ -33,6 +33,9 @@ const CONFIRM_AFTER: Duration = Duration::from_millis(50);
 /// answer a second to a host that has had six.
 const KNOCK_EVERY: Duration = Duration::from_millis(200);
 
+/// How long an open connection is given before a new one is tried as well.
+const OPEN_FIRST: Duration = Duration::from_millis(60);
+
 /// How often a ping is sent on the open connection: where much is lost, one of many comes back.
 const PING_EVERY: Duration = Duration::from_millis(50);
 
@@ -97,12 +100,17 @@ pub(crate) async fn probe(shared: &Arc<Shared>, peer: PeerId, within: Duration) 
 async fn echoes(shared: &Arc<Shared>, peer: PeerId, address: SocketAddr) -> Option<Duration> {
     let open = shared.links.best(peer);
     let mut on_open = pin!(async {
-        match open {
-            Some(link) => echo(shared, &link).await,
+        match &open {
+            Some(link) => echo(shared, link).await,
             None => None,
         }
     });
-    let mut on_new = pin!(on_new_connection(shared, peer, address));
+    // A connection that is open answers within a round trip, and spares the handshake.
+    let patience = if open.is_some() { OPEN_FIRST } else { Duration::ZERO };
+    let mut on_new = pin!(async {
+        sleep(patience).await;
+        on_new_connection(shared, peer, address).await
+    });
     tokio::select! {
         Some(round_trip) = &mut on_open => Some(round_trip),
         Some(round_trip) = &mut on_new => Some(round_trip),

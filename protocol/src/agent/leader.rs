@@ -5,11 +5,13 @@
 //! ledger refuses whatever does not fit what was committed meanwhile.
 
 mod aggregates;
+mod check_in;
 mod ladders;
 mod minority;
 mod notices;
 mod returns;
 mod steps;
+mod storm;
 mod watch;
 
 pub use aggregates::Count;
@@ -24,9 +26,11 @@ use crate::{
     time::{Now, Timestamp},
 };
 use aggregates::Counted;
+use check_in::Switch;
 use minority::Minority;
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
+use storm::Storms;
 use watch::Watch;
 
 /// How long a decision may be on its way before it is made again.
@@ -57,6 +61,10 @@ pub struct Leader {
     pub(super) silence: Silences,
     pub(super) notices: Sendings,
     pub(super) minority: Minority,
+    /// Whether many peers are silent at once.
+    pub(super) storm: Storms,
+    /// The calls of the outside dead-man's switch.
+    pub(super) check_in: Switch,
     /// What may still act; kept whoever leads, since anyone may lead next.
     pub(super) watch: Watch,
     under_way: BTreeMap<Proposal, UnderWay>,
@@ -76,6 +84,8 @@ impl Leader {
         self.silence.forget();
         self.minority.rest();
         self.notices.forget();
+        self.storm.forget();
+        self.check_in.forget();
         self.under_way.clear();
         self.aggregates.clear();
         self.ladders.clear();
@@ -86,7 +96,8 @@ impl Leader {
     /// When something is due next.
     pub(super) fn next_due(&self) -> Option<Duration> {
         let proposals = self.under_way.values().map(|way| way.until).min();
-        [self.silence.next_due(), self.notices.next_due(), proposals].into_iter().flatten().min()
+        let own = [self.silence.next_due(), self.notices.next_due(), self.storm.next_due()];
+        own.into_iter().chain([self.check_in.next_due(), proposals]).flatten().min()
     }
 
     pub(super) fn proposed(
@@ -122,8 +133,10 @@ impl Agent {
         self.attest_silence(now, out);
         self.step_down(now, out);
         self.watch_attempts(now);
+        self.watch_for_storms(now, out);
         self.step_incidents(now, out);
         self.send_notices(now, out);
+        self.call_the_switch(now, out);
         self.appoint_voters(now, out);
     }
 

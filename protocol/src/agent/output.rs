@@ -2,7 +2,7 @@
 
 use crate::{
     agent::voters::MemberChange,
-    document::{Argument, Channel, Check, Command, EvidenceStep, HttpCall, Power, Ssh},
+    document::{Argument, Channel, Check, CheckIn, Command, EvidenceStep, HttpCall, Power, Ssh},
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
     record::{Entry, Seen},
@@ -26,6 +26,8 @@ pub enum Proposal {
     OpenSilence(PeerId),
     /// To open an incident about checks that a ladder mends.
     OpenLadder(Name),
+    /// To open an incident about many peers that are silent at once.
+    OpenStorm,
     /// The next step of an incident.
     Step(IncidentId),
     /// That a notice is out.
@@ -198,6 +200,8 @@ pub enum Output {
         /// What.
         message: Message,
     },
+    /// Call the outside dead-man's switch; answered by `CheckedIn`.
+    CheckIn(CheckIn),
     /// Change the Raft group; answered by `MembersChanged`.
     ChangeMembers(MemberChange),
 }

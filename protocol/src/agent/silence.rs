@@ -92,6 +92,11 @@ impl Silences {
         self.looks.clear();
     }
 
+    /// Whether a suspect is being looked at.
+    pub(super) fn is_looking(&self) -> bool {
+        self.looks.values().any(|look| look.asked.len() > 1)
+    }
+
     /// When something is due next.
     pub(super) fn next_due(&self) -> Option<Duration> {
         let looks = self.looks.values().map(|look| look.began + ANSWERS_WITHIN);
@@ -156,11 +161,12 @@ impl Agent {
     }
 
     /// The peers that should run and that are silent, or suspected of it.
-    pub fn suspects(&self) -> BTreeSet<PeerId> {
+    pub(super) fn suspects(&self) -> BTreeSet<PeerId> {
         self.ledger
             .roster()
             .running()
             .map(|(peer, _)| peer)
+            .filter(|peer| *peer != self.card.id)
             .filter(|peer| self.ledger.is_silent(*peer) || self.is_suspected(*peer))
             .collect()
     }

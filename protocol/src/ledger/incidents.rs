@@ -130,12 +130,15 @@ impl Ledger {
             }
             Because::Ladder { .. } => self.ladder_is_due(peer, because, context.at)?,
             Because::Operator { .. } => {}
+            Because::Storm { silent, .. } => self.storm_is_due(context, peer, silent)?,
         }
         let plan = match because {
             Because::Check { .. } | Because::Silent { .. } => {
                 self.library.runbook_for(because, &member.card.labels).cloned()
             }
             Because::Ladder { .. } => Some(self.way_down(because)?),
+            // What is wrong is not a host: people look, and neighbours wait.
+            Because::Storm { .. } => None,
             Because::Operator { runbook, .. } => {
                 let known = self.library.runbook(runbook);
                 let fits = known.filter(|known| known.selector.fits(&member.card.labels));
@@ -178,6 +181,11 @@ impl Ledger {
         self.open.insert(id);
         self.forget_old_incidents();
         self.latest.insert((peer, Subject::of(because)), id);
+        match because {
+            Because::Silent { .. } => self.count_silence(context.at),
+            Because::Storm { .. } => self.engage(context, id),
+            Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => {}
+        }
         Ok(Effect::Opened(id))
     }
 
@@ -228,6 +236,16 @@ impl Ledger {
             let (attempt, until) = (attempt.number, attempt.until);
             return Err(Refusal::AttemptUnderWay { incident: id, attempt, until });
         }
+        let asks = matches!(
+            refusal,
+            Refusal::AwaitingApproval { .. }
+                | Refusal::UnknownOutcome { .. }
+                | Refusal::UndoFailed { .. }
+        );
+        if asks {
+            self.unbraked_by_id(id)?;
+        }
+        let incident = self.still_open(id)?;
         if incident.held.as_ref() == Some(refusal) {
             let why = "it is held back by this rule already".to_owned();
             return Err(Refusal::WrongState { incident: id, why });
@@ -246,6 +264,7 @@ impl Ledger {
     }
 
     pub(super) fn call(&mut self, context: &Context, id: IncidentId, rung: u32) -> Outcome {
+        self.unbraked_by_id(id)?;
         let incident = self.still_open(id)?;
         let notifier = match incident.next_rung().and_then(Rung::tells) {
             Some(notifier) if rung == incident.climbed => notifier.clone(),
@@ -267,6 +286,7 @@ impl Ledger {
     }
 
     pub(super) fn resolve(&mut self, context: &Context, id: IncidentId, because: &str) -> Outcome {
+        self.calmed(id, context.at)?;
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
             let (attempt, until) = (attempt.number, attempt.until);
@@ -279,10 +299,12 @@ impl Ledger {
         if let Some(key) = helped {
             self.memory.helped(&key, id);
         }
+        self.release(id);
         Ok(Effect::Done)
     }
 
     pub(super) fn escalate(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
+        self.unbraked_by_id(id)?;
         let everyone = self.notifier_names();
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
@@ -303,6 +325,11 @@ impl Ledger {
     }
 
     pub(super) fn close(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
+        if self.brake.is_some_and(|brake| brake.incident == Some(id)) {
+            // Whoever closes the storm says what one says who thaws the mesh.
+            self.brake = None;
+            self.thawed_at = context.at;
+        }
         let incident = self.still_open(id)?;
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
         end(incident, context.at, State::Closed);
@@ -311,6 +338,20 @@ impl Ledger {
         let incidents = &self.incidents;
         self.repairing.retain(|id| incidents.get(id).is_some_and(|i| counts_at(i, context.at)));
         Ok(Effect::Done)
+    }
+
+    /// An operator thawed the mesh: its storm is over.
+    pub(super) fn end_storm(&mut self, context: &Context, id: IncidentId) {
+        let Ok(incident) = self.still_open(id) else { return };
+        let because = "an operator lets neighbours act again".to_owned();
+        incident.note(context.at, context.by, Fact::Resolved(because));
+        end(incident, context.at, State::Resolved);
+        self.open.remove(&id);
+        self.index_incident(id);
+    }
+
+    fn unbraked_by_id(&self, id: IncidentId) -> Result<(), Refusal> {
+        self.incidents.get(&id).map_or(Ok(()), |incident| self.unbraked(incident))
     }
 
     pub(super) fn notified(

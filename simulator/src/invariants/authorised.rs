@@ -57,6 +57,7 @@ impl Invariant for Authorised {
                 | Output::Forward { .. }
                 | Output::RecordStart { .. }
                 | Output::Notify { .. }
+                | Output::CheckIn(_)
                 | Output::ChangeMembers(_) => {}
             }
         }

@@ -52,6 +52,11 @@ impl World<'_> {
                 let event = Event::NoticeArrives(daemon, message.incident, message.notice);
                 self.after(delay, event);
             }
+            Output::CheckIn(_) => {
+                let answer = Event::Give(daemon, Box::new(Input::CheckedIn(Ok(()))));
+                let back = self.random.millis(20, 200);
+                self.after(back, answer);
+            }
             Output::ChangeMembers(change) => self.change_members(daemon, *change),
         }
     }

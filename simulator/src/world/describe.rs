@@ -47,6 +47,7 @@ pub(crate) fn input(input: &Input) -> String {
         Input::NoticeSent { incident, notice, result } => {
             format!("notice {notice} of {incident} sent: {result:?}")
         }
+        Input::CheckedIn(result) => format!("checked in: {result:?}"),
         Input::MembersChanged(result) => format!("members changed: {result:?}"),
         Input::Facts(_) => "facts".to_owned(),
         Input::Configured { labels, .. } => format!("configured {labels:?}"),
@@ -79,6 +80,7 @@ pub(crate) fn output(output: &Output) -> String {
         Output::Notify { message, .. } => {
             format!("notify {} of {}: {}", message.notice, message.incident, message.text)
         }
+        Output::CheckIn(called) => format!("call the switch at {}", called.url),
         Output::ChangeMembers(change) => format!("change members {change:?}"),
     }
 }
@@ -101,6 +103,9 @@ pub(crate) fn entry(entry: &Entry) -> String {
                 }
                 Because::Ladder { ladder, level, .. } => format!("ladder {ladder}, level {level}"),
                 Because::Operator { runbook, .. } => format!("runbook {runbook} as ordered"),
+                Because::Storm { silent, cause, .. } => {
+                    format!("a storm, {} silent, cause {}", silent.len(), cause.as_str())
+                }
             };
             format!("opened: {peer}, {why}")
         }

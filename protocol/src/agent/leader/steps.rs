@@ -1,6 +1,6 @@
 //! The next step of each open incident: resolve it, wait, climb a rung, or call a person.
 
-use super::{Agent, Output, Proposal};
+use super::{Agent, Output, Proposal, storm::Held};
 use crate::{
     document::{By, Check, Mode, Rung, Verdict},
     ledger::{
@@ -56,6 +56,10 @@ impl Agent {
     /// What the log should say next about an incident; nothing while there is only to wait.
     fn next_step(&self, incident: &Incident, now: Now, at: Timestamp) -> Option<Record> {
         let id = incident.id;
+        if let Because::Storm { .. } = incident.because {
+            let because = self.storm_is_over(id, now, at)?;
+            return Some(Record::Resolved { incident: id, because });
+        }
         if let Some(attempt) = incident.in_flight() {
             let given = attempt.until.since(attempt.assigned_at);
             let lost = at > attempt.until.plus(REPORT_GRACE)
@@ -132,6 +136,8 @@ impl Agent {
                 well.then(|| format!("every check of ladder \"{ladder}\" that failed passes again"))
             }
             Because::Operator { check, .. } => self.done_as_ordered(incident, check.as_ref()),
+            // The calm ends it, and that is seen before.
+            Because::Storm { .. } => None,
         }
     }
 
@@ -200,6 +206,7 @@ impl Agent {
                 let late = ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE);
                 at >= late || self.still_fails(incident, check, attempt)
             }
+            Because::Storm { .. } => false,
             Because::Silent { .. } => {
                 let rung = incident.rung(attempt.rung);
                 match outcome {
@@ -261,6 +268,12 @@ impl Agent {
         if incident.plan.is_none() {
             return held(Refusal::NoRunbook);
         }
+        // Before a person is asked or called as well: one message tells of the storm, not thirty.
+        match self.before_a_silence_is_acted_on(incident) {
+            Held::Not => {}
+            Held::For(refusal) => return held(refusal),
+            Held::UntilSeen => return None,
+        }
         if let Some(refusal) = incident.stuck() {
             return held(refusal);
         }
@@ -277,6 +290,7 @@ impl Agent {
                     format!("checks of ladder \"{ladder}\" still fail")
                 }
                 Because::Operator { check: None, .. } => "none succeeded".to_owned(),
+                Because::Storm { .. } => "peers are still silent".to_owned(),
             };
             let reason = format!("every rung was climbed and {what}");
             return Some(Record::Escalated { incident: id, reason });
