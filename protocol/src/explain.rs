@@ -68,6 +68,9 @@ pub const fn seen(seen: Seen) -> &'static str {
         Seen::Reached => "its agent answered",
         Seen::Refused => "its host answered that no agent listens",
         Seen::NoAnswer => "nothing answered",
+        Seen::Heard => "it was heard, though it was not reached",
+        Seen::Abstained => "it abstained: it was slow itself",
+        Seen::Unreachable => "it could not be asked",
     }
 }
 

@@ -397,6 +397,25 @@ pub enum Seen {
     Refused,
     /// Nothing came back in time.
     NoAnswer,
+    /// It was not reached, but it was heard: something of its own came in meanwhile. It lives, and
+    /// something keeps others from reaching it, a firewall perhaps.
+    Heard,
+    /// The witness was slow itself a moment ago, and does not trust what it saw.
+    Abstained,
+    /// The witness could not be asked.
+    Unreachable,
+}
+
+impl Seen {
+    /// Whether the peer was silent, as far as this goes.
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Self::Refused | Self::NoAnswer)
+    }
+
+    /// Whether the peer gave a sign of life.
+    pub const fn is_life(self) -> bool {
+        matches!(self, Self::Reached | Self::Heard)
+    }
 }
 
 /// How an execution ended.

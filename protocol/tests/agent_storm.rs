@@ -50,7 +50,8 @@ fn rack() -> impl Iterator<Item = u64> {
 }
 
 fn thaw(driver: &mut Driver) {
-    let order = common::ordered(driver.index + 9_000, common::at(driver.now + 60_000), Action::Thaw);
+    let order =
+        common::ordered(driver.index + 9_000, common::at(driver.now + 60_000), Action::Thaw);
     driver.write(Record::Ordered { order }).expect("thawed");
 }
 

@@ -16,10 +16,8 @@ use protocol::{
 /// Peer `n` is silent: the leader, peer 1, and two others have seen it.
 fn fall(mesh: &mut Mesh, n: u64, witnesses: [u64; 2]) -> IncidentId {
     let [first, second] = witnesses;
-    let because = silent(
-        mesh.now,
-        &[(1, Seen::NoAnswer), (first, Seen::NoAnswer), (second, Seen::NoAnswer)],
-    );
+    let because =
+        silent(mesh.now, &[(1, Seen::NoAnswer), (first, Seen::NoAnswer), (second, Seen::NoAnswer)]);
     mesh.opened(n, because)
 }
 
@@ -35,7 +33,12 @@ fn four_of_ten() -> (Mesh, Vec<IncidentId>) {
 
 fn storm(mesh: &Mesh, peers: &[u64]) -> Because {
     let silent: Vec<PeerId> = peers.iter().map(|n| id(*n)).collect();
-    Because::Storm { silent, zone: None, cause: StormCause::Network, since: Timestamp::from_millis(mesh.now) }
+    Because::Storm {
+        silent,
+        zone: None,
+        cause: StormCause::Network,
+        since: Timestamp::from_millis(mesh.now),
+    }
 }
 
 fn word(refusal: &Refusal) -> &'static str {
@@ -121,7 +124,8 @@ fn a_storm_tells_every_notifier_once_and_nobody_for_the_single_silences() {
     assert_eq!(word(&mesh.refused(1, Record::Escalated { incident, reason })), "storm-brake");
     let refusal = Refusal::UnknownOutcome { incident, attempt: 1 };
     assert_eq!(word(&mesh.refused(1, Record::Held { incident, refusal })), "storm-brake");
-    let refusal = Refusal::StormBrake { since: Timestamp::default(), silent: 4, until: Timestamp::default() };
+    let refusal =
+        Refusal::StormBrake { since: Timestamp::default(), silent: 4, until: Timestamp::default() };
     mesh.done(1, Record::Held { incident, refusal });
     assert_eq!(mesh.ledger.notices_due().count(), 1);
     // One storm at a time.
@@ -149,7 +153,8 @@ fn a_rung_that_calls_waits_for_the_storm_to_pass() {
 fn a_leader_may_call_it_a_storm_before_the_log_has_them_all_but_not_for_nothing() {
     let mut mesh = Mesh::ready(10);
     let first = fall(&mut mesh, 7, [2, 3]);
-    let opened = |mesh: &Mesh, peers: &[u64]| Record::Opened { peer: id(1), because: storm(mesh, peers) };
+    let opened =
+        |mesh: &Mesh, peers: &[u64]| Record::Opened { peer: id(1), because: storm(mesh, peers) };
     let few = opened(&mesh, &[7, 8, 9]);
     assert_eq!(mesh.refused(1, few), Refusal::NoStorm { silent: 3, of: 10 });
     // Nor by naming strangers.
@@ -248,7 +253,8 @@ fn a_storm_holds_back_neither_checks_nor_orders() {
 #[test]
 fn a_higher_share_is_no_storm_where_an_operator_says_so() {
     let mut mesh = Mesh::ready(10);
-    let settings = "[mesh]\nstorm_share_percent = 50\nstorm_window = \"10s\"\nstorm_calm = \"20s\"\n";
+    let settings =
+        "[mesh]\nstorm_share_percent = 50\nstorm_window = \"10s\"\nstorm_calm = \"20s\"\n";
     mesh.documents(settings).expect("valid");
     for n in [7, 8, 9, 10, 6] {
         fall(&mut mesh, n, [2, 3]);

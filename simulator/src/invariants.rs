@@ -94,6 +94,9 @@ fn executions<'w>(
         Output::Execute(order) => Some(order),
         Output::RunCheck { .. }
         | Output::Publish(_)
+        | Output::Watch { .. }
+        | Output::Suspect { .. }
+        | Output::StepDown { .. }
         | Output::Probe { .. }
         | Output::AskWitness { .. }
         | Output::Propose { .. }

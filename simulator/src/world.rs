@@ -18,6 +18,7 @@ pub(crate) mod host;
 pub(crate) mod network;
 pub(crate) mod queue;
 pub(crate) mod raft;
+pub(crate) mod watch;
 pub(crate) mod work;
 
 use crate::{
@@ -376,6 +377,8 @@ impl<'s> World<'s> {
             standing: Standing::default(),
             doubts_since: None,
             rumours: Rumours::default(),
+            rounds: 0,
+            wards: BTreeMap::new(),
             stopping: false,
         });
         let daemon = host.daemon();

@@ -84,6 +84,10 @@ pub(super) async fn answer_ask(daemon: &Daemon, from: PeerId, ask: Ask) -> Resul
             daemon.tell(Input::Heard(report)).await;
             Ok(Reply::Heard)
         }
+        Ask::Suspect(peer, seen) => {
+            daemon.tell(Input::Suspected { peer, seen }).await;
+            Ok(Reply::Heard)
+        }
         Ask::Probe(peer) => Ok(forward::probe_for(daemon, peer).await),
         Ask::Join { request, exporter, public_key } => {
             let binding = JoinBinding { exporter, public_key };

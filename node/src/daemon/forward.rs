@@ -50,6 +50,8 @@ pub(crate) enum Ask {
         /// SHA-256 of the bundle.
         hash: [u8; 32],
     },
+    /// To hear, as the leader, what the sender's watch says of a peer.
+    Suspect(PeerId, Seen),
     /// To say what time it is on the peer's host, and how far it has the log.
     Time,
 }
@@ -197,7 +199,14 @@ async fn one_try(
     codec::decode(&answer).map_err(|error| error.to_string())
 }
 
-/// Probes for somebody else; see [`outputs::probe`].
+/// How much longer than it may a probe takes on a host that was halted meanwhile.
+const HALTED_FOR: Duration = Duration::from_millis(300);
+
+/// Probes for somebody else; see [`outputs::probe`]. Who was slow meanwhile abstains.
 pub(super) async fn probe_for(daemon: &Daemon, peer: PeerId) -> Reply {
-    Reply::Saw(outputs::probe(daemon, peer).await)
+    let began = Instant::now();
+    let seen = outputs::probe(daemon, peer).await;
+    let halted = seen.is_silence() && began.elapsed() > outputs::PROBE_WITHIN + HALTED_FOR;
+    let seen = daemon.agent().testimony(daemon.now(), seen);
+    Reply::Saw(if halted { Seen::Abstained } else { seen })
 }

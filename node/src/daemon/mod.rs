@@ -7,6 +7,7 @@
 //! * `driver` is the loop between the agent and the parts;
 //! * `gossip`, `feed` and `forward` are what peers tell each other: what they see, what is
 //!   committed, and what is to be committed;
+//! * `watch` looks after a few peers all the time;
 //! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators.
@@ -28,6 +29,7 @@ mod own;
 mod plugins;
 mod service;
 mod start;
+mod watch;
 
 pub use start::run;
 
@@ -50,10 +52,11 @@ use protocol::{
     time::{Now, Timestamp},
 };
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, watch as watch_channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the parts of the daemon share.
@@ -79,7 +82,9 @@ pub(crate) struct Daemon {
     net: OnceLock<Net>,
     inputs: mpsc::Sender<Input>,
     /// How the Raft group looks to a peer that is not in it, as a voter told it.
-    followed: watch::Sender<Standing>,
+    followed: watch_channel::Sender<Standing>,
+    /// Whom this peer is to watch.
+    watched: watch_channel::Sender<BTreeSet<PeerId>>,
     /// When the loop last took an input, in milliseconds of the daemon's own clock.
     beat: AtomicU64,
     /// Ends the daemon; what is in `work` is waited for.

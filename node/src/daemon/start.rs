@@ -58,6 +58,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
     parts.spawn(feed::bring(Arc::clone(&daemon)));
     parts.spawn(gossip::run(Arc::clone(&daemon)));
+    parts.spawn(super::watch::run(Arc::clone(&daemon)));
     parts.spawn(issuing::tend(Arc::clone(&daemon)));
     parts.spawn(facts::collect(Arc::clone(&daemon)));
     parts.spawn(evidence::tidy(Arc::clone(&daemon)));
@@ -170,6 +171,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         net: OnceLock::new(),
         inputs,
         followed: watch::Sender::new(Standing::default()),
+        watched: watch::Sender::default(),
         beat: std::sync::atomic::AtomicU64::new(0),
         stop: CancellationToken::new(),
         released: CancellationToken::new(),

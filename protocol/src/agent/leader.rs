@@ -7,6 +7,7 @@
 mod aggregates;
 mod check_in;
 mod ladders;
+mod minority;
 mod notices;
 mod steps;
 mod storm;
@@ -25,6 +26,7 @@ use crate::{
 };
 use aggregates::Counted;
 use check_in::Switch;
+use minority::Minority;
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
 use storm::Storms;
@@ -57,6 +59,7 @@ struct UnderWay {
 pub struct Leader {
     pub(super) silence: Silences,
     pub(super) notices: Sendings,
+    pub(super) minority: Minority,
     /// Whether many peers are silent at once.
     pub(super) storm: Storms,
     /// The calls of the outside dead-man's switch.
@@ -78,6 +81,7 @@ impl Leader {
     /// Forgets everything: this peer does not lead, or not in the same term.
     pub(super) fn rest(&mut self) {
         self.silence.forget();
+        self.minority.rest();
         self.notices.forget();
         self.storm.forget();
         self.check_in.forget();
@@ -126,6 +130,7 @@ impl Agent {
         self.count_aggregates(now, out);
         self.open_ladders(now, out);
         self.attest_silence(now, out);
+        self.step_down(now, out);
         self.watch_attempts(now);
         self.watch_for_storms(now, out);
         self.step_incidents(now, out);
@@ -236,7 +241,6 @@ impl Agent {
                     let returned = silence.filter(|silence| silence.in_flight().is_none());
                     if let Some(incident) =
                         returned.filter(|silence| silence.may_clear()).map(|silence| silence.id)
-                        && self.view.is_alive(peer) == Some(true)
                     {
                         let because = "the peer answers again".to_owned();
                         let record = Record::Resolved { incident, because };
@@ -259,7 +263,7 @@ impl Agent {
             .members()
             .map(|(peer, member)| {
                 let me = peer == self.card.id;
-                let alive = me || self.view.is_alive(peer) == Some(true);
+                let alive = me || self.is_heard(peer);
                 let silent_since = self.view.since(peer).filter(|_| !alive);
                 let unheard = silent_since.map(|since| at.since(since));
                 voters::Candidate {

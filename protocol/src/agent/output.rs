@@ -5,10 +5,13 @@ use crate::{
     document::{Channel, Check, CheckIn, Command, EvidenceStep, HttpCall},
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
-    record::Entry,
+    record::{Entry, Seen},
     report::Report,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The variables that a script is given: `HEARTEN_…`.
 pub type Variables = BTreeMap<String, String>;
@@ -104,6 +107,24 @@ pub enum Output {
     },
     /// Sign this peer's report, gossip it, and send it to the leader directly.
     Publish(Report),
+    /// Watch these peers, and no others, from now on; answered by `Watched` whenever one of them
+    /// falls silent or is heard again.
+    Watch {
+        /// Whom.
+        peers: BTreeSet<PeerId>,
+    },
+    /// Tell the leader what the watch of a peer says. It may get lost: it is told again.
+    Suspect {
+        /// Of whom.
+        peer: PeerId,
+        /// What is seen.
+        seen: Seen,
+    },
+    /// Cease to lead, so that somebody else may, and do not stand for election for a while.
+    StepDown {
+        /// Why, in words.
+        why: String,
+    },
     /// Probe a peer directly; answered by `Probed`.
     Probe {
         /// Whom.

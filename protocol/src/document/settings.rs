@@ -66,6 +66,9 @@ pub struct MeshSettings {
     pub voters_max: u32,
     /// How long a voter may be silent before another peer takes its seat; 5 minutes unless said.
     pub voter_gone_after: Duration,
+    /// How long an agent that crashed may take to come back by itself where a service manager
+    /// starts it again; 3 seconds unless said.
+    pub restart_grace: Duration,
     /// More than this share of the running peers silent within the window, in percent, is a storm;
     /// 33 unless said. A mesh of few zones wants more than the largest zone's share.
     pub storm_share_percent: u32,
@@ -117,6 +120,7 @@ impl Default for MeshSettings {
         Self {
             voters_max: 5,
             voter_gone_after: Duration::from_secs(300),
+            restart_grace: Duration::from_secs(3),
             storm_share_percent: 33,
             storm_at_least: 3,
             storm_window: Duration::from_secs(60),

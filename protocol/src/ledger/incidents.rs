@@ -19,14 +19,17 @@ use std::{collections::BTreeSet, time::Duration};
 /// How many incidents are kept; of more, the oldest ones that are over are forgotten.
 pub const INCIDENTS_KEPT_MAX: usize = 100_000;
 
-/// How many witnesses beside the leader must have seen a silence, where there are so many.
+/// How many witnesses beside the leader must have been asked about a silence, where there are so
+/// many.
 pub const WITNESSES_MIN: usize = 2;
 
 impl Ledger {
     /// Whether the leader and enough witnesses saw the silence for themselves.
     ///
-    /// Needed are two witnesses beside the leader, or all others where the mesh has fewer. Only
-    /// peers count that are expected to answer and not silent themselves.
+    /// Needed are the leader's own probe and a majority of the witnesses that could answer: at
+    /// least [`WITNESSES_MIN`] have to have been asked, or all others where the mesh has fewer, and
+    /// one of them has to have looked. One sign of life is enough against it. Only peers count that
+    /// are expected to answer and not silent themselves.
     ///
     /// # Errors
     /// [`Refusal::NotAttested`] with how many agree.
@@ -42,16 +45,23 @@ impl Ledger {
             .map(|(other, _)| other)
             .filter(|other| *other != peer && *other != leader && !self.is_silent(*other))
             .collect();
-        let saw = |witness: &record::Testimony| witness.seen != Seen::Reached;
-        let agreeing: BTreeSet<PeerId> = witnesses
-            .iter()
-            .filter(|testimony| saw(testimony) && able.contains(&testimony.witness))
-            .map(|testimony| testimony.witness)
-            .collect();
-        let leader_saw = witnesses.iter().any(|said| said.witness == leader && saw(said));
-        let needed = able.len().min(WITNESSES_MIN);
-        let contradicted = witnesses.iter().any(|testimony| !saw(testimony));
-        if leader_saw && agreeing.len() >= needed && !contradicted {
+        let of_able = |wanted: fn(Seen) -> bool| -> BTreeSet<PeerId> {
+            witnesses
+                .iter()
+                .filter(|said| able.contains(&said.witness) && wanted(said.seen))
+                .map(|said| said.witness)
+                .collect()
+        };
+        let asked = of_able(|_| true);
+        let agreeing = of_able(Seen::is_silence);
+        let leader_saw =
+            witnesses.iter().any(|said| said.witness == leader && said.seen.is_silence());
+        let contradicted = witnesses.iter().any(|said| said.seen.is_life());
+        // Whoever could answer and was not there, or does not trust itself, is no vote; what is
+        // left agrees, or else it contradicts.
+        let needed = able.len().min(1);
+        let asked_enough = asked.len() >= able.len().min(WITNESSES_MIN);
+        if leader_saw && asked_enough && agreeing.len() >= needed && !contradicted {
             return Ok(());
         }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

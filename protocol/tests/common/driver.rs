@@ -322,6 +322,19 @@ impl Driver {
                 }
                 return;
             }
+            // Only some tests say what the watch sees.
+            Output::Watch { .. } => return,
+            Output::Suspect { peer, seen } => {
+                if let Some(leader) = self.leader {
+                    self.queue.push_back((leader, Input::Suspected { peer, seen }));
+                }
+                return;
+            }
+            Output::StepDown { .. } => {
+                self.leader = None;
+                self.tell_standing();
+                return;
+            }
             Output::Probe { peer } => Input::Probed { peer, seen: self.seen(n, peer) },
             Output::AskWitness { witness, peer } => {
                 let m = number(witness);

@@ -47,7 +47,10 @@ impl Invariant for Authorised {
                         | Collect::Filesystems => None,
                     }));
                 }
-                Output::Publish(_)
+                Output::Watch { .. }
+                | Output::Suspect { .. }
+                | Output::StepDown { .. }
+                | Output::Publish(_)
                 | Output::Probe { .. }
                 | Output::AskWitness { .. }
                 | Output::Propose { .. }

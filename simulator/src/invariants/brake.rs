@@ -156,9 +156,8 @@ impl Brake {
     fn is_storm(&self, world: &World<'_>, at: Timestamp) -> bool {
         let truth = &world.raft.truth;
         let settings = truth.settings();
-        let counts = |opened: Timestamp| {
-            opened > self.thawed && at.since(opened) <= settings.storm_window
-        };
+        let counts =
+            |opened: Timestamp| opened > self.thawed && at.since(opened) <= settings.storm_window;
         let fallen: Vec<PeerId> =
             self.silences.values().filter(|(_, at)| counts(*at)).map(|(peer, _)| *peer).collect();
         let mut zones: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
@@ -176,7 +175,8 @@ impl Brake {
         }
         let share = usize::try_from(settings.storm_share_percent).unwrap_or(usize::MAX);
         let least = usize::try_from(settings.storm_at_least).unwrap_or(usize::MAX);
-        let whole = zones.iter().any(|(zone, (all, gone))| !zone.is_empty() && *all >= 2 && all == gone);
+        let whole =
+            zones.iter().any(|(zone, (all, gone))| !zone.is_empty() && *all >= 2 && all == gone);
         (silent >= least && silent * 100 > running * share) || (whole && zones.len() > 1)
     }
 }

@@ -28,6 +28,9 @@ pub(crate) fn input(input: &Input) -> String {
         Input::Liveness { peer, alive } => {
             format!("gossip: {peer} {}", if *alive { "is alive" } else { "is suspect" })
         }
+        Input::Watched { peer, seen } => format!("watch: {peer} {seen:?}"),
+        Input::Suspected { peer, seen } => format!("told of {peer}: {seen:?}"),
+        Input::Late { what } => format!("late: {what}"),
         Input::Probed { peer, seen } => format!("probed {peer}: {seen:?}"),
         Input::Testified { witness, peer, seen } => {
             format!("{witness} testifies of {peer}: {seen:?}")
@@ -64,6 +67,9 @@ pub(crate) fn output(output: &Output) -> String {
                 .collect();
             format!("publish {}.{} {}", report.generation, report.sequence, checks.join(", "))
         }
+        Output::Watch { peers } => format!("watch {} peers", peers.len()),
+        Output::Suspect { peer, seen } => format!("suspect {peer}: {seen:?}"),
+        Output::StepDown { why } => format!("step down: {why}"),
         Output::Probe { peer } => format!("probe {peer}"),
         Output::AskWitness { witness, peer } => format!("ask {witness} about {peer}"),
         Output::Propose { entry, .. } => format!("propose {}", self::entry(entry)),

@@ -6,7 +6,10 @@
 //! majority ceases to lead before another can be elected.
 
 use super::{Agent, Output};
-use crate::{document::CheckIn, time::{Now, Timestamp}};
+use crate::{
+    document::CheckIn,
+    time::{Now, Timestamp},
+};
 use std::time::Duration;
 
 /// The longest that a failed call waits for the next try; a shorter interval is not exceeded.

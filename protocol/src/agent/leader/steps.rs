@@ -303,7 +303,7 @@ impl Agent {
     /// A neighbour is one that is heard of, of the same zone first, whose last attempt here did
     /// not come to nothing, that is not busy and not ill; among equals the hash decides.
     fn choose_worker(&self, incident: &Incident, rung: &Rung) -> Result<PeerId, Refusal> {
-        let heard = |peer: PeerId| peer == self.card.id || self.view.is_alive(peer) == Some(true);
+        let heard = |peer: PeerId| self.is_heard(peer);
         if incident.next_part != Part::Act {
             // Where it was done, or nowhere.
             let why = "the peer that carried out the rung is not heard of".to_owned();

@@ -19,10 +19,7 @@ use crate::{
     rendezvous,
     time::{Now, Timestamp, format_span},
 };
-use std::{
-    collections::BTreeSet,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 /// How long answers are waited for: a direct probe takes up to 0.6 s.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(700);
@@ -87,7 +84,7 @@ impl Storms {
     pub(in crate::agent) fn probed(&mut self, peer: PeerId, seen: Seen) {
         let Some(look) = &mut self.look else { return };
         match seen {
-            Seen::Reached => {
+            Seen::Reached | Seen::Heard => {
                 look.open.remove(&peer);
                 look.refused.remove(&peer);
                 look.reached.insert(peer);
@@ -97,7 +94,7 @@ impl Storms {
             }
             // It may be the end of an earlier probe, of this round or of another look: only the
             // time says that nothing came back.
-            Seen::Refused | Seen::NoAnswer => {}
+            Seen::Refused | Seen::NoAnswer | Seen::Abstained | Seen::Unreachable => {}
         }
     }
 
@@ -111,17 +108,7 @@ impl Storms {
 }
 
 impl Agent {
-    /// The peers that should answer and do not, as far as is seen here: silent by the log, or not
-    /// heard of by gossip.
-    pub(in crate::agent) fn suspects(&self) -> BTreeSet<PeerId> {
-        let unheard = |peer: &PeerId| {
-            self.ledger.is_silent(*peer) || self.view.is_alive(*peer) == Some(false)
-        };
-        let running = self.ledger.roster().running().map(|(peer, _)| peer);
-        running.filter(|peer| *peer != self.card.id).filter(unheard).collect()
-    }
-
-    /// Those of them that were not when an operator last said that it is no storm.
+    /// Those suspects that were none when an operator last said that it is no storm.
     fn suspects_since_thaw(&self) -> BTreeSet<PeerId> {
         let mut suspects = self.suspects();
         suspects.retain(|peer| !self.was_thawed(*peer));
@@ -165,11 +152,13 @@ impl Agent {
             }
             return;
         }
-        let is_wanted = self.ledger.open_incidents().any(|incident| {
-            matches!(incident.because, Because::Silent { .. })
-                && incident.state != State::Escalated
-                && incident.in_flight().is_none()
-        });
+        // Begun with the first suspicion: it is through when that has been attested.
+        let is_wanted = self.leader.silence.is_looking()
+            || self.ledger.open_incidents().any(|incident| {
+                matches!(incident.because, Because::Silent { .. })
+                    && incident.state != State::Escalated
+                    && incident.in_flight().is_none()
+            });
         if !is_wanted {
             self.leader.storm.forget();
             return;
@@ -215,7 +204,8 @@ impl Agent {
     ) {
         out.extend(asked.iter().map(|peer| Output::Probe { peer: *peer }));
         let refused = BTreeSet::new();
-        self.leader.storm.look = Some(Look { began: now.mono, round, open: asked, refused, reached });
+        self.leader.storm.look =
+            Some(Look { began: now.mono, round, open: asked, refused, reached });
     }
 
     fn conclude_the_look(&mut self, now: Now, out: &mut Vec<Output>) {
@@ -270,8 +260,7 @@ impl Agent {
         let lasted = |(latest, since): (Timestamp, Duration)| {
             latest == brake.latest && now.mono >= since.saturating_add(calm)
         };
-        let is_calm =
-            at >= brake.latest.plus(calm) && self.leader.storm.calm.is_some_and(lasted);
+        let is_calm = at >= brake.latest.plus(calm) && self.leader.storm.calm.is_some_and(lasted);
         // Who does not hear most of the mesh does not know what is calm.
         let knows = !self.ledger.hears_a_minority(&self.suspects_since_thaw());
         (is_calm && knows).then(|| format!("no other peer fell silent for {}", format_span(calm)))

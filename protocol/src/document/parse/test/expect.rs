@@ -185,7 +185,8 @@ fn about(reader: &mut Reader<'_, '_>) -> Option<About> {
         Ok(name) => Some(make(name)),
         Err(_) => {
             let message = format!("\"about\" names nothing: {}", quoted(text));
-            let hint = "write a check's name, \"silence\", \"storm\", \"ladder/NAME\" or \"runbook/NAME\"";
+            let hint =
+                "write a check's name, \"silence\", \"storm\", \"ladder/NAME\" or \"runbook/NAME\"";
             reader.complain("about", &message, Some(hint.to_owned()));
             None
         }
