@@ -127,9 +127,7 @@ pub(crate) async fn to_leader(
         | Reply::Certificate(_)
         | Reply::Kept
         | Reply::Evidence(_)
-        | Reply::Time(..) => {
-            Err(ForwardError::Failed("it answered another question".to_owned()))
-        }
+        | Reply::Time(..) => Err(ForwardError::Failed("it answered another question".to_owned())),
     }
 }
 

@@ -153,9 +153,8 @@ async fn clock(daemon: &Daemon) -> Measured {
         });
     }
     let samples: Vec<(i64, Duration)> = tasks.join_all().await.into_iter().flatten().collect();
-    clock_off(&samples).unwrap_or_else(|| {
-        Measured::Nothing("no other peer said what time it is there".to_owned())
-    })
+    clock_off(&samples)
+        .unwrap_or_else(|| Measured::Nothing("no other peer said what time it is there".to_owned()))
 }
 
 /// The leader first, then peers that are heard, spread by hashing.

@@ -1,8 +1,8 @@
 //! Putting the daemon together from what the host has on disk, and taking it apart again.
 
 use super::{
-    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http, own,
-    issuing, service,
+    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
+    issuing, own, service,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},

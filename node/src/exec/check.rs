@@ -22,13 +22,13 @@ use crate::exec::{
     plugin::{self, Finding, Plugins},
     process::End,
 };
+use async_trait::async_trait;
 use protocol::{
     document::{Check, Measured, MeshProbe, Probe, Verdict},
     name::Labels,
     perfdata::{Datum, Range},
     time::format_span,
 };
-use async_trait::async_trait;
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -98,7 +98,9 @@ impl MeshProbe {
                 };
                 (limits.judge(*behind), text)
             }
-            (_, measured) => (Verdict::Unknown, format!("something else was measured: {measured:?}")),
+            (_, measured) => {
+                (Verdict::Unknown, format!("something else was measured: {measured:?}"))
+            }
         }
     }
 }
@@ -191,7 +193,13 @@ pub fn clock_off(samples: &[(i64, Duration)]) -> Option<Measured> {
     // Of two the one that is nearer: two that disagree do not say who is wrong.
     let middle = match least.as_slice() {
         [] => return None,
-        [one, other] => if one.unsigned_abs() <= other.unsigned_abs() { *one } else { *other },
+        [one, other] => {
+            if one.unsigned_abs() <= other.unsigned_abs() {
+                *one
+            } else {
+                *other
+            }
+        }
         several => several[several.len() / 2],
     };
     let off = Duration::from_millis(middle.unsigned_abs());
@@ -257,7 +265,10 @@ mod tests {
         };
         assert_eq!(follower(9).0, Verdict::Pass);
         assert_eq!(follower(10).0, Verdict::Warn);
-        assert_eq!(follower(30), (Verdict::Fail, "7 entries behind the leader, for 30s".to_owned()));
+        assert_eq!(
+            follower(30),
+            (Verdict::Fail, "7 entries behind the leader, for 30s".to_owned())
+        );
         let day = 86_400 * SECOND;
         let limits = Expiry { warn: Some(60 * day), fail: Some(14 * day) };
         let certificate =
@@ -269,6 +280,9 @@ mod tests {
         assert_eq!(verdict, Verdict::Fail);
         assert_eq!(said, "this peer's certificate expires in 13d");
         let changes = Thresholds { warn: Some(2), fail: Some(4) };
-        assert_eq!(MeshProbe::Leader(changes).judge(&Measured::Leader { changes: 4 }).0, Verdict::Fail);
+        assert_eq!(
+            MeshProbe::Leader(changes).judge(&Measured::Leader { changes: 4 }).0,
+            Verdict::Fail
+        );
     }
 }

@@ -160,7 +160,8 @@ impl Agent {
                     && incident.in_flight().is_none()
             });
         if !is_wanted {
-            self.leader.storm.forget();
+            // That there was no storm a moment ago holds for the next suspicion too.
+            self.leader.storm.look = None;
             return;
         }
         let unheard = self.suspects();

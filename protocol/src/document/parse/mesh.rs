@@ -99,7 +99,8 @@ fn spans(
             Grave::Less => (warn < fail, "shorter"),
         };
         if wrong {
-            let message = format!("\"warn\" must not be {word} than \"fail\", \"{}\"", format_span(fail));
+            let message =
+                format!("\"warn\" must not be {word} than \"fail\", \"{}\"", format_span(fail));
             reader.complain("warn", &message, None);
         }
     }
