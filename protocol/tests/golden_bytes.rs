@@ -130,7 +130,10 @@ fn records() -> Vec<(&'static str, Record)> {
                 },
             },
         ),
-        ("held-no-storm", Record::Held { incident, refusal: Refusal::NoStorm { silent: 3, of: 10 } }),
+        (
+            "held-no-storm",
+            Record::Held { incident, refusal: Refusal::NoStorm { silent: 3, of: 10 } },
+        ),
     ]
 }
 
