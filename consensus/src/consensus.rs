@@ -19,8 +19,13 @@ use protocol::{
     name::{PeerId, RaftId},
     record::{Entry, Position},
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
-use tokio::{sync::watch, task::AbortHandle};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
 /// Half a frame: an entry travels in an envelope, and in company.
 const ENTRY_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
@@ -41,6 +46,8 @@ pub(crate) struct Inner {
     me: PeerId,
     pub(crate) log: Log,
     pub(crate) state: watch::Receiver<State>,
+    /// Until when this peer neither leads nor stands for election.
+    pub(crate) steps_down: Mutex<Option<Instant>>,
     watcher: AbortHandle,
 }
 
@@ -132,6 +139,7 @@ impl Consensus {
             me,
             log,
             state,
+            steps_down: Mutex::default(),
             watcher,
         });
         election::watch(&inner);
@@ -204,6 +212,13 @@ impl Consensus {
         }
     }
 
+    /// Falls silent as the leader, so that another voter is elected, and does not stand for
+    /// election for a while. A group whose only voter this is keeps it.
+    pub fn step_down(&self, lasts: Duration) {
+        let until = Instant::now() + lasts;
+        *self.inner.steps_down.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
     /// How the group stands, now and whenever it changes.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.inner.standing.clone()
@@ -243,6 +258,12 @@ impl Consensus {
 }
 
 impl Inner {
+    /// Whether this peer has stepped down a short while ago.
+    pub(crate) fn has_stepped_down(&self) -> bool {
+        let until = *self.steps_down.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// The membership that is in force here; it takes effect when it is written, not committed.
     pub(crate) fn membership(&self) -> Arc<StoredMembership> {
         Arc::clone(&self.raft.metrics().borrow().membership_config)

@@ -11,7 +11,8 @@
 //!   term and disturbs nobody when it returns.
 //! - A leader that no majority answers, though its own words may still arrive, falls silent, so
 //!   that the others elect one that is answered (check-quorum). It goes on asking whether they
-//!   still follow, and speaks again when they do.
+//!   still follow, and speaks again when they do. One that has stepped down falls silent likewise,
+//!   and neither speaks nor stands for a while.
 //!
 //! None of this touches safety: it only decides when openraft is asked to hold an election.
 
@@ -89,6 +90,9 @@ impl Watch {
             return inner.options.heartbeat;
         }
         let alone = membership.voter_ids().count() == 1;
+        if inner.has_stepped_down() && !alone {
+            return inner.options.heartbeat;
+        }
         let standing = !vote.committed && vote.leader_id.node_id == me;
         let heard = inner.heard.last().map_or(self.since, |heard| heard.max(self.since));
         // Only who was elected has a lease that is waited for.
@@ -113,6 +117,13 @@ impl Watch {
     }
 
     async fn reign(&mut self, inner: &Inner, vote: Vote, membership: &Membership) {
+        if inner.has_stepped_down() && membership.voter_ids().count() > 1 {
+            if !inner.lines.is_hushed() {
+                tracing::warn!("this leader has stepped down: it falls silent");
+                inner.lines.hush(true);
+            }
+            return;
+        }
         if inner.standing.borrow().quorum {
             self.alone_since = None;
             inner.lines.hush(false);
@@ -144,7 +155,7 @@ impl Inner {
     pub(crate) fn would_elect(&self, last: Option<crate::group::LogId>) -> bool {
         let standing = self.standing.borrow();
         let heard = self.heard.last().map(|heard| heard.elapsed());
-        let led = (standing.i_lead && standing.quorum)
+        let led = (standing.i_lead && standing.quorum && !self.has_stepped_down())
             || heard.is_some_and(|ago| ago < self.options.election_max);
         !led && last >= self.log.last()
     }

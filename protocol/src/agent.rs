@@ -11,6 +11,7 @@
 
 pub mod checks;
 pub mod clock;
+pub mod doubt;
 pub mod leader;
 pub mod output;
 pub mod silence;
@@ -18,6 +19,7 @@ pub mod trial;
 pub mod variables;
 pub mod view;
 pub mod voters;
+pub mod wards;
 pub mod worker;
 
 pub use output::{Forwarding, Message, Output, Proposal, Work, WorkOrder};
@@ -39,12 +41,14 @@ use crate::{
 };
 use checks::OwnChecks;
 use clock::LogClock;
+use doubt::Doubt;
 use leader::Leader;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 use view::View;
+use wards::Wards;
 use worker::Worker;
 
 /// How long until something that was forwarded is forwarded again.
@@ -114,6 +118,25 @@ pub enum Input {
         /// Whether it seems to be alive.
         alive: bool,
     },
+    /// What this peer's watch of one of its wards says, whenever that changes.
+    Watched {
+        /// Which ward.
+        peer: PeerId,
+        /// Whether it answers.
+        seen: Seen,
+    },
+    /// What another peer's watch says; told to the leader.
+    Suspected {
+        /// Who is suspected, or heard again.
+        peer: PeerId,
+        /// What its watcher sees.
+        seen: Seen,
+    },
+    /// A part of the daemon missed its turn: what it sees may be stale.
+    Late {
+        /// Which part, and by how much, in words.
+        what: String,
+    },
     /// This peer's own direct probe ended.
     Probed {
         /// Who was probed.
@@ -178,6 +201,8 @@ pub enum Input {
     },
     /// A change of the Raft group's members ended.
     MembersChanged(Result<(), String>),
+    /// What the outside dead-man's switch answered; `Err` when it did not take the call.
+    CheckedIn(Result<(), String>),
     /// The facts of this host.
     Facts(BTreeMap<String, String>),
     /// The operator changed the local configuration.
@@ -222,7 +247,11 @@ pub struct Agent {
     pub(crate) checks: OwnChecks,
     pub(crate) worker: Worker,
     pub(crate) leader: Leader,
+    pub(crate) doubt: Doubt,
+    pub(crate) wards: Wards,
     facts: BTreeMap<String, String>,
+    /// The facts of the latest report.
+    facts_told: BTreeMap<String, String>,
     sequence: u64,
     /// Facts on their way to the leader, and when they are sent again.
     forwarded: BTreeMap<Forwarding, Duration>,
@@ -248,7 +277,10 @@ impl Agent {
             checks: OwnChecks::default(),
             worker: Worker::new(started),
             leader: Leader::default(),
+            doubt: Doubt::default(),
+            wards: Wards::default(),
             facts: BTreeMap::new(),
+            facts_told: BTreeMap::new(),
             sequence: 0,
             forwarded: BTreeMap::new(),
             stopping: None,
@@ -293,7 +325,9 @@ impl Agent {
     pub fn sleep(&self, now: Now) -> Duration {
         let check = self.checks.next_due().filter(|_| self.stopping.is_none());
         let forwarded = self.forwarded.values().min().copied();
-        let next = [check, self.leader.next_due(), forwarded].into_iter().flatten().min();
+        let wards = self.wards.next_due().filter(|_| self.stopping.is_none());
+        let dues = [check, self.leader.next_due(), forwarded, wards, self.doubt.until()];
+        let next = dues.into_iter().flatten().min();
         next.map_or(TICK, |due| due.saturating_sub(now.mono).min(TICK))
     }
 
@@ -302,6 +336,7 @@ impl Agent {
         // Also what was on disk when the daemon started: its host's clock may have begun anew.
         self.clock.observe(now, self.ledger.last_at());
         let mut out = Vec::new();
+        let mut doubts_now = self.doubt.awake(now.mono);
         match input {
             Input::Tick => {}
             Input::Standing(standing) => self.stand(standing),
@@ -315,7 +350,7 @@ impl Agent {
             Input::CheckRan { check, verdict, summary } => {
                 let at = self.clock.now(now);
                 if self.checks.ran(&check, verdict, &summary, now.mono, at) {
-                    self.tell(&mut out);
+                    self.tell(now, &mut out);
                 }
             }
             Input::Heard(report) => self.view.hear(&self.ledger, report),
@@ -323,9 +358,33 @@ impl Agent {
                 let at = self.clock.now(now);
                 self.view.set_liveness(peer, alive, at);
             }
+            Input::Watched { peer, seen } => {
+                self.wards.saw(peer, seen, now.mono);
+                if self.wards.hears_none() {
+                    let why = "it hears none of those that it watches".to_owned();
+                    self.doubt.begin(now.mono, why);
+                    doubts_now = true;
+                }
+                if seen.is_life() && self.standing.leads {
+                    self.suspect(now, peer, seen);
+                } else if seen.is_life() {
+                    out.push(Output::Suspect { peer, seen });
+                }
+            }
+            Input::Suspected { peer, seen } => {
+                if self.standing.leads {
+                    self.suspect(now, peer, seen);
+                }
+            }
+            Input::Late { what } => {
+                self.doubt.begin(now.mono, what);
+                doubts_now = true;
+            }
             Input::Probed { peer, seen } => {
+                let seen = self.testimony(now, seen);
                 let at = self.clock.now(now);
                 self.leader.silence.testify(peer, self.card.id, Some(seen), at);
+                self.leader.storm.probed(peer, seen);
             }
             Input::Testified { witness, peer, seen } => {
                 let at = self.clock.now(now);
@@ -347,11 +406,18 @@ impl Agent {
             Input::NoticeSent { incident, notice, result } => {
                 self.leader.notices.sent(now, (incident, notice), result);
             }
+            Input::CheckedIn(result) => {
+                let at = self.clock.now(now);
+                self.leader.check_in.answered(now, at, result);
+                if self.has_news_of_check_in() {
+                    self.tell(now, &mut out);
+                }
+            }
             Input::MembersChanged(result) => self.leader.members_changed(now, result.is_ok()),
             Input::Facts(facts) => {
                 if facts != self.facts {
                     self.facts = facts;
-                    self.tell(&mut out);
+                    self.tell(now, &mut out);
                 }
             }
             Input::Configured { labels, policy } => {
@@ -361,11 +427,33 @@ impl Agent {
             }
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }
+        self.mind_itself(now, doubts_now, &mut out);
         self.duties(now, &mut out);
         // What is due and was not sent again just now is not wanted any more: kept, it would have
         // the driver look for it without a pause.
         self.forwarded.retain(|_, due| *due > now.mono);
+        self.doubt.sleeps(now.mono + self.sleep(now));
         out
+    }
+
+    /// Says in its report when this peer begins to doubt itself, and when that has passed.
+    fn mind_itself(&mut self, now: Now, doubts_now: bool, out: &mut Vec<Output>) {
+        let said = self.facts_told.contains_key(doubt::FACT);
+        let passed = self.doubt.pass(now.mono);
+        if (doubts_now && !said) || (passed && said) {
+            self.tell(now, out);
+        }
+    }
+
+    /// What this peer says of what it saw: nothing that it does not trust itself.
+    pub fn testimony(&self, now: Now, seen: Seen) -> Seen {
+        // A sign of life is none the less one.
+        if seen.is_silence() && self.doubt.is_on(now.mono) { Seen::Abstained } else { seen }
+    }
+
+    /// Whether this peer trusts what it sees.
+    pub const fn doubt(&self) -> &Doubt {
+        &self.doubt
     }
 
     /// What is due now, whatever the input was.
@@ -378,10 +466,12 @@ impl Agent {
             return;
         }
         self.announce_boot(now, out);
+        self.watch_wards(now, out);
         self.run_checks(now, out);
         self.verify_repairs(now);
-        self.outlive_incidents(out);
+        self.outlive_incidents(now, out);
         self.work(now, out);
+        self.leader.storm.watch(self.ledger.brake(), now.mono);
         if self.standing.leads {
             self.lead(now, out);
         } else {
@@ -406,6 +496,9 @@ impl Agent {
         };
         let applied = self.ledger.apply(position, entry);
         self.clock.observe(now, self.ledger.last_at());
+        if applied.is_ok() && wards::is_touched_by(&entry.record) {
+            self.wards.changed();
+        }
         if applied.is_ok() && matches!(entry.record, Record::DocumentsApplied { .. }) {
             self.authorise_new_revisions();
         }
@@ -416,6 +509,7 @@ impl Agent {
 
     fn restore(&mut self, ledger: Ledger) {
         self.ledger = ledger;
+        self.wards.changed();
         self.checks_of = None;
         self.authorise_new_revisions();
     }
@@ -529,7 +623,7 @@ impl Agent {
         }
         let at = self.clock.now(now);
         if self.checks.expire(now.mono, at) {
-            self.tell(out);
+            self.tell(now, out);
         }
         for check in self.checks.due(now.mono) {
             let variables = variables::for_check(self, &check);
@@ -579,7 +673,7 @@ impl Agent {
     /// What passes now is later than what opened an incident about it, though this host's clock may
     /// have gone back since, and its daemon forgotten what it had said: without this the incident
     /// would stay open until the clock has caught up.
-    fn outlive_incidents(&mut self, out: &mut Vec<Output>) {
+    fn outlive_incidents(&mut self, now: Now, out: &mut Vec<Output>) {
         let me = self.card.id;
         let mut redated = false;
         for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
@@ -588,19 +682,25 @@ impl Agent {
             }
         }
         if redated {
-            self.tell(out);
+            self.tell(now, out);
         }
     }
 
     /// Makes this peer's report and passes it on: to gossip, and to the leader directly.
-    fn tell(&mut self, out: &mut Vec<Output>) {
+    fn tell(&mut self, now: Now, out: &mut Vec<Output>) {
         self.sequence += 1;
+        let mut facts = self.facts.clone();
+        if let Some(why) = self.doubt.why(now.mono) {
+            facts.insert(doubt::FACT.to_owned(), why.to_owned());
+        }
+        self.facts_told = facts.clone();
+        facts.extend(self.told_of_check_in());
         let report = Report {
             peer: self.card.id,
             generation: self.card.generation,
             sequence: self.sequence,
             checks: self.checks.states(),
-            facts: self.facts.clone(),
+            facts,
         };
         self.view.hear_own(report.clone());
         out.push(Output::Publish(report));
@@ -635,7 +735,10 @@ fn checks_on(incident: &Incident, peer: PeerId) -> impl Iterator<Item = &Name> {
     let own = incident.because.check().filter(|_| incident.peer == peer);
     let of_ladder = match &incident.because {
         Because::Ladder { failing, .. } => failing.as_slice(),
-        Because::Check { .. } | Because::Silent { .. } | Because::Operator { .. } => &[],
+        Because::Check { .. }
+        | Because::Silent { .. }
+        | Because::Operator { .. }
+        | Because::Storm { .. } => &[],
     };
     own.into_iter()
         .chain(of_ladder.iter().filter(move |one| one.peer == peer).map(|one| &one.check))

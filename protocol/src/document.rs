@@ -11,6 +11,7 @@ pub mod diff;
 pub mod evidence;
 pub mod ladder;
 pub mod maintenance;
+pub mod mesh;
 pub mod params;
 pub mod parse;
 pub mod pattern;
@@ -29,6 +30,7 @@ pub use check::{Check, Verdict};
 pub use evidence::{Collect, EvidenceStep};
 pub use ladder::{Ladder, LadderLevel, Scope};
 pub use maintenance::{Maintenance, Schedule};
+pub use mesh::{Measured, MeshProbe};
 pub use pattern::Pattern;
 pub use probe::{
     AggregateProbe, DiskProbe, Expiry, FactKind, FileProbe, HttpProbe, LoadProbe, PluginProbe,
@@ -41,7 +43,7 @@ pub use runbook::{
 };
 pub use selector::{Condition, Selector};
 pub use setting::Setting;
-pub use settings::{Bounds, Channel, Limits, MeshSettings, Notifier};
+pub use settings::{Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier};
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};

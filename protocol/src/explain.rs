@@ -13,7 +13,7 @@ use crate::{
         incident::{Attempt, Fact, Incident, Line, Reboot, State},
     },
     name::PeerId,
-    record::{Because, Outcome, Part, Seen},
+    record::{Because, Outcome, Part, Seen, StormCause},
     refusal::Refusal,
     time::{Timestamp, format_span},
 };
@@ -70,6 +70,9 @@ pub const fn seen(seen: Seen) -> &'static str {
         Seen::Reached => "its agent answered",
         Seen::Refused => "its host answered that no agent listens",
         Seen::NoAnswer => "nothing answered",
+        Seen::Heard => "it was heard, though it was not reached",
+        Seen::Abstained => "it abstained: it was slow itself",
+        Seen::Unreachable => "it could not be asked",
     }
 }
 
@@ -118,6 +121,40 @@ pub fn signal(ledger: &Ledger, peer: PeerId, because: &Because) -> String {
         Because::Operator { runbook, reason, .. } => {
             format!("an operator ordered runbook \"{runbook}\" for {peer}: {reason}")
         }
+        Because::Storm { silent, zone, cause, since } => {
+            let names = named(ledger, silent);
+            let cause = likely(*cause, zone.as_deref());
+            format!(
+                "{peer} saw {} peers silent at once at {since}: {names}; most likely it is {cause}",
+                silent.len()
+            )
+        }
+    }
+}
+
+/// Some peers by their names, sorted; of many, the first ones.
+fn named(ledger: &Ledger, peers: &[PeerId]) -> String {
+    let mut names: Vec<String> = peers.iter().map(|peer| ledger.roster().name(*peer)).collect();
+    names.sort_unstable();
+    let more = match names.len().saturating_sub(FAILING_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    names.truncate(FAILING_SHOWN);
+    format!("{}{more}", names.join(", "))
+}
+
+/// What most likely made many peers fall silent at once, in words.
+fn likely(cause: StormCause, zone: Option<&str>) -> String {
+    match (cause, zone) {
+        (StormCause::Zone, Some(zone)) => format!("the power or the network of zone \"{zone}\""),
+        (StormCause::Leader, Some(zone)) => format!(
+            "the network on the leader's side, which hears fewer than half of the mesh, or zone \"{zone}\""
+        ),
+        (StormCause::Leader, None) => {
+            "the network on the leader's side, which hears fewer than half of the mesh".to_owned()
+        }
+        (StormCause::Zone | StormCause::Network, _) => "the network".to_owned(),
     }
 }
 
@@ -243,6 +280,15 @@ pub fn waiting(
         );
         return Some(Waiting { text, until: Some(attempt.until) });
     }
+    if matches!(incident.because, Because::Storm { .. })
+        && let Some(until) = ledger.calm_at()
+    {
+        let text = format!(
+            "no neighbour acts on a silence until no other peer has fallen silent for {}, or until `hearten thaw`",
+            format_span(ledger.settings().storm_calm)
+        );
+        return Some(Waiting { text, until: Some(until) });
+    }
     if incident.state == State::Escalated {
         return event(format!(
             "a person was called; it resolves by itself when {}, or with `hearten incident close {}`",
@@ -287,7 +333,7 @@ fn rule(ledger: &Ledger, incident: &Incident, leader: PeerId, at: Timestamp) -> 
         return Some(refusal.clone());
     }
     let worker = match incident.next_rung() {
-        Some(rung) if rung.tells().is_some() => return None,
+        Some(rung) if rung.tells().is_some() => return ledger.unbraked(incident).err(),
         Some(_) if incident.next_part != Part::Act => {
             incident.worker_of(incident.climbed).unwrap_or(incident.peer)
         }
@@ -316,7 +362,7 @@ fn rule(ledger: &Ledger, incident: &Incident, leader: PeerId, at: Timestamp) -> 
                 }
             }
         }
-        None if incident.plan.is_some() => return None,
+        None if incident.plan.is_some() => return ledger.unbraked(incident).err(),
         None => incident.peer,
     };
     ledger.assignable(incident.id, worker, leader, at).err()
@@ -334,6 +380,7 @@ const fn ends_at(refusal: &Refusal) -> Option<Timestamp> {
     | Refusal::Maintenance { until, .. }
     | Refusal::AwaitingApproval { until, .. }
     | Refusal::Quiescing { until, .. }
+    | Refusal::StormBrake { until, .. }
     | Refusal::AttemptUnderWay { until, .. } = refusal
     {
         Some(*until)
@@ -464,7 +511,10 @@ fn notified(incident: &Incident, number: u32) -> String {
 
 fn witnesses(ledger: &Ledger, because: &Because) -> Vec<Sentence> {
     match because {
-        Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => Vec::new(),
+        Because::Check { .. }
+        | Because::Ladder { .. }
+        | Because::Operator { .. }
+        | Because::Storm { .. } => Vec::new(),
         Because::Silent { witnesses, .. } => witnesses
             .iter()
             .map(|testimony| {
@@ -478,6 +528,9 @@ fn witnesses(ledger: &Ledger, because: &Because) -> Vec<Sentence> {
 
 fn plan(incident: &Incident) -> String {
     let Some(plan) = &incident.plan else {
+        if matches!(incident.because, Because::Storm { .. }) {
+            return "people are told, and no neighbour acts on a silence meanwhile".to_owned();
+        }
         return "no runbook answers this signal".to_owned();
     };
     let rungs: Vec<String> = plan.rungs.iter().map(|rung| format!("\"{}\"", rung.name)).collect();
@@ -521,5 +574,6 @@ fn cleared(because: &Because) -> String {
         Because::Ladder { .. } => "every check that failed passes again".to_owned(),
         Because::Operator { check: Some(check), .. } => format!("check \"{check}\" passes"),
         Because::Operator { check: None, .. } => "one of its rungs succeeds".to_owned(),
+        Because::Storm { .. } => "no other peer falls silent for a while".to_owned(),
     }
 }

@@ -7,12 +7,13 @@
 //! Reading order: [`roster`] (who is a member), [`documents`] (what operators wrote), [`history`]
 //! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
-//! change it), [`limits`] (how much may be done at once), [`memory`] (what was done lately) and
-//! [`questions`] (what a person is asked).
+//! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
+//! [`memory`] (what was done lately) and [`questions`] (what a person is asked).
 
 pub mod attempts;
 pub mod boots;
 mod bounds;
+pub mod brake;
 pub mod documents;
 pub mod history;
 pub mod incident;
@@ -135,6 +136,10 @@ pub struct Ledger {
     memory: memory::Memory,
     /// The maintenances that operators started.
     windows: BTreeMap<Name, Window>,
+    /// Neighbours do not act on silences: too many peers are silent at once.
+    brake: Option<brake::Brake>,
+    /// When an operator last said that what is silent is no storm.
+    thawed_at: Timestamp,
 }
 
 impl Ledger {

@@ -322,6 +322,40 @@ pub enum Because {
         /// When it was ordered.
         since: Timestamp,
     },
+    /// Many peers are silent at once; told about the leader that sees it. While it is open, no
+    /// neighbour acts on a silence.
+    Storm {
+        /// Whom the leader does not reach, those that are silent by the log among them.
+        silent: Vec<PeerId>,
+        /// The zone that they are all of, where nothing is left of it.
+        zone: Option<String>,
+        /// What most likely made them fall silent.
+        cause: StormCause,
+        /// When the leader saw it.
+        since: Timestamp,
+    },
+}
+
+/// What most likely made many peers fall silent at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum StormCause {
+    /// The power or the network of a zone.
+    Zone,
+    /// The network on the leader's side: it hears fewer than half of the mesh.
+    Leader,
+    /// The network somewhere else.
+    Network,
+}
+
+impl StormCause {
+    /// The word for it, as machines read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Zone => "zone",
+            Self::Leader => "leader",
+            Self::Network => "network",
+        }
+    }
 }
 
 impl Because {
@@ -330,7 +364,7 @@ impl Because {
         match self {
             Self::Check { check, .. } => Some(check),
             Self::Operator { check, .. } => check.as_ref(),
-            Self::Silent { .. } | Self::Ladder { .. } => None,
+            Self::Silent { .. } | Self::Ladder { .. } | Self::Storm { .. } => None,
         }
     }
 
@@ -340,7 +374,8 @@ impl Because {
             Self::Check { since, .. }
             | Self::Silent { since, .. }
             | Self::Ladder { since, .. }
-            | Self::Operator { since, .. } => *since,
+            | Self::Operator { since, .. }
+            | Self::Storm { since, .. } => *since,
         }
     }
 }
@@ -376,6 +411,25 @@ pub enum Seen {
     Refused,
     /// Nothing came back in time.
     NoAnswer,
+    /// It was not reached, but it was heard: something of its own came in meanwhile. It lives, and
+    /// something keeps others from reaching it, a firewall perhaps.
+    Heard,
+    /// The witness was slow itself a moment ago, and does not trust what it saw.
+    Abstained,
+    /// The witness could not be asked.
+    Unreachable,
+}
+
+impl Seen {
+    /// Whether the peer was silent, as far as this goes.
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Self::Refused | Self::NoAnswer)
+    }
+
+    /// Whether the peer gave a sign of life.
+    pub const fn is_life(self) -> bool {
+        matches!(self, Self::Reached | Self::Heard)
+    }
 }
 
 /// How an execution ended.

@@ -423,6 +423,26 @@ pub enum Refusal {
         /// As it was named.
         name: Name,
     },
+    /// Many peers are silent at once.
+    #[error(
+        "storm brake: {silent} peers are silent at once; no neighbour acts on a silence since {since}, and not before {until}; `hearten thaw` lets them"
+    )]
+    StormBrake {
+        /// Since when.
+        since: Timestamp,
+        /// How many peers.
+        silent: u32,
+        /// When it is released, unless another peer falls silent.
+        until: Timestamp,
+    },
+    /// So few silent peers are no storm.
+    #[error("no storm: {silent} of {of} running peers are named as silent")]
+    NoStorm {
+        /// How many are named.
+        silent: u32,
+        /// How many run.
+        of: u32,
+    },
     /// The worker's own file of secrets does not give what the rung needs.
     #[error("secret \"{name}\" cannot be had on this host: {why}")]
     NoSecret {

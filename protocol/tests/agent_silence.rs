@@ -188,7 +188,8 @@ fn a_peer_that_returns_while_a_neighbour_acts_is_found_well_when_that_has_ended(
 
 #[test]
 fn several_that_are_silent_at_once_are_all_found() {
-    let mut driver = Driver::of(9);
+    // Of so many that they are no storm.
+    let mut driver = Driver::of(13);
     driver.effects.insert("power".to_owned(), Effect::InVain);
     driver.pass(2_000);
     for n in [6, 7, 8, 9] {
@@ -199,7 +200,7 @@ fn several_that_are_silent_at_once_are_all_found() {
     driver.until("a person is called", |driver| {
         [6, 7, 8, 9].iter().all(|n| silence_is(driver, *n, State::Escalated))
     });
-    assert!(driver.executed().iter().all(|(n, _)| *n <= 5));
+    assert!(driver.executed().iter().all(|(n, _)| ![6, 7, 8, 9].contains(n)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{scenario::Expectation, world::World};
 use protocol::{
-    ledger::incident::{Attempt, Fact, Incident, State, Subject},
+    ledger::incident::{Attempt, Fact, Incident, News, State, Subject},
     record::Outcome,
     time::Timestamp,
 };
@@ -26,6 +26,7 @@ fn hold_against(world: &World<'_>, expected: &Expectation) -> Result<(), String>
         let about = match Subject::of(&incident.because) {
             Subject::Check(check) => check.to_string(),
             Subject::Silence => "silence".to_owned(),
+            Subject::Storm => "storm".to_owned(),
             Subject::Ladder(ladder) => format!("ladder {ladder}"),
             Subject::Operator(runbook) => format!("runbook {runbook}"),
         };
@@ -38,6 +39,17 @@ fn hold_against(world: &World<'_>, expected: &Expectation) -> Result<(), String>
     {
         let which: Vec<String> = found.iter().map(|incident| told(world, incident)).collect();
         return Err(format!("{count} incidents expected, {}: {}", found.len(), which.join("; ")));
+    }
+    if let Some(calls) = expected.calls {
+        let of_found = found.iter().flat_map(|incident| {
+            let called = incident.notices.iter().filter(|notice| notice.news == News::Called);
+            called.map(|notice| (incident.id, notice.number))
+        });
+        let reached = of_found.filter(|key| world.received.contains_key(key)).count();
+        if reached != calls {
+            let which: Vec<String> = found.iter().map(|incident| told(world, incident)).collect();
+            return Err(format!("{calls} calls expected, {reached}: {}", which.join("; ")));
+        }
     }
     let wants_one = expected.incident.is_some()
         || expected.attempts.is_some()

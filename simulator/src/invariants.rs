@@ -6,12 +6,14 @@
 
 mod attested;
 mod authorised;
+mod brake;
 mod cooldown;
 mod equal_ledgers;
 mod evidence_first;
 mod frozen;
 mod limits;
 mod liveness;
+mod minority;
 mod notices;
 mod once;
 mod quiet;
@@ -71,6 +73,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(evidence_first::EvidenceFirst),
         Box::new(attested::Attested),
         Box::new(frozen::Frozen),
+        Box::new(brake::Brake::default()),
+        Box::new(minority::Minority::default()),
         Box::new(liveness::Liveness),
         Box::new(authorised::Authorised::default()),
         Box::new(cooldown::CoolDown::default()),
@@ -90,6 +94,9 @@ fn executions<'w>(
         Output::Execute(order) => Some(order),
         Output::RunCheck { .. }
         | Output::Publish(_)
+        | Output::Watch { .. }
+        | Output::Suspect { .. }
+        | Output::StepDown { .. }
         | Output::Probe { .. }
         | Output::AskWitness { .. }
         | Output::Propose { .. }
@@ -97,6 +104,7 @@ fn executions<'w>(
         | Output::RecordStart { .. }
         | Output::TakeEvidence { .. }
         | Output::Notify { .. }
+        | Output::CheckIn(_)
         | Output::ChangeMembers(_) => None,
     });
     orders

@@ -248,7 +248,7 @@ pub(crate) struct Expectation {
     pub(crate) line: usize,
     /// About which peer; any when it is not said.
     pub(crate) peer: Option<usize>,
-    /// About what: a check's name or the word `silence`; any when it is not said.
+    /// About what: a check's name or the words `silence` and `storm`; any when it is not said.
     pub(crate) about: Option<String>,
     /// How the latest such incident stands.
     pub(crate) incident: Option<State>,
@@ -262,4 +262,6 @@ pub(crate) struct Expectation {
     pub(crate) told: Option<bool>,
     /// How many such incidents there were.
     pub(crate) count: Option<usize>,
+    /// How many calls about all such incidents reached people; repetitions count once.
+    pub(crate) calls: Option<usize>,
 }

@@ -18,6 +18,7 @@ pub(crate) mod host;
 pub(crate) mod network;
 pub(crate) mod queue;
 pub(crate) mod raft;
+pub(crate) mod watch;
 pub(crate) mod work;
 
 use crate::{
@@ -295,6 +296,13 @@ impl<'s> World<'s> {
         self.invariants = invariants;
     }
 
+    /// Whether the network has fallen apart and this peer's part holds no majority of the voters.
+    pub(crate) fn is_in_a_minority(&self, peer: PeerId) -> bool {
+        let Some(parts) = &self.network.parts else { return false };
+        let near = |voter: &&PeerId| parts.get(voter) == parts.get(&peer) || **voter == peer;
+        self.raft.voters.keys().filter(near).count() * 2 <= self.raft.voters.len()
+    }
+
     fn note(&mut self, peer: PeerId, what: &str) {
         let name = self.hosts[&peer].card.name.as_str();
         self.trace.note(self.time, name, what);
@@ -372,6 +380,8 @@ impl<'s> World<'s> {
             standing: Standing::default(),
             doubts_since: None,
             rumours: Rumours::default(),
+            rounds: 0,
+            wards: BTreeMap::new(),
             stopping: false,
         });
         let daemon = host.daemon();

@@ -77,9 +77,8 @@ fn a_neighbour_fences_with_a_password_that_stays_where_it_is() {
     let mut mesh = Mesh::of(&["bmc=10.0.1.1", "bmc=10.0.1.2", "bmc=10.0.1.3"]).unwrap();
     let folder = mesh.folder();
     let desk = tests::Desk::open().unwrap();
-    let place = |text: &str| {
-        text.replace("FOLDER", &folder.to_string_lossy()).replace("URL", &desk.url())
-    };
+    let place =
+        |text: &str| text.replace("FOLDER", &folder.to_string_lossy()).replace("URL", &desk.url());
     let agent = folder.join("agent");
     fs::write(&agent, place(AGENT)).unwrap();
     fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
@@ -116,10 +115,8 @@ fn a_neighbour_fences_with_a_password_that_stays_where_it_is() {
     let said = incident["attempts"][0]["output"].as_str().unwrap();
     assert!(said.contains("chmod 600"), "{said}");
     mesh.hosts[lost].start().unwrap();
-    mesh.incident(0, "it is over", |i| {
-        i["id"] == incident["id"] && i["state"] == "resolved"
-    })
-    .unwrap();
+    mesh.incident(0, "it is over", |i| i["id"] == incident["id"] && i["state"] == "resolved")
+        .unwrap();
     mesh.settled().unwrap();
     for host in &mesh.hosts {
         fs::set_permissions(secrets(&host.data), Permissions::from_mode(0o600)).unwrap();

@@ -102,6 +102,8 @@ impl From<&Refusal> for Exit {
             | Refusal::Backoff { .. }
             | Refusal::OnceOnly { .. }
             | Refusal::Quiescing { .. }
+            | Refusal::StormBrake { .. }
+            | Refusal::NoStorm { .. }
             | Refusal::Needs { .. }
             | Refusal::Returning { .. }
             | Refusal::NotAttested { .. } => Self::NotAllowed,

@@ -3,7 +3,7 @@
 use super::{
     Daemon, evidence, feed,
     forward::{self, Ask, Reply},
-    issuing, outputs,
+    issuing, outputs, own,
 };
 use crate::net::{FrameSink, Handler, JoinBinding, StreamKind};
 use async_trait::async_trait;
@@ -84,6 +84,10 @@ pub(super) async fn answer_ask(daemon: &Daemon, from: PeerId, ask: Ask) -> Resul
             daemon.tell(Input::Heard(report)).await;
             Ok(Reply::Heard)
         }
+        Ask::Suspect(peer, seen) => {
+            daemon.tell(Input::Suspected { peer, seen }).await;
+            Ok(Reply::Heard)
+        }
         Ask::Probe(peer) => Ok(forward::probe_for(daemon, peer).await),
         Ask::Join { request, exporter, public_key } => {
             let binding = JoinBinding { exporter, public_key };
@@ -94,6 +98,7 @@ pub(super) async fn answer_ask(daemon: &Daemon, from: PeerId, ask: Ask) -> Resul
         Ask::KeepEvidence { incident, hash, bytes } => {
             Ok(evidence::keep(daemon, from, incident, hash, bytes).await)
         }
+        Ask::Time => Ok(own::time(daemon)),
         Ask::Evidence { hash } => Ok(evidence::hand_out(daemon, hash).await),
     }
 }

@@ -19,6 +19,13 @@ impl Clock {
         Self { wall: Timestamp::from_millis(millis), start: Instant::now() }
     }
 
+    /// What the host's wall clock says now, steps and all.
+    #[expect(clippy::unused_self, reason = "the clocks are read here and nowhere else")]
+    pub(crate) fn wall(&self) -> Timestamp {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// What the clocks say now.
     pub(crate) fn now(&self) -> Now {
         let mono = self.start.elapsed();

@@ -1,7 +1,7 @@
 //! A few facts of this host, for its report.
 
 use super::Daemon;
-use protocol::agent::{BOOT_ID, Input};
+use protocol::agent::{BOOT_ID, Input, silence::SERVICE_MANAGER};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How often the facts are looked at; they are told only when they have changed.
@@ -30,6 +30,10 @@ fn facts() -> BTreeMap<String, String> {
     // A host that was rebooted is told apart from one that was not.
     if let Ok(boot_id) = std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
         facts.insert(BOOT_ID.to_owned(), boot_id.trim().to_owned());
+    }
+    // systemd says so to whatever it starts: it will start it again.
+    if std::env::var_os("INVOCATION_ID").is_some() {
+        facts.insert(SERVICE_MANAGER.to_owned(), "systemd".to_owned());
     }
     facts
 }

@@ -100,6 +100,7 @@ pub(super) async fn tell_standing(daemon: Arc<Daemon>) {
     loop {
         let now = standing(&daemon);
         if told.as_ref() != Some(&now) {
+            daemon.note_leader(now.leader);
             daemon.tell(Input::Standing(now.clone())).await;
             told = Some(now);
         }

@@ -8,6 +8,7 @@ use protocol::{
     name::{IncidentId, PeerId},
     record::{Entry, Position, Seen},
     report::SignedReport,
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -49,6 +50,10 @@ pub(crate) enum Ask {
         /// SHA-256 of the bundle.
         hash: [u8; 32],
     },
+    /// To hear, as the leader, what the sender's watch says of a peer.
+    Suspect(PeerId, Seen),
+    /// To say what time it is on the peer's host, and how far it has the log.
+    Time,
 }
 
 /// What is answered to an [`Ask`].
@@ -74,6 +79,8 @@ pub(crate) enum Reply {
     Kept,
     /// The bundle that was asked for, if it is here.
     Evidence(Option<Vec<u8>>),
+    /// What time it is here, and up to which index the log is applied here.
+    Time(Timestamp, u64),
 }
 
 impl Ask {
@@ -119,9 +126,8 @@ pub(crate) async fn to_leader(
         | Reply::Issuer(..)
         | Reply::Certificate(_)
         | Reply::Kept
-        | Reply::Evidence(_) => {
-            Err(ForwardError::Failed("it answered another question".to_owned()))
-        }
+        | Reply::Evidence(_)
+        | Reply::Time(..) => Err(ForwardError::Failed("it answered another question".to_owned())),
     }
 }
 
@@ -191,7 +197,14 @@ async fn one_try(
     codec::decode(&answer).map_err(|error| error.to_string())
 }
 
-/// Probes for somebody else; see [`outputs::probe`].
+/// How much longer than it may a probe takes on a host that was halted meanwhile.
+const HALTED_FOR: Duration = Duration::from_millis(300);
+
+/// Probes for somebody else; see [`outputs::probe`]. Who was slow meanwhile abstains.
 pub(super) async fn probe_for(daemon: &Daemon, peer: PeerId) -> Reply {
-    Reply::Saw(outputs::probe(daemon, peer).await)
+    let began = Instant::now();
+    let seen = outputs::probe(daemon, peer).await;
+    let halted = seen.is_silence() && began.elapsed() > outputs::PROBE_WITHIN + HALTED_FOR;
+    let seen = daemon.agent().testimony(daemon.now(), seen);
+    Reply::Saw(if halted { Seen::Abstained } else { seen })
 }

@@ -7,6 +7,8 @@
 //! * `driver` is the loop between the agent and the parts;
 //! * `gossip`, `feed` and `forward` are what peers tell each other: what they see, what is
 //!   committed, and what is to be committed;
+//! * `watch` looks after a few peers all the time;
+//! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators.
 
@@ -23,9 +25,11 @@ mod gossip;
 mod http;
 mod issuing;
 mod outputs;
+mod own;
 mod plugins;
 mod service;
 mod start;
+mod watch;
 
 pub use start::run;
 
@@ -49,10 +53,11 @@ use protocol::{
     time::{Now, Timestamp},
 };
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, watch as watch_channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the parts of the daemon share.
@@ -71,12 +76,18 @@ pub(crate) struct Daemon {
     /// What documents name as `secret:NAME`.
     pub(crate) secrets: Secrets,
     pub(crate) gossip: gossip::Gossip,
+    /// What the daemon remembers of its place in the mesh.
+    lately: Mutex<own::Lately>,
+    /// What its own checks measure it by.
+    own: Arc<own::OwnDaemon>,
     agent: Mutex<Agent>,
     journal: Arc<Mutex<Journal>>,
     net: OnceLock<Net>,
     inputs: mpsc::Sender<Input>,
     /// How the Raft group looks to a peer that is not in it, as a voter told it.
-    followed: watch::Sender<Standing>,
+    followed: watch_channel::Sender<Standing>,
+    /// Whom this peer is to watch.
+    watched: watch_channel::Sender<BTreeSet<PeerId>>,
     /// When the loop last took an input, in milliseconds of the daemon's own clock.
     beat: AtomicU64,
     /// Ends the daemon; what is in `work` is waited for.
@@ -133,6 +144,7 @@ impl Daemon {
             facts: self.facts.clone(),
             plugins: self.plugins.clone(),
             host,
+            own: Some(self.own.clone()),
         }
     }
 

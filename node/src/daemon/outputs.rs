@@ -9,7 +9,7 @@ use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, voters::MemberChange},
     codec,
-    document::Channel,
+    document::{Channel, CheckIn, CheckInMethod},
     ledger::incident::News,
     name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, Outcome, Seen},
@@ -30,6 +30,9 @@ const WITNESS_WITHIN: Duration = Duration::from_millis(850);
 
 /// How long the leader is told of a change directly before that is left to gossip.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
+
+/// For how long a leader that has stepped down does not stand for election.
+const STEPPED_DOWN_FOR: Duration = Duration::from_secs(10);
 
 /// How long a fact is carried about until it has found the leader.
 const FORWARD_WITHIN: Duration = Duration::from_secs(5);
@@ -59,6 +62,19 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         }
         Output::Publish(report) => {
             publish(daemon, report).await;
+            None
+        }
+        Output::Watch { peers } => {
+            daemon.watched.send_replace(peers);
+            None
+        }
+        Output::Suspect { peer, seen } => {
+            tell_leader(daemon, &Ask::Suspect(peer, seen)).await;
+            None
+        }
+        Output::StepDown { why } => {
+            tracing::warn!(%why, "this leader steps down");
+            daemon.consensus.step_down(STEPPED_DOWN_FOR);
             None
         }
         Output::Probe { peer } => Some(Input::Probed { peer, seen: probe(daemon, peer).await }),
@@ -101,6 +117,13 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             }
             Some(Input::NoticeSent { incident, notice, result })
         }
+        Output::CheckIn(called) => {
+            let result = check_in(daemon, &called).await;
+            if let Err(reason) = &result {
+                tracing::warn!(%reason, "the outside dead-man's switch did not take the call; it is called again");
+            }
+            Some(Input::CheckedIn(result))
+        }
         Output::ChangeMembers(change) => {
             tracing::info!(?change, "changing the members of the Raft group");
             let learns = daemon.standing().learners;
@@ -130,13 +153,18 @@ async fn publish(daemon: &Daemon, report: Report) {
     let signature = daemon.identity.get().sign(&report.signed_bytes()).to_vec();
     let signed = SignedReport { report, signature };
     daemon.gossip.publish(&signed).await;
+    tell_leader(daemon, &Ask::Hear(signed)).await;
+}
+
+/// Tells the leader something that is told again, or by gossip, if it does not hear it.
+async fn tell_leader(daemon: &Daemon, ask: &Ask) {
     let Some(leader) = daemon.standing().leader.filter(|leader| *leader != daemon.me) else {
         return;
     };
-    let ask = codec::encode(&Ask::Hear(signed));
+    let ask = codec::encode(ask);
     let told = daemon.net().request(leader, StreamKind::Forward, &ask, TELL_WITHIN).await;
     if let Err(error) = told {
-        tracing::debug!(%leader, %error, "the leader was not told directly; gossip will tell it");
+        tracing::debug!(%leader, %error, "the leader was not told directly");
     }
 }
 
@@ -146,6 +174,7 @@ pub(super) async fn probe(daemon: &Daemon, peer: PeerId) -> Seen {
         Probed::Reached { .. } => Seen::Reached,
         Probed::Refused => Seen::Refused,
         Probed::NoAnswer => Seen::NoAnswer,
+        Probed::Heard => Seen::Heard,
     }
 }
 
@@ -201,6 +230,18 @@ async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result
             posted.map_err(|error| error.to_string())
         }
     }
+}
+
+/// Calls the outside dead-man's switch. The call says nothing of the mesh: its address is all that
+/// the other side has to know.
+async fn check_in(daemon: &Daemon, called: &CheckIn) -> Result<(), String> {
+    let method = match called.method {
+        CheckInMethod::Get => reqwest::Method::GET,
+        CheckInMethod::Post => reqwest::Method::POST,
+    };
+    let within = webhook::TIMEOUT.min(called.every);
+    let answered = webhook::call(&daemon.http, method, &called.url, within).await;
+    answered.map(|_status| ()).map_err(|error| error.to_string())
 }
 
 /// Proposes an entry here, as the leader, after looking whether its sender may.

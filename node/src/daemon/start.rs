@@ -2,7 +2,7 @@
 
 use super::{
     Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
-    issuing, service,
+    issuing, own, service,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -58,6 +58,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
     parts.spawn(feed::bring(Arc::clone(&daemon)));
     parts.spawn(gossip::run(Arc::clone(&daemon)));
+    parts.spawn(super::watch::run(Arc::clone(&daemon)));
     parts.spawn(issuing::tend(Arc::clone(&daemon)));
     parts.spawn(facts::collect(Arc::clone(&daemon)));
     parts.spawn(evidence::tidy(Arc::clone(&daemon)));
@@ -151,23 +152,27 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     let policy = config.policy();
     let agent = Agent::new(Origin { card, trust, policy, ledger, started });
     let (inputs, queue) = mpsc::channel(INPUTS_MAX);
-    let daemon = Arc::new(Daemon {
+    let http = HttpClient::new()?;
+    let daemon = Arc::new_cyclic(|daemon| Daemon {
         data: data.to_owned(),
         me,
         identity,
         book,
         consensus,
         clock: Clock::start(),
-        http: HttpClient::new()?,
+        http,
         facts: crate::exec::facts::Facts::default(),
         plugins: crate::exec::plugin::Plugins::default(),
         secrets: crate::exec::secrets::Secrets::at(config.secrets_path(data)),
         gossip: gossip::Gossip::default(),
+        lately: Mutex::default(),
+        own: Arc::new(own::OwnDaemon(daemon.clone())),
         agent: Mutex::new(agent),
         journal: Arc::new(Mutex::new(journal)),
         net: OnceLock::new(),
         inputs,
         followed: watch::Sender::new(Standing::default()),
+        watched: watch::Sender::default(),
         beat: std::sync::atomic::AtomicU64::new(0),
         stop: CancellationToken::new(),
         released: CancellationToken::new(),

@@ -4,7 +4,8 @@
 //! be made at all (no such program, no address) says nothing about the service: that is `unknown`.
 //!
 //! Reading order: `command`, `http` and `tcp` ask a service; `processes`, `unit`, `disk`, `memory`,
-//! `load` and `file` look at the host itself; plugins have a module of their own,
+//! `load` and `file` look at the host itself; what the mesh looks at about itself the daemon
+//! measures ([`Own`]) and the protocol judges; plugins have a module of their own,
 //! [`super::plugin`].
 
 mod command;
@@ -21,13 +22,17 @@ use crate::exec::{
     plugin::{self, Finding, Plugins},
     process::End,
 };
+use async_trait::async_trait;
 use protocol::{
-    document::{Check, Probe, Verdict},
+    document::{Check, Measured, MeshProbe, Probe, Verdict},
     name::Labels,
     perfdata::{Datum, Range},
     time::format_span,
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time;
 
 /// The most of a check's output that is kept.
@@ -47,6 +52,15 @@ pub struct Tools {
     pub plugins: Plugins,
     /// Which host this is.
     pub host: HostCard,
+    /// Knows the daemon itself; nothing where there is none.
+    pub own: Option<Arc<dyn Own>>,
+}
+
+/// What a daemon knows of itself and its place in the mesh.
+#[async_trait]
+pub trait Own: std::fmt::Debug + Send + Sync {
+    /// Measures what a probe looks at.
+    async fn measure(&self, probe: MeshProbe) -> Measured;
 }
 
 /// Which host a plugin is told that it is on.
@@ -107,6 +121,16 @@ pub async fn run_check(check: &Check, environment: &Environment, tools: &Tools) 
         Probe::Aggregate(_) => {
             Found::new(Verdict::Unknown, "an aggregate is counted by the leader, not run on a host")
         }
+        Probe::Mesh(probe) => match &tools.own {
+            Some(own) => {
+                let looked = async {
+                    let (verdict, summary) = probe.judge(&own.measure(*probe).await);
+                    Found::new(verdict, summary)
+                };
+                in_time(limit, looked).await
+            }
+            None => Found::new(Verdict::Unknown, "only a daemon can look at its own mesh"),
+        },
     };
     CheckRun {
         verdict: found.verdict,

@@ -59,10 +59,29 @@ pub async fn post(
     timeout: Duration,
 ) -> Result<String, WebhookError> {
     let url = parse_url(url).map_err(|reason| WebhookError::Address { reason })?;
+    exchange(http.post(url).json(body), timeout).await
+}
+
+/// Makes a request without a body, and returns what the receiver said.
+///
+/// # Errors
+/// [`WebhookError`], as for a message.
+pub async fn call(
+    http: &HttpClient,
+    method: reqwest::Method,
+    url: &str,
+    timeout: Duration,
+) -> Result<String, WebhookError> {
+    let url = parse_url(url).map_err(|reason| WebhookError::Address { reason })?;
+    exchange(http.request(method, url), timeout).await
+}
+
+async fn exchange(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+) -> Result<String, WebhookError> {
     let exchange = async {
-        let response = http
-            .post(url)
-            .json(body)
+        let response = request
             .send()
             .await
             .map_err(|error| WebhookError::Unreachable { reason: root_cause(&error) })?;

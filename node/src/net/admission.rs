@@ -37,6 +37,9 @@ pub(crate) async fn accept(shared: Arc<Shared>) {
 fn admit(shared: &Arc<Shared>, incoming: Incoming) {
     let under_way = HANDSHAKES_MAX - shared.handshakes.available_permits();
     let remote = incoming.remote_address();
+    if let Some(peer) = shared.book.peer_at(remote) {
+        shared.pulses.called(peer);
+    }
     if under_way >= PROVE_FROM && !incoming.remote_address_validated() && incoming.may_retry() {
         shared.counters.retry_demanded.add(1);
         // It may be retried, as was just asked.

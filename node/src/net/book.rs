@@ -51,6 +51,14 @@ impl Book {
         self.entries.borrow().get(&peer).copied()
     }
 
+    /// Which member is at this very address and port.
+    pub(crate) fn peer_at(&self, address: SocketAddr) -> Option<PeerId> {
+        let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+        let entries = self.entries.borrow();
+        let mut there = entries.iter().filter(|(_, at)| canonical(**at) == canonical(address));
+        there.next().map(|(peer, _)| *peer)
+    }
+
     /// Whether any member is at this address, on whatever port.
     pub(crate) fn knows_host(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

@@ -10,14 +10,16 @@ use super::{
     kind::StreamKind,
     links::{Link, Links},
     probe::{self, Probed},
+    pulse::Pulses,
     secrets, tls,
+    watch::{self, Told},
     wire::{self, Reader},
 };
 use crate::identity::CurrentIdentity;
 use protocol::name::PeerId;
 use quinn::{Endpoint, TokioRuntime};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -67,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) book: Arc<Book>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) links: Links,
+    pub(crate) pulses: Pulses,
     pub(crate) dials: Mutex<BTreeMap<PeerId, super::dial::Pending>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) gate: Arc<tls::Gate>,
@@ -106,6 +109,7 @@ impl Net {
             book,
             handler,
             links: Links::new(current.peer()),
+            pulses: Pulses::default(),
             dials: Mutex::new(BTreeMap::new()),
             counters,
             gate,
@@ -243,6 +247,16 @@ impl Net {
         probe::probe(&self.shared, peer, within).await
     }
 
+    /// Watches the peers that are wanted, whoever they are by then, and tells what it sees of
+    /// them; see [`watch`].
+    pub async fn watch(
+        &self,
+        wanted: tokio::sync::watch::Receiver<BTreeSet<PeerId>>,
+        tell: tokio::sync::mpsc::Sender<Told>,
+    ) {
+        watch::watch(Arc::clone(&self.shared), wanted, tell).await;
+    }
+
     /// Closes every connection, tells the others, and stops. What is under way is broken off.
     pub async fn close(&self) {
         self.shared.stop.cancel();
@@ -335,6 +349,7 @@ async fn keep(shared: Arc<Shared>) {
             () = shared.stop.cancelled() => return,
             changed = book.changed(), if book_lives => {
                 book_lives = changed.is_ok();
+                shared.pulses.retain(|peer| shared.book.contains(peer));
                 for peer in shared.links.cut_off(|peer| shared.book.contains(peer)) {
                     shared.counters.cut_off.refused(peer, "it is no longer in the roster");
                 }

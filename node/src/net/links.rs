@@ -5,7 +5,7 @@
 //! each other at the same moment is the one preferred that the lower id made, so that both sides
 //! prefer the same. A connection that lost its place is closed when nothing is under way on it.
 
-use super::{error::Close, lock, wire};
+use super::{error::Close, lock, pulse::Beat, wire};
 use protocol::name::PeerId;
 use std::{
     collections::BTreeMap,
@@ -81,6 +81,14 @@ impl Link {
         state.in_flight += 1;
         drop(state);
         Some(InFlight(Arc::clone(self)))
+    }
+
+    /// Sends a ping or its answer. It may get lost, as anywhere else on its way.
+    pub(crate) fn beat(&self, beat: Beat) {
+        let bytes = beat.bytes().to_vec();
+        if let Err(error) = self.connection.send_datagram(bytes.into()) {
+            tracing::trace!(peer = %self.peer, %error, "a beat was not sent");
+        }
     }
 
     /// Nothing new should begin on it.

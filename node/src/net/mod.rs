@@ -18,7 +18,8 @@
 //! - [`book`]: who is a member, and where.
 //! - [`endpoint`]: [`Net`], the thing itself.
 //! - [`follow`]: streams of frames that go on until one side stops.
-//! - [`probe`]: whether a peer is alive, or its host at least.
+//! - [`probe`]: whether a peer is alive, or its host at least; `knock` and `pulse` are its senses.
+//! - [`watch`]: the same all the time, for a few peers.
 //! - [`join_client`]: how a host asks to be let in.
 //! - `wire`, `links`, `dial`, `admission`, `serve`, `join_server`, `tls`, `secrets`, `transport`,
 //!   `counters`: the parts that these stand on.
@@ -31,12 +32,15 @@ pub mod handler;
 pub mod join_client;
 pub mod kind;
 pub mod probe;
+pub mod watch;
 
 mod admission;
 mod counters;
 mod dial;
 mod join_server;
+mod knock;
 mod links;
+mod pulse;
 mod secrets;
 mod serve;
 mod tls;

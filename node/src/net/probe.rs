@@ -1,21 +1,21 @@
 //! Whether a peer is alive, or its host at least.
 //!
-//! Three things are tried at once: eight bytes on the connection that is open anyway, the same on
-//! a new connection, and a single datagram from a *connected* socket. One echo is enough for
-//! [`Probed::Reached`]. The datagram is for the other case: when the process is gone and its host
-//! is not, the host's kernel answers with ICMP "port unreachable", which a connected socket is
-//! told as `ECONNREFUSED` (ip(7)), in a millisecond. That is what tells *crashed* from *dark*.
+//! Four things are tried at once: eight bytes on the connection that is open anyway, pings on the
+//! same, eight bytes on a new connection, and a knock (see `knock`). One echo is enough for
+//! [`Probed::Reached`]. The knock is for the other case: when the process is gone and its host is
+//! not, the host's kernel says so, in a millisecond. That is what tells *crashed* from *dark*.
 
 use super::{
     endpoint::Shared,
     error::Close,
     kind::StreamKind,
+    knock::Knocker,
     links::{Link, Purpose},
+    pulse::Beat,
 };
 use protocol::name::PeerId;
 use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
@@ -23,10 +23,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{
-    net::UdpSocket,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 /// After a refusal the host is asked once more: a daemon that is just being restarted is not
 /// crashed.
@@ -35,6 +32,15 @@ const CONFIRM_AFTER: Duration = Duration::from_millis(50);
 /// How long until the datagram is sent again when nothing has come back. Linux sends one such
 /// answer a second to a host that has had six.
 const KNOCK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long an open connection is given before a new one is tried as well.
+const OPEN_FIRST: Duration = Duration::from_millis(60);
+
+/// How often a ping is sent on the open connection: where much is lost, one of many comes back.
+const PING_EVERY: Duration = Duration::from_millis(50);
+
+/// How often is looked whether its answer has come.
+const PONG_LOOK: Duration = Duration::from_millis(5);
 
 /// What a probe said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub enum Probed {
     Refused,
     /// Nothing that counts came back.
     NoAnswer,
+    /// It was not reached, but something of its own came in meanwhile.
+    Heard,
 }
 
 pub(crate) async fn probe(shared: &Arc<Shared>, peer: PeerId, within: Duration) -> Probed {
@@ -55,8 +63,10 @@ pub(crate) async fn probe(shared: &Arc<Shared>, peer: PeerId, within: Duration) 
         return Probed::NoAnswer;
     };
     let refused_once = AtomicBool::new(false);
+    let started = Instant::now();
     let outcome = async {
         let mut echoes = pin!(echoes(shared, peer, address));
+        let mut pinged = pin!(pinged(shared, peer, started));
         let mut knock = pin!(knock(shared, address, &refused_once));
         tokio::select! {
             biased;
@@ -65,14 +75,24 @@ pub(crate) async fn probe(shared: &Arc<Shared>, peer: PeerId, within: Duration) 
                 // Someone has answered, and it was not the peer's daemon that is willing to.
                 None => Probed::NoAnswer,
             },
+            () = &mut pinged => Probed::Reached { round_trip: started.elapsed() },
             () = &mut knock => Probed::Refused,
         }
     };
-    match timeout(within, outcome).await {
+    let probed = match timeout(within, outcome).await {
         Ok(probed) => probed,
         // The host may say so only once a second; in all this time no echo has come.
         Err(_elapsed) if refused_once.load(Ordering::Relaxed) => Probed::Refused,
         Err(_elapsed) => Probed::NoAnswer,
+    };
+    // What it says of its own accord is none the less a sign of life: it lives, and cannot be
+    // reached. That somebody could forge the beginning of a connection is borne: it would keep a
+    // silent host from being repaired, which whoever can do that may do more easily.
+    let heard = shared.pulses.heard(peer).is_some_and(|heard| heard >= started)
+        || shared.pulses.has_called(peer);
+    match probed {
+        Probed::Refused | Probed::NoAnswer if heard => Probed::Heard,
+        probed => probed,
     }
 }
 
@@ -80,12 +100,17 @@ pub(crate) async fn probe(shared: &Arc<Shared>, peer: PeerId, within: Duration) 
 async fn echoes(shared: &Arc<Shared>, peer: PeerId, address: SocketAddr) -> Option<Duration> {
     let open = shared.links.best(peer);
     let mut on_open = pin!(async {
-        match open {
-            Some(link) => echo(shared, &link).await,
+        match &open {
+            Some(link) => echo(shared, link).await,
             None => None,
         }
     });
-    let mut on_new = pin!(on_new_connection(shared, peer, address));
+    // A connection that is open answers within a round trip, and spares the handshake.
+    let patience = if open.is_some() { OPEN_FIRST } else { Duration::ZERO };
+    let mut on_new = pin!(async {
+        sleep(patience).await;
+        on_new_connection(shared, peer, address).await
+    });
     tokio::select! {
         Some(round_trip) = &mut on_open => Some(round_trip),
         Some(round_trip) = &mut on_new => Some(round_trip),
@@ -121,15 +146,20 @@ async fn echo(shared: &Shared, link: &Arc<Link>) -> Option<Duration> {
 
 /// Returns when the host has said twice that nobody listens there.
 async fn knock(shared: &Shared, address: SocketAddr, refused_once: &AtomicBool) {
-    let socket = match knocker(shared, address).await {
-        Ok(socket) => socket,
+    let knocker = match shared.endpoint.local_addr() {
+        Ok(own) => Knocker::new(own.ip(), address).await,
+        Err(error) => Err(error),
+    };
+    let knocker = match knocker {
+        Ok(knocker) => knocker,
         Err(error) => {
             tracing::debug!(%address, %error, "cannot knock");
             return std::future::pending().await;
         }
     };
     loop {
-        if refused(&socket).await {
+        knocker.knock();
+        if timeout(KNOCK_EVERY, knocker.refused()).await.is_ok() {
             if refused_once.swap(true, Ordering::Relaxed) {
                 return;
             }
@@ -138,36 +168,18 @@ async fn knock(shared: &Shared, address: SocketAddr, refused_once: &AtomicBool) 
     }
 }
 
-/// A socket that is told what becomes of what it sends to `address`.
-async fn knocker(shared: &Shared, address: SocketAddr) -> io::Result<UdpSocket> {
-    let own = shared.endpoint.local_addr()?.ip();
-    // From the address that the daemon itself uses, if it uses one.
-    let from = match address {
-        SocketAddr::V4(_) if own.is_ipv4() => own,
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) if own.is_ipv6() => own,
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind(SocketAddr::new(from, 0)).await?;
-    socket.connect(address).await?;
-    Ok(socket)
-}
-
-/// Sends one datagram, which no QUIC endpoint takes for anything, and says whether it was refused.
-async fn refused(socket: &UdpSocket) -> bool {
-    let is_refusal = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    // The refusal of an earlier one may be told here.
-    if socket.send(&[0]).await.is_err_and(is_refusal) {
-        return true;
-    }
-    let mut answer = [0; 1];
-    match timeout(KNOCK_EVERY, socket.recv(&mut answer)).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => true,
-        Ok(Ok(_) | Err(_)) => {
-            // Not what this waits for, and it may come at once every time.
-            sleep(KNOCK_EVERY).await;
-            false
+/// Returns when a ping on the open connection was answered.
+async fn pinged(shared: &Shared, peer: PeerId, started: Instant) {
+    loop {
+        if let Some(link) = shared.links.best(peer) {
+            link.beat(Beat::Ping(shared.pulses.next(peer)));
         }
-        Err(_elapsed) => false,
+        let again = Instant::now() + PING_EVERY;
+        while Instant::now() < again {
+            if shared.pulses.has_ponged(peer, started) {
+                return;
+            }
+            sleep(PONG_LOOK).await;
+        }
     }
 }

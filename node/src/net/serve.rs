@@ -6,6 +6,7 @@ use super::{
     follow::FrameSink,
     kind::StreamKind,
     links::{InFlight, Link, Purpose},
+    pulse::Beat,
     transport::READ_TIME,
     wire::{self, Fault, Reader},
 };
@@ -46,6 +47,13 @@ async fn serve(shared: Arc<Shared>, link: Arc<Link>, budget: Arc<Semaphore>) {
                 Ok(receive) => (None, receive),
                 Err(_ended) => break,
             },
+            datagram = link.connection.read_datagram() => match datagram {
+                Ok(datagram) => {
+                    beat(&shared, &link, &datagram);
+                    continue;
+                }
+                Err(_ended) => break,
+            },
         };
         // Closed as unused at this very moment: the other side sends it again elsewhere.
         let Some(under_way) = link.enter() else { break };
@@ -58,6 +66,21 @@ async fn serve(shared: Arc<Shared>, link: Arc<Link>, budget: Arc<Semaphore>) {
         drop(tokio::spawn(call.answer(send, receive)));
     }
     shared.links.remove(&link);
+}
+
+/// Answers a ping, notes an answer.
+fn beat(shared: &Shared, link: &Link, datagram: &[u8]) {
+    match Beat::read(datagram) {
+        // Who cannot do its work does not claim to be alive.
+        Some(Beat::Ping(number)) => {
+            shared.pulses.hear(link.peer);
+            if shared.handler.probe_answer(link.peer) {
+                link.beat(Beat::Pong(number));
+            }
+        }
+        Some(Beat::Pong(number)) => shared.pulses.pong(link.peer, number),
+        None => shared.counters.misplaced_stream.refused(link.peer, "a datagram that is no beat"),
+    }
 }
 
 /// One stream that a member has opened.
@@ -84,6 +107,7 @@ impl Call {
             }
         };
         let from = self.link.peer;
+        self.shared.pulses.hear(from);
         let handler = &self.shared.handler;
         match (kind, send) {
             (StreamKind::Gossip, _) => handler.gossip(from, message).await,

@@ -22,6 +22,9 @@ pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
 /// How long the message that opens a stream may take to arrive.
 pub(crate) const READ_TIME: Duration = Duration::from_secs(30);
 
+/// Pings that wait: a hundred or so.
+const DATAGRAMS_BYTES: usize = 4 << 10;
+
 /// The transport of every connection, in both roles.
 pub(crate) fn transport() -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
@@ -31,7 +34,8 @@ pub(crate) fn transport() -> Arc<TransportConfig> {
         .stream_receive_window(VarInt::from_u32(256 << 10))
         .receive_window(VarInt::from_u32(1 << 20))
         .send_window(1 << 20)
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(Some(DATAGRAMS_BYTES))
+        .datagram_send_buffer_size(DATAGRAMS_BYTES)
         .keep_alive_interval(Some(KEEP_ALIVE))
         // The default of 333 ms sends a lost first packet again after a second: after the dial's
         // time is over. Hosts of one mesh are mostly nearer than that.

@@ -5,10 +5,13 @@
 //! ledger refuses whatever does not fit what was committed meanwhile.
 
 mod aggregates;
+mod check_in;
 mod ladders;
+mod minority;
 mod notices;
 mod returns;
 mod steps;
+mod storm;
 mod watch;
 
 pub use aggregates::Count;
@@ -23,8 +26,11 @@ use crate::{
     time::{Now, Timestamp},
 };
 use aggregates::Counted;
+use check_in::Switch;
+use minority::Minority;
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
+use storm::Storms;
 use watch::Watch;
 
 /// How long a decision may be on its way before it is made again.
@@ -54,6 +60,11 @@ struct UnderWay {
 pub struct Leader {
     pub(super) silence: Silences,
     pub(super) notices: Sendings,
+    pub(super) minority: Minority,
+    /// Whether many peers are silent at once.
+    pub(super) storm: Storms,
+    /// The calls of the outside dead-man's switch.
+    pub(super) check_in: Switch,
     /// What may still act; kept whoever leads, since anyone may lead next.
     pub(super) watch: Watch,
     under_way: BTreeMap<Proposal, UnderWay>,
@@ -71,7 +82,10 @@ impl Leader {
     /// Forgets everything: this peer does not lead, or not in the same term.
     pub(super) fn rest(&mut self) {
         self.silence.forget();
+        self.minority.rest();
         self.notices.forget();
+        self.storm.forget();
+        self.check_in.forget();
         self.under_way.clear();
         self.aggregates.clear();
         self.ladders.clear();
@@ -82,7 +96,8 @@ impl Leader {
     /// When something is due next.
     pub(super) fn next_due(&self) -> Option<Duration> {
         let proposals = self.under_way.values().map(|way| way.until).min();
-        [self.silence.next_due(), self.notices.next_due(), proposals].into_iter().flatten().min()
+        let own = [self.silence.next_due(), self.notices.next_due(), self.storm.next_due()];
+        own.into_iter().chain([self.check_in.next_due(), proposals]).flatten().min()
     }
 
     pub(super) fn proposed(
@@ -116,9 +131,12 @@ impl Agent {
         self.count_aggregates(now, out);
         self.open_ladders(now, out);
         self.attest_silence(now, out);
+        self.step_down(now, out);
         self.watch_attempts(now);
+        self.watch_for_storms(now, out);
         self.step_incidents(now, out);
         self.send_notices(now, out);
+        self.call_the_switch(now, out);
         self.appoint_voters(now, out);
     }
 
@@ -223,7 +241,6 @@ impl Agent {
                     let silence = self.ledger.silence_of(peer);
                     let returned = silence.filter(|silence| silence.in_flight().is_none());
                     if let Some(incident) = returned.filter(|silence| silence.may_clear())
-                        && self.view.is_alive(peer) == Some(true)
                         && let Some(because) = self.returned(incident, now)
                     {
                         let incident = incident.id;
@@ -247,7 +264,7 @@ impl Agent {
             .members()
             .map(|(peer, member)| {
                 let me = peer == self.card.id;
-                let alive = me || self.view.is_alive(peer) == Some(true);
+                let alive = me || self.is_heard(peer);
                 let silent_since = self.view.since(peer).filter(|_| !alive);
                 let unheard = silent_since.map(|since| at.since(since));
                 voters::Candidate {

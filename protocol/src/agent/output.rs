@@ -2,13 +2,17 @@
 
 use crate::{
     agent::voters::MemberChange,
-    document::{Argument, Channel, Check, Command, EvidenceStep, HttpCall, Power, Ssh},
+    document::{Argument, Channel, Check, CheckIn, Command, EvidenceStep, HttpCall, Power, Ssh},
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
-    record::Entry,
+    record::{Entry, Seen},
     report::Report,
 };
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 /// The variables that a script is given: `HEARTEN_…`.
 pub type Variables = BTreeMap<String, String>;
@@ -22,6 +26,8 @@ pub enum Proposal {
     OpenSilence(PeerId),
     /// To open an incident about checks that a ladder mends.
     OpenLadder(Name),
+    /// To open an incident about many peers that are silent at once.
+    OpenStorm,
     /// The next step of an incident.
     Step(IncidentId),
     /// That a notice is out.
@@ -122,6 +128,24 @@ pub enum Output {
     },
     /// Sign this peer's report, gossip it, and send it to the leader directly.
     Publish(Report),
+    /// Watch these peers, and no others, from now on; answered by `Watched` whenever one of them
+    /// falls silent or is heard again.
+    Watch {
+        /// Whom.
+        peers: BTreeSet<PeerId>,
+    },
+    /// Tell the leader what the watch of a peer says. It may get lost: it is told again.
+    Suspect {
+        /// Of whom.
+        peer: PeerId,
+        /// What is seen.
+        seen: Seen,
+    },
+    /// Cease to lead, so that somebody else may, and do not stand for election for a while.
+    StepDown {
+        /// Why, in words.
+        why: String,
+    },
     /// Probe a peer directly; answered by `Probed`.
     Probe {
         /// Whom.
@@ -176,6 +200,8 @@ pub enum Output {
         /// What.
         message: Message,
     },
+    /// Call the outside dead-man's switch; answered by `CheckedIn`.
+    CheckIn(CheckIn),
     /// Change the Raft group; answered by `MembersChanged`.
     ChangeMembers(MemberChange),
 }

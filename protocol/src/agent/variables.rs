@@ -63,7 +63,7 @@ pub(super) fn for_incident(
         Because::Operator { check: Some(check), .. } => {
             set(&mut variables, "CHECK", check.to_string());
         }
-        Because::Operator { check: None, .. } => {}
+        Because::Operator { check: None, .. } | Because::Storm { .. } => {}
     }
     if let Some(level) = level {
         set(&mut variables, "LEVEL", level.number.to_string());

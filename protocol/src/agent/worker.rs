@@ -306,6 +306,8 @@ fn rules(agent: &Agent, incident: &Incident, attempt: &Attempt, now: Now) -> Res
         let (since, reason) = (freeze.since, freeze.reason.clone());
         return Err(Refusal::Frozen { since, reason });
     }
+    // The brake may have been engaged after it was given out.
+    agent.ledger.unbraked(incident)?;
     // How long ago that was, a host that has just started cannot know: its clock may be wrong.
     let own = agent.ledger.roster().member(agent.card.id);
     if own.is_none_or(|own| attempt.assigned_at <= own.since) {

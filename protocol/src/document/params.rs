@@ -93,7 +93,9 @@ fn from_signal(field: SignalField, because: &Because) -> Option<String> {
             SignalField::Check | SignalField::Summary,
             Because::Silent { .. } | Because::Ladder { .. } | Because::Operator { .. },
         )
-        | (SignalField::Verdict, Because::Ladder { .. } | Because::Operator { .. }) => None,
+        | (SignalField::Verdict, Because::Ladder { .. } | Because::Operator { .. })
+        // No runbook answers a storm.
+        | (_, Because::Storm { .. }) => None,
     }
 }
 

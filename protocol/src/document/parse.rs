@@ -15,6 +15,7 @@ mod host;
 mod ladder;
 mod limits;
 mod maintenance;
+mod mesh;
 mod params;
 mod plugin;
 mod probe;

@@ -1,6 +1,6 @@
 //! The kinds of probe: how a check finds its answer.
 
-use super::{Command, Pattern, Setting, Verdict};
+use super::{Command, MeshProbe, Pattern, Setting, Verdict};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -36,6 +36,8 @@ pub enum Probe {
     Plugin(PluginProbe),
     /// What another check says on a group of peers. No peer runs it: whoever leads counts.
     Aggregate(AggregateProbe),
+    /// What the mesh looks at about itself.
+    Mesh(MeshProbe),
 }
 
 impl Probe {
@@ -53,6 +55,7 @@ impl Probe {
             Self::File(_) => "file",
             Self::Plugin(_) => "plugin",
             Self::Aggregate(_) => "aggregate",
+            Self::Mesh(_) => "mesh",
         }
     }
 }

@@ -66,10 +66,66 @@ pub struct MeshSettings {
     pub voters_max: u32,
     /// How long a voter may be silent before another peer takes its seat; 5 minutes unless said.
     pub voter_gone_after: Duration,
+    /// How long an agent that crashed may take to come back by itself where a service manager
+    /// starts it again; 3 seconds unless said.
+    pub restart_grace: Duration,
+    /// More than this share of the running peers silent within the window, in percent, is a storm;
+    /// 33 unless said. A mesh of few zones wants more than the largest zone's share.
+    pub storm_share_percent: u32,
+    /// But not fewer peers than this; 3 unless said.
+    pub storm_at_least: u32,
+    /// How close together they fall silent; 1 minute unless said. Not shorter than it takes to see
+    /// that all of a rack is silent.
+    pub storm_window: Duration,
+    /// How long no other peer may fall silent before the storm is over; 5 minutes unless said. Not
+    /// shorter than the window, or the same silences would be a storm again.
+    pub storm_calm: Duration,
+    /// An outside dead-man's switch that the leader calls, if there is one.
+    pub check_in: Option<CheckIn>,
+}
+
+/// An outside dead-man's switch: an address that expects a call now and then, and tells a person
+/// when none comes. So somebody notices when all of the mesh is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckIn {
+    /// Where to.
+    pub url: String,
+    /// How.
+    pub method: CheckInMethod,
+    /// The time from one call to the next; 1 minute unless said.
+    pub every: Duration,
+}
+
+/// How the dead-man's switch is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckInMethod {
+    /// An HTTP GET.
+    Get,
+    /// An HTTP POST without a body.
+    Post,
+}
+
+impl CheckInMethod {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
 }
 
 impl Default for MeshSettings {
     fn default() -> Self {
-        Self { voters_max: 5, voter_gone_after: Duration::from_secs(300) }
+        Self {
+            voters_max: 5,
+            voter_gone_after: Duration::from_secs(300),
+            restart_grace: Duration::from_secs(3),
+            storm_share_percent: 33,
+            storm_at_least: 3,
+            storm_window: Duration::from_secs(60),
+            storm_calm: Duration::from_secs(300),
+            check_in: None,
+        }
     }
 }

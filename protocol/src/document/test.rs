@@ -232,6 +232,8 @@ pub enum About {
     Check(Name),
     /// The peer's silence.
     Silence,
+    /// Many peers that are silent at once.
+    Storm,
     /// The checks that this ladder mends.
     Ladder(Name),
     /// This runbook, which an operator ordered to be run.
@@ -243,6 +245,7 @@ impl fmt::Display for About {
         match self {
             Self::Check(check) => f.pad(&format!("check \"{check}\"")),
             Self::Silence => f.pad("silence"),
+            Self::Storm => f.pad("storm"),
             Self::Ladder(ladder) => f.pad(&format!("ladder \"{ladder}\"")),
             Self::Runbook(runbook) => f.pad(&format!("runbook \"{runbook}\"")),
         }

@@ -57,6 +57,8 @@ pub enum Reason {
     NoLeader,
     /// Nothing holds it back.
     AboutToBegin,
+    /// Too many peers are silent at once.
+    StormBrake,
 }
 
 impl Reason {
@@ -82,6 +84,7 @@ impl Reason {
             Self::Quiescing => "quiescing",
             Self::NoLeader => "no-leader",
             Self::AboutToBegin => "about-to-begin",
+            Self::StormBrake => "storm-brake",
         }
     }
 }
@@ -149,6 +152,15 @@ impl Agent {
         if let Some(silence) = self.ledger.silence_of(peer) {
             let text = format!("nothing is heard of {called}: {} is open about that", silence.id);
             let incident = Some(silence.id);
+            // And that one may wait for the storm to pass.
+            if let (Some(brake), Err(refusal)) =
+                (self.ledger.brake(), self.ledger.unbraked(silence))
+            {
+                let text = format!("{text}; {refusal}");
+                let until = self.ledger.calm_at();
+                let incident = brake.incident.or(incident);
+                return WhyNot { incident, until, ..WhyNot::because(Reason::StormBrake, text) };
+            }
             return WhyNot { incident, ..WhyNot::because(Reason::NotHeard, text) };
         }
         if peer != self.card.id && self.view.is_alive(peer) == Some(false) {
@@ -332,6 +344,8 @@ impl Agent {
 const fn of_rule(rule: &Refusal) -> Reason {
     if matches!(rule, Refusal::Frozen { .. }) {
         Reason::Frozen
+    } else if matches!(rule, Refusal::StormBrake { .. }) {
+        Reason::StormBrake
     } else if matches!(rule, Refusal::CoolDown { .. }) {
         Reason::CoolDown
     } else if matches!(rule, Refusal::Maintenance { .. }) {
@@ -357,7 +371,10 @@ fn needs(incident: &Incident, peer: PeerId, check: &Name) -> bool {
         Because::Ladder { failing, .. } => {
             failing.iter().any(|one| one.peer == peer && one.check == *check)
         }
-        Because::Check { .. } | Because::Silent { .. } | Because::Operator { .. } => false,
+        Because::Check { .. }
+        | Because::Silent { .. }
+        | Because::Operator { .. }
+        | Because::Storm { .. } => false,
     }
 }
 

@@ -205,7 +205,9 @@ impl Library {
         let signal = match because {
             Because::Check { check, .. } => Some(check.clone()),
             Because::Silent { .. } => None,
-            Because::Ladder { .. } | Because::Operator { .. } => return None,
+            Because::Ladder { .. } | Because::Operator { .. } | Because::Storm { .. } => {
+                return None;
+            }
         };
         let names = self.answers.get(&signal).into_iter().flatten();
         names
@@ -228,7 +230,7 @@ fn specificity(runbook: &Runbook, because: &Because) -> Option<u8> {
         (On::Check(_), Because::Silent { .. })
         | (On::Peer(_), Because::Check { .. })
         | (On::Ladder(_) | On::Operator, _)
-        | (_, Because::Ladder { .. } | Because::Operator { .. }) => None,
+        | (_, Because::Ladder { .. } | Because::Operator { .. } | Because::Storm { .. }) => None,
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Subject {
     Ladder(Name),
     /// An operator wants this runbook run.
     Operator(Name),
+    /// Many peers are silent at once, as this leader sees it.
+    Storm,
 }
 
 impl Subject {
@@ -39,6 +41,7 @@ impl Subject {
             Because::Silent { .. } => Self::Silence,
             Because::Ladder { ladder, .. } => Self::Ladder(ladder.clone()),
             Because::Operator { runbook, .. } => Self::Operator(runbook.clone()),
+            Because::Storm { .. } => Self::Storm,
         }
     }
 }
@@ -434,7 +437,9 @@ impl Incident {
     pub const fn evidence_taker(&self) -> PeerId {
         match self.because {
             Because::Check { .. } | Because::Operator { .. } => self.peer,
-            Because::Silent { .. } | Because::Ladder { .. } => self.opened_by,
+            Because::Silent { .. } | Because::Ladder { .. } | Because::Storm { .. } => {
+                self.opened_by
+            }
         }
     }
 

@@ -19,14 +19,17 @@ use std::{collections::BTreeSet, time::Duration};
 /// How many incidents are kept; of more, the oldest ones that are over are forgotten.
 pub const INCIDENTS_KEPT_MAX: usize = 100_000;
 
-/// How many witnesses beside the leader must have seen a silence, where there are so many.
+/// How many witnesses beside the leader must have been asked about a silence, where there are so
+/// many.
 pub const WITNESSES_MIN: usize = 2;
 
 impl Ledger {
     /// Whether the leader and enough witnesses saw the silence for themselves.
     ///
-    /// Needed are two witnesses beside the leader, or all others where the mesh has fewer. Only
-    /// peers count that are expected to answer and not silent themselves.
+    /// Needed are the leader's own probe and a majority of the witnesses that could answer: at
+    /// least [`WITNESSES_MIN`] have to have been asked, or all others where the mesh has fewer, and
+    /// one of them has to have looked. One sign of life is enough against it. Only peers count that
+    /// are expected to answer and not silent themselves.
     ///
     /// # Errors
     /// [`Refusal::NotAttested`] with how many agree.
@@ -42,16 +45,23 @@ impl Ledger {
             .map(|(other, _)| other)
             .filter(|other| *other != peer && *other != leader && !self.is_silent(*other))
             .collect();
-        let saw = |witness: &record::Testimony| witness.seen != Seen::Reached;
-        let agreeing: BTreeSet<PeerId> = witnesses
-            .iter()
-            .filter(|testimony| saw(testimony) && able.contains(&testimony.witness))
-            .map(|testimony| testimony.witness)
-            .collect();
-        let leader_saw = witnesses.iter().any(|said| said.witness == leader && saw(said));
-        let needed = able.len().min(WITNESSES_MIN);
-        let contradicted = witnesses.iter().any(|testimony| !saw(testimony));
-        if leader_saw && agreeing.len() >= needed && !contradicted {
+        let of_able = |wanted: fn(Seen) -> bool| -> BTreeSet<PeerId> {
+            witnesses
+                .iter()
+                .filter(|said| able.contains(&said.witness) && wanted(said.seen))
+                .map(|said| said.witness)
+                .collect()
+        };
+        let asked = of_able(|_| true);
+        let agreeing = of_able(Seen::is_silence);
+        let leader_saw =
+            witnesses.iter().any(|said| said.witness == leader && said.seen.is_silence());
+        let contradicted = witnesses.iter().any(|said| said.seen.is_life());
+        // Whoever could answer and was not there, or does not trust itself, is no vote; what is
+        // left agrees, or else it contradicts.
+        let needed = able.len().min(1);
+        let asked_enough = asked.len() >= able.len().min(WITNESSES_MIN);
+        if leader_saw && asked_enough && agreeing.len() >= needed && !contradicted {
             return Ok(());
         }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -120,12 +130,15 @@ impl Ledger {
             }
             Because::Ladder { .. } => self.ladder_is_due(peer, because, context.at)?,
             Because::Operator { .. } => {}
+            Because::Storm { silent, .. } => self.storm_is_due(context, peer, silent)?,
         }
         let plan = match because {
             Because::Check { .. } | Because::Silent { .. } => {
                 self.library.runbook_for(because, &member.card.labels).cloned()
             }
             Because::Ladder { .. } => Some(self.way_down(because)?),
+            // What is wrong is not a host: people look, and neighbours wait.
+            Because::Storm { .. } => None,
             Because::Operator { runbook, .. } => {
                 let known = self.library.runbook(runbook);
                 let fits = known.filter(|known| known.selector.fits(&member.card.labels));
@@ -168,6 +181,11 @@ impl Ledger {
         self.open.insert(id);
         self.forget_old_incidents();
         self.latest.insert((peer, Subject::of(because)), id);
+        match because {
+            Because::Silent { .. } => self.count_silence(context.at),
+            Because::Storm { .. } => self.engage(context, id),
+            Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => {}
+        }
         Ok(Effect::Opened(id))
     }
 
@@ -218,6 +236,16 @@ impl Ledger {
             let (attempt, until) = (attempt.number, attempt.until);
             return Err(Refusal::AttemptUnderWay { incident: id, attempt, until });
         }
+        let asks = matches!(
+            refusal,
+            Refusal::AwaitingApproval { .. }
+                | Refusal::UnknownOutcome { .. }
+                | Refusal::UndoFailed { .. }
+        );
+        if asks {
+            self.unbraked_by_id(id)?;
+        }
+        let incident = self.still_open(id)?;
         if incident.held.as_ref() == Some(refusal) {
             let why = "it is held back by this rule already".to_owned();
             return Err(Refusal::WrongState { incident: id, why });
@@ -236,6 +264,7 @@ impl Ledger {
     }
 
     pub(super) fn call(&mut self, context: &Context, id: IncidentId, rung: u32) -> Outcome {
+        self.unbraked_by_id(id)?;
         let incident = self.still_open(id)?;
         let notifier = match incident.next_rung().and_then(Rung::tells) {
             Some(notifier) if rung == incident.climbed => notifier.clone(),
@@ -257,6 +286,7 @@ impl Ledger {
     }
 
     pub(super) fn resolve(&mut self, context: &Context, id: IncidentId, because: &str) -> Outcome {
+        self.calmed(id, context.at)?;
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
             let (attempt, until) = (attempt.number, attempt.until);
@@ -269,10 +299,12 @@ impl Ledger {
         if let Some(key) = helped {
             self.memory.helped(&key, id);
         }
+        self.release(id);
         Ok(Effect::Done)
     }
 
     pub(super) fn escalate(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
+        self.unbraked_by_id(id)?;
         let everyone = self.notifier_names();
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
@@ -293,6 +325,11 @@ impl Ledger {
     }
 
     pub(super) fn close(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
+        if self.brake.is_some_and(|brake| brake.incident == Some(id)) {
+            // Whoever closes the storm says what one says who thaws the mesh.
+            self.brake = None;
+            self.thawed_at = context.at;
+        }
         let incident = self.still_open(id)?;
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
         end(incident, context.at, State::Closed);
@@ -301,6 +338,20 @@ impl Ledger {
         let incidents = &self.incidents;
         self.repairing.retain(|id| incidents.get(id).is_some_and(|i| counts_at(i, context.at)));
         Ok(Effect::Done)
+    }
+
+    /// An operator thawed the mesh: its storm is over.
+    pub(super) fn end_storm(&mut self, context: &Context, id: IncidentId) {
+        let Ok(incident) = self.still_open(id) else { return };
+        let because = "an operator lets neighbours act again".to_owned();
+        incident.note(context.at, context.by, Fact::Resolved(because));
+        end(incident, context.at, State::Resolved);
+        self.open.remove(&id);
+        self.index_incident(id);
+    }
+
+    fn unbraked_by_id(&self, id: IncidentId) -> Result<(), Refusal> {
+        self.incidents.get(&id).map_or(Ok(()), |incident| self.unbraked(incident))
     }
 
     pub(super) fn notified(

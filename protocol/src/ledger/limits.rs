@@ -60,8 +60,9 @@ impl Rule {
 }
 
 /// Every rule, in the order in which they are asked.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 14] = [
     Rule::always("freeze", thawed),
+    Rule::always("storm brake", becalmed),
     Rule::to_begin("shadow", shadowed),
     Rule::always("maintenance", under_maintenance),
     Rule::always("settling", settled),
@@ -92,6 +93,11 @@ fn thawed(ledger: &Ledger, _incident: &Incident, _at: Timestamp) -> Result<(), R
         Some(freeze) => Err(Refusal::Frozen { since: freeze.since, reason: freeze.reason.clone() }),
         None => Ok(()),
     }
+}
+
+/// No neighbour acts on a silence while too many peers are silent at once.
+fn becalmed(ledger: &Ledger, incident: &Incident, _at: Timestamp) -> Result<(), Refusal> {
+    ledger.unbraked(incident)
 }
 
 /// A rung that failed is tried again after a wait.

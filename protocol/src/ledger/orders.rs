@@ -45,6 +45,7 @@ impl Ledger {
             }
             Action::Thaw => {
                 self.frozen = None;
+                self.thaw_the_brake(context);
                 Ok(Effect::Done)
             }
             Action::Close { incident, reason } => {

@@ -83,7 +83,8 @@ fn concerns(document: &Document, key: &DocumentKey, incident: &Incident) -> bool
             Because::Ladder { failing, .. } => failing.iter().any(|one| one.check == key.name),
             because @ (Because::Check { .. }
             | Because::Silent { .. }
-            | Because::Operator { .. }) => because.check() == Some(&key.name),
+            | Because::Operator { .. }
+            | Because::Storm { .. }) => because.check() == Some(&key.name),
         },
         Document::Runbook(_) => plan.is_some_and(|plan| {
             let of_level =

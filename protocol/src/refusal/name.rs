@@ -76,6 +76,8 @@ words! {
     OnceOnly => "once-only",
     Quiescing => "quiescing",
     UnknownMaintenance => "unknown-maintenance",
+    StormBrake => "storm-brake",
+    NoStorm => "no-storm",
     NoSecret => "no-secret",
     NoProgram => "no-program",
     Returning => "returning",

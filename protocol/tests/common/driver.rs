@@ -74,6 +74,8 @@ pub(crate) struct Driver {
     pub(crate) effects: BTreeMap<String, Effect>,
     /// Whether the channels take notices.
     pub(crate) channel: Result<(), ()>,
+    /// Whether the outside dead-man's switch takes calls.
+    pub(crate) switch: Result<(), ()>,
     /// What each witness says when it does not say what it sees.
     pub(crate) lies: BTreeMap<u64, Seen>,
     /// Whether gossip tells at once who is up.
@@ -112,6 +114,7 @@ impl Driver {
                 ("power".to_owned(), Effect::Heals),
             ]),
             channel: Ok(()),
+            switch: Ok(()),
             lies: BTreeMap::new(),
             gossip: true,
             outputs: Vec::new(),
@@ -319,6 +322,19 @@ impl Driver {
                 }
                 return;
             }
+            // Only some tests say what the watch sees.
+            Output::Watch { .. } => return,
+            Output::Suspect { peer, seen } => {
+                if let Some(leader) = self.leader {
+                    self.queue.push_back((leader, Input::Suspected { peer, seen }));
+                }
+                return;
+            }
+            Output::StepDown { .. } => {
+                self.leader = None;
+                self.tell_standing();
+                return;
+            }
             Output::Probe { peer } => Input::Probed { peer, seen: self.seen(n, peer) },
             Output::AskWitness { witness, peer } => {
                 let m = number(witness);
@@ -372,6 +388,10 @@ impl Driver {
                     Err(()) => Err("503".to_owned()),
                 },
             },
+            Output::CheckIn(_) => Input::CheckedIn(match self.switch {
+                Ok(()) => Ok(()),
+                Err(()) => Err("503".to_owned()),
+            }),
             Output::ChangeMembers(change) => {
                 self.change(change);
                 Input::MembersChanged(Ok(()))

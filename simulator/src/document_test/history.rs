@@ -231,6 +231,7 @@ fn about(incident: &Incident) -> About {
     match Subject::of(&incident.because) {
         Subject::Check(check) => About::Check(check),
         Subject::Silence => About::Silence,
+        Subject::Storm => About::Storm,
         Subject::Ladder(ladder) => About::Ladder(ladder),
         Subject::Operator(runbook) => About::Runbook(runbook),
     }

@@ -9,7 +9,8 @@ use protocol::{
 };
 use std::collections::BTreeSet;
 
-/// How many must have seen it beside the leader, where there are so many.
+/// How many must have been asked beside the leader, where there are so many; one of them at least
+/// must have looked.
 const WITNESSES: usize = 2;
 
 /// Looks at each step for itself.
@@ -25,17 +26,22 @@ impl Invariant for Attested {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
             let Because::Silent { witnesses, .. } = &incident.because else { continue };
-            let saw: BTreeSet<PeerId> = witnesses
-                .iter()
-                .filter(|testimony| testimony.seen != Seen::Reached)
-                .map(|testimony| testimony.witness)
-                .filter(|witness| *witness != incident.peer)
-                .collect();
+            let of = |wanted: fn(Seen) -> bool| -> BTreeSet<PeerId> {
+                witnesses
+                    .iter()
+                    .filter(|testimony| wanted(testimony.seen))
+                    .map(|testimony| testimony.witness)
+                    .filter(|witness| *witness != incident.peer)
+                    .collect()
+            };
+            let (asked, saw) = (of(|_| true), of(Seen::is_silence));
             let leader_saw = saw.contains(&incident.opened_by);
             // Peers that were silent or stopped themselves could not be witnesses.
             let able = world.raft.able.get(&incident.id).copied().unwrap_or(0);
-            let needed = WITNESSES.min(able);
-            if !leader_saw || saw.len() < needed + 1 {
+            let needed = able.min(1);
+            let asked_enough = asked.len() > WITNESSES.min(able);
+            let denied = !of(Seen::is_life).is_empty();
+            if !leader_saw || !asked_enough || denied || saw.len() < needed + 1 {
                 return Err(format!(
                     "attempt {} of {} acts on {}, whose silence {} of {} have seen (the leader: \
                      {leader_saw})",

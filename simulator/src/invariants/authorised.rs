@@ -47,13 +47,17 @@ impl Invariant for Authorised {
                         | Collect::Filesystems => None,
                     }));
                 }
-                Output::Publish(_)
+                Output::Watch { .. }
+                | Output::Suspect { .. }
+                | Output::StepDown { .. }
+                | Output::Publish(_)
                 | Output::Probe { .. }
                 | Output::AskWitness { .. }
                 | Output::Propose { .. }
                 | Output::Forward { .. }
                 | Output::RecordStart { .. }
                 | Output::Notify { .. }
+                | Output::CheckIn(_)
                 | Output::ChangeMembers(_) => {}
             }
         }

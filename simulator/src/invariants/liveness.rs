@@ -72,6 +72,9 @@ fn well_held(world: &World<'_>, incident: &Incident) -> Result<(), String> {
             host.process.is_none() || world.broken.contains_key(&(incident.peer, check))
         }
         Subject::Silence => host.process.is_none(),
+        // It has to be calm for a while first, and a leader that hears half of the mesh or less
+        // does not know.
+        Subject::Storm => world.raft.truth.brake().is_some(),
         // Its checks may be those of other hosts.
         Subject::Ladder(_) => !world.broken.is_empty(),
         // It is over when its rung has succeeded, whatever is wrong.

@@ -206,6 +206,8 @@ pub(crate) struct Expect {
     pub(super) told: Option<bool>,
     #[serde(default)]
     pub(super) count: Option<usize>,
+    #[serde(default)]
+    pub(super) calls: Option<usize>,
 }
 
 /// A span of time, `"90s"`.

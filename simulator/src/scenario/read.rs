@@ -345,10 +345,11 @@ impl Names<'_> {
             && given.attempts.is_none()
             && given.outcomes.is_none()
             && given.told.is_none()
-            && given.count.is_none();
+            && given.count.is_none()
+            && given.calls.is_none();
         if says_nothing || (given.within.is_some() && given.incident.is_none()) {
             let message = "an expectation needs \"incident\", \"attempts\", \"outcomes\", \
-                           \"told\" or \"count\", and \"within\" needs \"incident\""
+                           \"told\", \"count\" or \"calls\", and \"within\" needs \"incident\""
                 .to_owned();
             return Err(self.place.error(expect.span(), message));
         }
@@ -362,6 +363,7 @@ impl Names<'_> {
             outcomes: given.outcomes.as_ref().map(|all| all.iter().map(|one| one.0).collect()),
             told: given.told,
             count: given.count,
+            calls: given.calls,
         })
     }
 }

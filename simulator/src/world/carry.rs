@@ -21,6 +21,18 @@ impl World<'_> {
         match output {
             Output::RunCheck { check, .. } => self.run_check(daemon, check),
             Output::Publish(report) => self.publish(daemon, report),
+            Output::Watch { peers } => self.set_wards(daemon, peers.iter().copied()),
+            Output::Suspect { peer, seen } => {
+                let process = &self.hosts[&daemon.peer].process;
+                let leader = process.as_ref().and_then(|process| process.standing.leader);
+                if let Some(to) = leader.filter(|to| self.network.open(daemon.peer, *to)) {
+                    let delay = self.network.reliable_delay(&mut self.random);
+                    let told = Input::Suspected { peer: *peer, seen: *seen };
+                    let to = self.hosts[&to].daemon();
+                    self.after(delay, Event::Give(to, Box::new(told)));
+                }
+            }
+            Output::StepDown { .. } => self.step_down(daemon.peer),
             Output::Probe { peer } => self.send_probe(daemon, *peer, Purpose::Own),
             Output::AskWitness { witness, peer } => self.ask_witness(daemon, *witness, *peer),
             Output::Propose { proposal, entry } => {
@@ -39,6 +51,11 @@ impl World<'_> {
                 let delay = self.random.millis(20, 200);
                 let event = Event::NoticeArrives(daemon, message.incident, message.notice);
                 self.after(delay, event);
+            }
+            Output::CheckIn(_) => {
+                let answer = Event::Give(daemon, Box::new(Input::CheckedIn(Ok(()))));
+                let back = self.random.millis(20, 200);
+                self.after(back, answer);
             }
             Output::ChangeMembers(change) => self.change_members(daemon, *change),
         }

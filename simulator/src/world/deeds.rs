@@ -79,7 +79,7 @@ impl World<'_> {
                 }
             }
             Deed::Thaw => {
-                if self.raft.truth.frozen().is_some() {
+                if self.raft.truth.frozen().is_some() || self.raft.truth.brake().is_some() {
                     self.order(Action::Thaw);
                     self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Thaw)));
                 }

@@ -28,6 +28,9 @@ pub(crate) fn input(input: &Input) -> String {
         Input::Liveness { peer, alive } => {
             format!("gossip: {peer} {}", if *alive { "is alive" } else { "is suspect" })
         }
+        Input::Watched { peer, seen } => format!("watch: {peer} {seen:?}"),
+        Input::Suspected { peer, seen } => format!("told of {peer}: {seen:?}"),
+        Input::Late { what } => format!("late: {what}"),
         Input::Probed { peer, seen } => format!("probed {peer}: {seen:?}"),
         Input::Testified { witness, peer, seen } => {
             format!("{witness} testifies of {peer}: {seen:?}")
@@ -44,6 +47,7 @@ pub(crate) fn input(input: &Input) -> String {
         Input::NoticeSent { incident, notice, result } => {
             format!("notice {notice} of {incident} sent: {result:?}")
         }
+        Input::CheckedIn(result) => format!("checked in: {result:?}"),
         Input::MembersChanged(result) => format!("members changed: {result:?}"),
         Input::Facts(_) => "facts".to_owned(),
         Input::Configured { labels, .. } => format!("configured {labels:?}"),
@@ -63,6 +67,9 @@ pub(crate) fn output(output: &Output) -> String {
                 .collect();
             format!("publish {}.{} {}", report.generation, report.sequence, checks.join(", "))
         }
+        Output::Watch { peers } => format!("watch {} peers", peers.len()),
+        Output::Suspect { peer, seen } => format!("suspect {peer}: {seen:?}"),
+        Output::StepDown { why } => format!("step down: {why}"),
         Output::Probe { peer } => format!("probe {peer}"),
         Output::AskWitness { witness, peer } => format!("ask {witness} about {peer}"),
         Output::Propose { entry, .. } => format!("propose {}", self::entry(entry)),
@@ -73,6 +80,7 @@ pub(crate) fn output(output: &Output) -> String {
         Output::Notify { message, .. } => {
             format!("notify {} of {}: {}", message.notice, message.incident, message.text)
         }
+        Output::CheckIn(called) => format!("call the switch at {}", called.url),
         Output::ChangeMembers(change) => format!("change members {change:?}"),
     }
 }
@@ -95,6 +103,9 @@ pub(crate) fn entry(entry: &Entry) -> String {
                 }
                 Because::Ladder { ladder, level, .. } => format!("ladder {ladder}, level {level}"),
                 Because::Operator { runbook, .. } => format!("runbook {runbook} as ordered"),
+                Because::Storm { silent, cause, .. } => {
+                    format!("a storm, {} silent, cause {}", silent.len(), cause.as_str())
+                }
             };
             format!("opened: {peer}, {why}")
         }

@@ -19,6 +19,9 @@ const EVERY: Duration = Duration::from_millis(50);
 /// longest election timeout.
 const LEASE: Duration = Duration::from_secs(2);
 
+/// For how long a leader that has stepped down is not elected.
+const STEPPED_DOWN_FOR: Duration = Duration::from_secs(10);
+
 impl World<'_> {
     pub(super) fn raft_tick(&mut self) {
         self.after(EVERY, Event::RaftTick);
@@ -41,6 +44,15 @@ impl World<'_> {
         }
     }
 
+    /// A leader falls silent, and is not elected again for a while.
+    pub(super) fn step_down(&mut self, peer: PeerId) {
+        self.note(peer, "steps down");
+        if self.raft.leader == Some(peer) {
+            self.raft.leader = None;
+            self.raft.stepped_down = Some((peer, self.time + STEPPED_DOWN_FOR));
+        }
+    }
+
     /// Somebody who has the whole log and reaches a majority wins.
     fn elect(&mut self) {
         let committed = self.raft.committed();
@@ -51,6 +63,11 @@ impl World<'_> {
             .copied()
             .filter(|voter| self.hosts[voter].disk.logged >= committed)
             .filter(|voter| self.has_majority(*voter))
+            .filter(|voter| {
+                self.raft
+                    .stepped_down
+                    .is_none_or(|(peer, until)| peer != *voter || self.time >= until)
+            })
             .collect();
         let Some(winner) = self.random.pick(&may_win) else {
             self.raft.election_at = None;

@@ -14,14 +14,17 @@ use protocol::{
 };
 use std::{rc::Rc, time::Duration};
 
-/// The time from one round to the next.
+/// The time from one round of watching to the next; every fourth is one of gossip as well.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// So many rounds of watching to one of gossip.
+const WATCHES: u64 = 4;
 
 /// How many others each round goes to.
 const FANOUT: usize = 3;
 
-/// Four rounds without a new heartbeat and a peer is suspected.
-const SUSPECT_AFTER: Duration = Duration::from_millis(1_000);
+/// Five rounds without a new heartbeat and a peer is suspected.
+const SUSPECT_AFTER: Duration = Duration::from_millis(5_000);
 
 impl World<'_> {
     pub(super) fn gossip_round(&mut self, daemon: Daemon) {
@@ -33,6 +36,14 @@ impl World<'_> {
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let paused = host.paused;
         let Some(process) = host.process.as_mut().filter(|_| !paused) else { return };
+        process.rounds += 1;
+        let gossips = process.rounds % WATCHES == 1;
+        self.watch_round(daemon);
+        if !gossips {
+            return;
+        }
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let Some(process) = host.process.as_mut() else { return };
         process.rumours.count += 1;
         let Some(gossip) = host.gossip(false).map(Rc::new) else { return };
         let others: Vec<PeerId> =

@@ -1,6 +1,9 @@
 //! A modelled host: what survives a crash of its daemon, and what does not.
 
-use super::queue::{Daemon, Gossip};
+use super::{
+    queue::{Daemon, Gossip},
+    watch::Wards,
+};
 use ed25519_dalek::SigningKey;
 use protocol::{
     agent::{Agent, Input, Standing},
@@ -76,6 +79,10 @@ pub(crate) struct Process {
     pub(crate) doubts_since: Option<Duration>,
     /// Its part of gossip.
     pub(crate) rumours: Rumours,
+    /// How many rounds of watching it has made.
+    pub(crate) rounds: u64,
+    /// Whom it watches.
+    pub(crate) wards: Wards,
     /// Whether it was asked to stop.
     pub(crate) stopping: bool,
 }

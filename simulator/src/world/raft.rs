@@ -44,6 +44,8 @@ pub(crate) struct Raft {
     pub(crate) able: BTreeMap<IncidentId, usize>,
     /// When the voters elect another leader, unless theirs comes back before.
     pub(super) election_at: Option<Duration>,
+    /// Who has stepped down, and until when it is not elected.
+    pub(super) stepped_down: Option<(PeerId, Duration)>,
     /// What the leader has appended and no majority has yet.
     pending: VecDeque<Pending>,
     last_due: Duration,
@@ -107,6 +109,7 @@ impl Raft {
             elections: 0,
             able: BTreeMap::new(),
             election_at: None,
+            stepped_down: None,
             pending: VecDeque::new(),
             last_due: Duration::ZERO,
         };

@@ -78,6 +78,17 @@ pub enum BecauseView {
         /// The operator's words.
         reason: String,
     },
+    /// Many peers that are silent at once.
+    Storm {
+        /// Their names.
+        peers: Vec<String>,
+        /// `zone`, `leader` or `network`.
+        cause: String,
+        /// The zone that they are all of, where nothing is left of it.
+        zone: Option<String>,
+        /// When the leader saw it.
+        since: Timestamp,
+    },
 }
 
 impl BecauseView {
@@ -106,6 +117,12 @@ impl BecauseView {
                 runbook: runbook.to_string(),
                 since: *since,
                 reason: reason.clone(),
+            },
+            Because::Storm { silent, zone, cause, since } => Self::Storm {
+                peers: silent.iter().map(|peer| agent.ledger().roster().name(*peer)).collect(),
+                cause: cause.as_str().to_owned(),
+                zone: zone.clone(),
+                since: *since,
             },
         }
     }

@@ -197,6 +197,9 @@ pub(super) const fn seen(seen: Seen) -> &'static str {
         Seen::Reached => "reached",
         Seen::Refused => "refused",
         Seen::NoAnswer => "no answer",
+        Seen::Heard => "heard",
+        Seen::Abstained => "abstained",
+        Seen::Unreachable => "not asked",
     }
 }
 

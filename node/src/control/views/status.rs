@@ -1,7 +1,12 @@
 //! `hearten status`: the headline and the peers.
 
 use super::{PeerRow, PeerState, SCHEMA, peer::Health};
-use protocol::{agent::Agent, ledger::incident::State, time::Timestamp};
+use protocol::{
+    agent::Agent,
+    ledger::{Ledger, incident::State},
+    refusal::Refusal,
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// The mesh-wide stop.
@@ -11,6 +16,30 @@ pub struct FrozenView {
     pub since: Timestamp,
     /// The operator's words.
     pub reason: String,
+}
+
+/// The storm brake: no neighbour acts on a silence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrakeView {
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is released, unless another peer falls silent.
+    pub until: Timestamp,
+    /// How many peers are silent.
+    pub silent: u32,
+    /// The incident that tells of it, once it is opened.
+    pub incident: Option<String>,
+}
+
+impl BrakeView {
+    fn of(ledger: &Ledger) -> Option<Self> {
+        let brake = ledger.brake()?;
+        let Refusal::StormBrake { since, silent, until } = ledger.braking(brake) else {
+            return None;
+        };
+        let incident = brake.incident.map(|incident| incident.to_string());
+        Some(Self { since, until, silent, incident })
+    }
 }
 
 /// How many incidents there are.
@@ -45,6 +74,12 @@ pub struct StatusView {
     pub revision: u64,
     /// The mesh-wide stop, when it is on.
     pub frozen: Option<FrozenView>,
+    /// The storm brake, while it is engaged.
+    #[serde(default)]
+    pub brake: Option<BrakeView>,
+    /// Why the outside dead-man's switch does not take the leader's calls, if it does not.
+    #[serde(default)]
+    pub check_in_problem: Option<String>,
     /// The members.
     pub peers: Vec<PeerRow>,
     /// The incidents.
@@ -68,6 +103,8 @@ impl StatusView {
             frozen: ledger
                 .frozen()
                 .map(|freeze| FrozenView { since: freeze.since, reason: freeze.reason.clone() }),
+            brake: BrakeView::of(ledger),
+            check_in_problem: agent.check_in_problem().map(str::to_owned),
             peers: PeerRow::all(agent),
             incidents: IncidentCounts {
                 open: ledger.open_incidents().count(),
@@ -98,6 +135,14 @@ impl StatusView {
         if let Some(frozen) = &self.frozen {
             parts.push(format!("FROZEN since {}: {}", frozen.since, frozen.reason));
         }
+        if let Some(BrakeView { since, until, silent, .. }) = &self.brake {
+            parts.push(format!(
+                "STORM BRAKE since {since}: {silent} peers silent, no neighbour acts before {until}"
+            ));
+        }
+        if let Some(problem) = &self.check_in_problem {
+            parts.push(format!("CHECK-IN FAILS: {problem}"));
+        }
         parts.join(" · ")
     }
 
@@ -110,6 +155,8 @@ impl StatusView {
             || any_health(Health::Failing)
             || self.incidents.waiting + self.incidents.escalated > 0;
         let worth_a_look = self.frozen.is_some()
+            || self.brake.is_some()
+            || self.check_in_problem.is_some()
             || self.incidents.open > 0
             || any_state(PeerState::Suspect)
             || any_health(Health::Warning);

@@ -17,6 +17,7 @@ fn tools() -> Tools {
         facts: Facts::default(),
         plugins: Plugins::default(),
         host: HostCard::default(),
+        own: None,
     }
 }
 

@@ -37,6 +37,7 @@ impl Bench {
             facts: Facts::default(),
             plugins: Plugins::default(),
             host,
+            own: None,
         };
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -6,10 +6,11 @@
 use super::{Agent, Output, Proposal};
 use crate::{
     agent::output::Message,
+    explain,
     ledger::incident::{Incident, News, Notice},
     name::IncidentId,
     record::{Because, Record},
-    time::Now,
+    time::{Now, format_span},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -123,8 +124,20 @@ impl Agent {
             Because::Operator { runbook, reason, .. } => {
                 format!("runbook \"{runbook}\" was ordered for {peer}: {reason}")
             }
+            Because::Storm { .. } => {
+                explain::signal(&self.ledger, incident.peer, &incident.because)
+            }
         };
+        let is_storm = matches!(incident.because, Because::Storm { .. });
         let text = match notice.news {
+            News::Called if is_storm => format!(
+                "{}: {what}. No neighbour acts on them until no other peer has fallen silent for {}; look, and `hearten thaw` lets them act at once.",
+                incident.id,
+                format_span(self.ledger.settings().storm_calm),
+            ),
+            News::Resolved if is_storm => {
+                format!("{}: the storm is over; neighbours act on silences again.", incident.id)
+            }
             News::Called => format!(
                 "{}: {what}. {} of {} rungs were climbed; a person has to look.",
                 incident.id,

@@ -1,6 +1,6 @@
 //! The next step of each open incident: resolve it, wait, climb a rung, or call a person.
 
-use super::{Agent, Output, Proposal};
+use super::{Agent, Output, Proposal, storm::Held};
 use crate::{
     document::{By, Check, Mode, Rung, Verdict},
     ledger::{
@@ -56,6 +56,10 @@ impl Agent {
     /// What the log should say next about an incident; nothing while there is only to wait.
     fn next_step(&self, incident: &Incident, now: Now, at: Timestamp) -> Option<Record> {
         let id = incident.id;
+        if let Because::Storm { .. } = incident.because {
+            let because = self.storm_is_over(id, now, at)?;
+            return Some(Record::Resolved { incident: id, because });
+        }
         if let Some(attempt) = incident.in_flight() {
             let given = attempt.until.since(attempt.assigned_at);
             let lost = at > attempt.until.plus(REPORT_GRACE)
@@ -132,6 +136,8 @@ impl Agent {
                 well.then(|| format!("every check of ladder \"{ladder}\" that failed passes again"))
             }
             Because::Operator { check, .. } => self.done_as_ordered(incident, check.as_ref()),
+            // The calm ends it, and that is seen before.
+            Because::Storm { .. } => None,
         }
     }
 
@@ -214,6 +220,7 @@ impl Agent {
                     }
                 }
             }
+            Because::Storm { .. } => false,
             Because::Ladder { failing, .. } => {
                 let library = self.ledger.library();
                 let runs = failing.iter().filter_map(|one| library.check(&one.check));
@@ -261,6 +268,12 @@ impl Agent {
         if incident.plan.is_none() {
             return held(Refusal::NoRunbook);
         }
+        // Before a person is asked or called as well: one message tells of the storm, not thirty.
+        match self.before_a_silence_is_acted_on(incident) {
+            Held::Not => {}
+            Held::For(refusal) => return held(refusal),
+            Held::UntilSeen => return None,
+        }
         if let Some(refusal) = incident.stuck() {
             return held(refusal);
         }
@@ -277,6 +290,7 @@ impl Agent {
                     format!("checks of ladder \"{ladder}\" still fail")
                 }
                 Because::Operator { check: None, .. } => "none succeeded".to_owned(),
+                Because::Storm { .. } => "peers are still silent".to_owned(),
             };
             let reason = format!("every rung was climbed and {what}");
             return Some(Record::Escalated { incident: id, reason });
@@ -293,7 +307,7 @@ impl Agent {
         {
             return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
         }
-        if let Some(refusal) = self.is_returning(incident) {
+        if let Some(refusal) = self.is_returning(incident, at) {
             let lasts = |since: Timestamp| at >= since.plus(RETURNING_FOR);
             if held_since(incident, &refusal).is_some_and(lasts) {
                 return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
@@ -340,13 +354,19 @@ impl Agent {
 
     /// That a silent peer is heard of again, while no probe has reached it yet: it may hold what a
     /// rung would take from it.
-    fn is_returning(&self, incident: &Incident) -> Option<Refusal> {
-        let silent = matches!(incident.because, Because::Silent { .. });
-        let heard = silent && self.view.is_alive(incident.peer) == Some(true);
+    fn is_returning(&self, incident: &Incident, at: Timestamp) -> Option<Refusal> {
+        let peer = incident.peer;
+        if !matches!(incident.because, Because::Silent { .. }) {
+            return None;
+        }
         // What gossip has said all the time it says because it is slow.
-        let since = self.view.since(incident.peer).filter(|since| *since >= incident.opened_at);
-        let peer = self.ledger.roster().name(incident.peer);
-        since.filter(|_| heard).map(|since| Refusal::Returning { peer, since })
+        let gossip = self.view.since(peer).filter(|_| self.view.is_alive(peer) == Some(true));
+        let started = self.ledger.roster().member(peer).map(|member| member.since);
+        let since = gossip
+            .filter(|since| *since >= incident.opened_at)
+            .or(started.filter(|since| *since > incident.opened_at))
+            .or(self.leader.silence.is_answering(peer).then_some(at))?;
+        Some(Refusal::Returning { peer: self.ledger.roster().name(peer), since })
     }
 
     /// Who executes the next rung.
@@ -354,7 +374,7 @@ impl Agent {
     /// A neighbour is one that is heard of, of the same zone first, whose last attempt here did
     /// not come to nothing, that is not busy and not ill; among equals the hash decides.
     fn choose_worker(&self, incident: &Incident, rung: &Rung) -> Result<PeerId, Refusal> {
-        let heard = |peer: PeerId| peer == self.card.id || self.view.is_alive(peer) == Some(true);
+        let heard = |peer: PeerId| self.is_heard(peer);
         if incident.next_part != Part::Act {
             // Where it was done, or nowhere.
             let why = "the peer that carried out the rung is not heard of".to_owned();

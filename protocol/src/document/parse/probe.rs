@@ -3,6 +3,7 @@
 use super::{
     check::kinds,
     host::{disk, file, load, percent, process, unit},
+    mesh::mesh,
     plugin::plugin,
     reader::{Reader, Table, Zero, type_of},
 };
@@ -13,7 +14,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 /// The kinds of probe by their keys.
-pub(super) const KINDS: [&str; 11] = [
+pub(super) const KINDS: [&str; 12] = [
     "command",
     "http",
     "tcp",
@@ -25,15 +26,18 @@ pub(super) const KINDS: [&str; 11] = [
     "file",
     "plugin",
     "aggregate",
+    "mesh",
 ];
 
 /// Keys that stand beside a probe and belong to it.
-const BESIDE: [(&str, &str); 5] = [
+const BESIDE: [(&str, &str); 7] = [
     ("status", "http"),
     ("body", "http"),
     ("tls_expires_within", "http"),
     ("settings", "plugin"),
     ("facts", "plugin"),
+    ("warn", "mesh"),
+    ("fail", "mesh"),
 ];
 
 /// The longest text that a body is looked through for.
@@ -53,6 +57,7 @@ pub(super) fn probe(reader: &mut Reader<'_, '_>) -> Option<Probe> {
         file(reader).map(Probe::File),
         plugin(reader).map(Probe::Plugin),
         aggregate(reader).map(Probe::Aggregate),
+        mesh(reader).map(Probe::Mesh),
     ];
     let kind = reader.choice("kind", &KINDS.map(|kind| (kind, kind)));
 

@@ -170,7 +170,7 @@ fn ends(reader: &mut Reader<'_, '_>) -> Option<Outcome> {
     reader.choice("ends", &words)
 }
 
-/// What an incident is about: a check by its name, the word `silence`, `ladder/NAME`, or
+/// What an incident is about: a check by its name, the words `silence` and `storm`, `ladder/NAME`, or
 /// `runbook/NAME` for one that an operator ordered to be run.
 fn about(reader: &mut Reader<'_, '_>) -> Option<About> {
     let text = reader.text("about")?;
@@ -181,10 +181,12 @@ fn about(reader: &mut Reader<'_, '_>) -> Option<About> {
     };
     match Name::parse(name) {
         Ok(_) if text == "silence" => Some(About::Silence),
+        Ok(_) if text == "storm" => Some(About::Storm),
         Ok(name) => Some(make(name)),
         Err(_) => {
             let message = format!("\"about\" names nothing: {}", quoted(text));
-            let hint = "write a check's name, \"silence\", \"ladder/NAME\" or \"runbook/NAME\"";
+            let hint =
+                "write a check's name, \"silence\", \"storm\", \"ladder/NAME\" or \"runbook/NAME\"";
             reader.complain("about", &message, Some(hint.to_owned()));
             None
         }

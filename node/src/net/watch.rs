@@ -1,0 +1,227 @@
+//! Watching a few peers closely: their hosts' kernels are knocked at, their daemons are pinged.
+//!
+//! A crash is seen with the first knock after it, a host that is gone after a few pings that were
+//! not answered. Either is only a suspicion, told to the agent; whoever was late itself says
+//! nothing until it has caught up.
+
+use super::{
+    endpoint::Shared,
+    knock::Knocker,
+    pulse::{self, Beat},
+};
+use protocol::{name::PeerId, record::Seen};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+/// How often a host is knocked at.
+const KNOCK_EVERY: Duration = Duration::from_millis(50);
+
+/// How many knocks go to one ping.
+const KNOCKS_PER_PING: u32 = 4;
+
+/// How often a daemon is pinged.
+const PING_EVERY: Duration = KNOCK_EVERY.saturating_mul(KNOCKS_PER_PING);
+
+/// A host that has refused is knocked at more rarely: its kernel answers six times and then once a
+/// second, and the others want to hear it too.
+const KNOCKS_SKIPPED: u32 = 20;
+
+/// How long a peer that was never heard may take until it is missed.
+const FIRST_WITHIN: Duration = Duration::from_secs(3);
+
+/// How late a round may be. What was not heard meanwhile was not listened for.
+const LATE: Duration = Duration::from_millis(300);
+
+/// What the watch tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// What is seen of a ward, when that changes.
+    Ward(PeerId, Seen),
+    /// The watch itself was late by so much.
+    Late(Duration),
+}
+
+/// One peer that is watched.
+struct Ward {
+    /// Nothing before this counts against it.
+    since: Instant,
+    /// What was told last, and when.
+    told: Seen,
+    told_at: Instant,
+    refused: Arc<AtomicBool>,
+    knocker: Option<Arc<Knocker>>,
+    listener: Option<JoinHandle<()>>,
+    address: Option<std::net::SocketAddr>,
+}
+
+impl Drop for Ward {
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            listener.abort();
+        }
+    }
+}
+
+/// Watches whom it is told to, until the endpoint is closed or nobody listens any more.
+pub(crate) async fn watch(
+    shared: Arc<Shared>,
+    mut wanted: watch::Receiver<BTreeSet<PeerId>>,
+    tell: mpsc::Sender<Told>,
+) {
+    let mut wards: BTreeMap<PeerId, Ward> = BTreeMap::new();
+    let refusals = Arc::new(Notify::new());
+    let mut tick = interval(KNOCK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut round: u32 = 0;
+    let mut last = Instant::now();
+    loop {
+        let is_round = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = refusals.notified() => false,
+            _ = tick.tick() => true,
+        };
+        let now = Instant::now();
+        if is_round {
+            let late = now.duration_since(last).saturating_sub(KNOCK_EVERY);
+            last = now;
+            if late > LATE {
+                for ward in wards.values_mut() {
+                    ward.since = now;
+                }
+                if tell.send(Told::Late(late)).await.is_err() {
+                    return;
+                }
+            }
+            round = round.wrapping_add(1);
+            let peers = wanted.borrow_and_update().clone();
+            wards.retain(|peer, _| peers.contains(peer));
+            for peer in peers {
+                let ward = wards.entry(peer).or_insert_with(|| Ward::new(now));
+                ward.knock(&shared, peer, round, &refusals).await;
+                if round.is_multiple_of(KNOCKS_PER_PING) {
+                    ping(&shared, peer);
+                }
+            }
+        }
+        for (peer, ward) in &mut wards {
+            if let Some(seen) = ward.look(&shared, *peer, now)
+                && tell.send(Told::Ward(*peer, seen)).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+impl Ward {
+    fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            told: Seen::Reached,
+            told_at: now,
+            refused: Arc::default(),
+            knocker: None,
+            listener: None,
+            address: None,
+        }
+    }
+
+    async fn knock(&mut self, shared: &Shared, peer: PeerId, round: u32, refusals: &Arc<Notify>) {
+        let address = shared.book.address(peer);
+        if address != self.address || self.knocker.is_none() {
+            self.address = address;
+            self.listen(shared, address, refusals).await;
+        }
+        let rarely = self.told == Seen::Refused && !round.is_multiple_of(KNOCKS_SKIPPED);
+        if let Some(knocker) = self.knocker.as_ref().filter(|_| !rarely) {
+            knocker.knock();
+        }
+    }
+
+    /// Listens for what the host at this address says.
+    async fn listen(
+        &mut self,
+        shared: &Shared,
+        address: Option<std::net::SocketAddr>,
+        refusals: &Arc<Notify>,
+    ) {
+        if let Some(listener) = self.listener.take() {
+            listener.abort();
+        }
+        self.knocker = None;
+        let (Some(address), Ok(own)) = (address, shared.endpoint.local_addr()) else { return };
+        let knocker = match Knocker::new(own.ip(), address).await {
+            Ok(knocker) => Arc::new(knocker),
+            Err(error) => {
+                tracing::debug!(%address, %error, "cannot knock");
+                return;
+            }
+        };
+        self.knocker = Some(Arc::clone(&knocker));
+        let (refused, refusals) = (Arc::clone(&self.refused), Arc::clone(refusals));
+        self.listener = Some(tokio::spawn(async move {
+            loop {
+                knocker.refused().await;
+                refused.store(true, Ordering::Relaxed);
+                refusals.notify_one();
+            }
+        }));
+    }
+
+    /// What is to be told now, if it is something new.
+    fn look(&mut self, shared: &Shared, peer: PeerId, now: Instant) -> Option<Seen> {
+        let heard = shared.pulses.heard(peer);
+        let refused = self.refused.swap(false, Ordering::Relaxed);
+        let heard_again = heard.is_some_and(|heard| heard > self.told_at);
+        let seen = if refused {
+            Seen::Refused
+        } else if self.told.is_silence() && heard_again {
+            Seen::Reached
+        } else if self.told.is_silence() {
+            return None;
+        } else {
+            let quiet_since = heard.map_or(self.since, |heard| heard.max(self.since));
+            let borne = match heard {
+                Some(_) => pulse::row(shared.pulses.patience(peer), PING_EVERY),
+                None => FIRST_WITHIN,
+            };
+            if now.duration_since(quiet_since) <= borne {
+                return None;
+            }
+            Seen::NoAnswer
+        };
+        let is_news = seen != self.told;
+        self.told = seen;
+        self.told_at = now;
+        is_news.then_some(seen)
+    }
+}
+
+/// Pings a peer on the connection that is open, or sees to it that there is one for the next time.
+fn ping(shared: &Arc<Shared>, peer: PeerId) {
+    match shared.links.best(peer) {
+        Some(link) => {
+            let number = shared.pulses.next(peer);
+            link.beat(Beat::Ping(number));
+        }
+        None => {
+            let shared = Arc::clone(shared);
+            drop(tokio::spawn(async move {
+                if let Err(error) = shared.link(peer).await {
+                    tracing::trace!(%peer, %error, "a ward is not reached");
+                }
+            }));
+        }
+    }
+}
