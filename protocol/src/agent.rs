@@ -465,8 +465,8 @@ impl Agent {
             self.leader.rest();
             return;
         }
-        self.announce_boot(now, out);
         self.watch_wards(now, out);
+        self.announce_boot(now, out);
         self.run_checks(now, out);
         self.verify_repairs(now);
         self.outlive_incidents(now, out);

@@ -206,6 +206,7 @@ impl Agent {
                 let late = ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE);
                 at >= late || self.still_fails(incident, check, attempt)
             }
+            Because::Storm { .. } => false,
             Because::Silent { .. } => {
                 let rung = incident.rung(attempt.rung);
                 match outcome {
@@ -220,7 +221,6 @@ impl Agent {
                     }
                 }
             }
-            Because::Storm { .. } => false,
             Because::Ladder { failing, .. } => {
                 let library = self.ledger.library();
                 let runs = failing.iter().filter_map(|one| library.check(&one.check));
