@@ -137,7 +137,7 @@ fn a_neighbour_fences_with_a_password_that_stays_where_it_is() {
     assert!(given.contains(&format!("ip=10.0.1.{}\n", lost + 1)), "{given}");
     assert_eq!(fs::read_to_string(folder.join("taken")).unwrap(), format!("{name}\n"));
     let story = mesh[0].ok(&["incident", "explain", incident["id"].as_str().unwrap()]).unwrap();
-    assert!(story.contains("says on before"), "{story}");
+    assert!(story.contains("said on before"), "{story}");
 
     // Nothing that is kept anywhere holds it: the log, the journal, what the daemon said.
     mesh.hosts[lost].start().unwrap();

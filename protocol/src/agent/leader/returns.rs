@@ -28,7 +28,11 @@ impl Agent {
             return Some(format!("{BACK}, back with another boot id: {before} -> {after}"));
         }
         let member = self.ledger.roster().member(incident.peer)?;
-        let heard_since = self.view.since(incident.peer)?;
+        // By gossip, or by a start of its daemon that the log has.
+        let gossip = self.view.since(incident.peer);
+        let gossip = gossip.filter(|_| self.view.is_alive(incident.peer) == Some(true));
+        let started = Some(member.since).filter(|since| *since > incident.opened_at);
+        let heard_since = started.or(gossip)?;
         if self.clock.now(now).since(heard_since) < HEARD_FOR {
             return None;
         }

@@ -307,7 +307,7 @@ impl Agent {
         {
             return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
         }
-        if let Some(refusal) = self.is_returning(incident) {
+        if let Some(refusal) = self.is_returning(incident, at) {
             let lasts = |since: Timestamp| at >= since.plus(RETURNING_FOR);
             if held_since(incident, &refusal).is_some_and(lasts) {
                 return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
@@ -354,13 +354,19 @@ impl Agent {
 
     /// That a silent peer is heard of again, while no probe has reached it yet: it may hold what a
     /// rung would take from it.
-    fn is_returning(&self, incident: &Incident) -> Option<Refusal> {
-        let silent = matches!(incident.because, Because::Silent { .. });
-        let heard = silent && self.view.is_alive(incident.peer) == Some(true);
+    fn is_returning(&self, incident: &Incident, at: Timestamp) -> Option<Refusal> {
+        let peer = incident.peer;
+        if !matches!(incident.because, Because::Silent { .. }) {
+            return None;
+        }
         // What gossip has said all the time it says because it is slow.
-        let since = self.view.since(incident.peer).filter(|since| *since >= incident.opened_at);
-        let peer = self.ledger.roster().name(incident.peer);
-        since.filter(|_| heard).map(|since| Refusal::Returning { peer, since })
+        let gossip = self.view.since(peer).filter(|_| self.view.is_alive(peer) == Some(true));
+        let started = self.ledger.roster().member(peer).map(|member| member.since);
+        let since = gossip
+            .filter(|since| *since >= incident.opened_at)
+            .or(started.filter(|since| *since > incident.opened_at))
+            .or(self.leader.silence.is_answering(peer).then_some(at))?;
+        Some(Refusal::Returning { peer: self.ledger.roster().name(peer), since })
     }
 
     /// Who executes the next rung.
