@@ -50,7 +50,8 @@ fn found(lab: &Lab) -> Result<Vec<String>> {
 fn control(lab: &mut Lab, host: usize) -> Result<()> {
     let name = lab[host].name.clone();
     lab.hosts[host].kill()?;
-    let about = |i: &Value| i["peer"] == *name && !i["attempts"].as_array().is_none_or(Vec::is_empty);
+    let about =
+        |i: &Value| i["peer"] == *name && !i["attempts"].as_array().is_none_or(Vec::is_empty);
     lab.incident(0, "the killed one is found", about)?;
     lab.hosts[host].start()?;
     let over = |i: &Value| i["peer"] == *name && i["state"] == "resolved";

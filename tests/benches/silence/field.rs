@@ -121,7 +121,8 @@ notify = "ops"
 "#
         )
     };
-    let notifier = format!("\n[[notifier]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"{hook}\"\n");
+    let notifier =
+        format!("\n[[notifier]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"{hook}\"\n");
     runbook("crashed") + &runbook("dark") + &notifier
 }
 

@@ -31,5 +31,9 @@ fn main() -> io::Result<()> {
         line = format!("{line} {own} {}", names.join(","));
     }
     // One write of one line: those of several that start at once do not mix.
-    OpenOptions::new().create(true).append(true).open(file)?.write_all(format!("{line}\n").as_bytes())
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)?
+        .write_all(format!("{line}\n").as_bytes())
 }

@@ -76,11 +76,10 @@ pub(crate) fn measure(
     let of_well = of_well.count();
     let theirs = field.theirs()?;
     let theirs: Vec<_> = theirs.iter().filter(|stamp| stamp.nanos >= began).collect();
-    let about_well =
-        |by_unwell: bool| {
-            let by = theirs.iter().filter(|stamp| is_unwell(&stamp.by) == by_unwell);
-            by.flat_map(|stamp| &stamp.about).filter(|name| !is_unwell(name)).count()
-        };
+    let about_well = |by_unwell: bool| {
+        let by = theirs.iter().filter(|stamp| is_unwell(&stamp.by) == by_unwell);
+        by.flat_map(|stamp| &stamp.about).filter(|name| !is_unwell(name)).count()
+    };
     let (serf_well, serf_unwell) = (about_well(false), about_well(true));
     let minutes = window.as_secs_f64() / 60.0;
     println!(

@@ -62,7 +62,8 @@ impl Bmc {
         fs::set_permissions(&chassis, Permissions::from_mode(0o755))?;
         let password = if manner == Manner::Refuses { "something-else" } else { PASSWORD };
         let levels = ["callback", "user", "operator", "admin"];
-        let auths = levels.map(|level| format!("allowed_auths_{level} none md2 md5 straight\n")).concat();
+        let auths =
+            levels.map(|level| format!("allowed_auths_{level} none md2 md5 straight\n")).concat();
         fs::write(
             folder.join("lan.conf"),
             format!(

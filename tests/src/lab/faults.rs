@@ -47,7 +47,8 @@ impl Lab {
     /// # Errors
     /// What nft said.
     pub fn deafen(&self, host: usize, to: &[usize]) -> Result<()> {
-        let from: Vec<String> = to.iter().map(|other| self.bed.address(*other).to_string()).collect();
+        let from: Vec<String> =
+            to.iter().map(|other| self.bed.address(*other).to_string()).collect();
         self.table(host, "deaf", "input", &format!("ip saddr {{ {} }} drop", from.join(", ")))
     }
 

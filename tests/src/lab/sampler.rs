@@ -44,8 +44,10 @@ impl Sampler {
     /// # Errors
     /// When there is no such host.
     pub fn watch(bed: &Bed, hosts: &[usize], address: Ipv4Addr) -> Result<Self> {
-        let spaces =
-            hosts.iter().map(|host| Ok((*host, open(&bed.host(*host))?))).collect::<Result<Vec<_>>>()?;
+        let spaces = hosts
+            .iter()
+            .map(|host| Ok((*host, open(&bed.host(*host))?)))
+            .collect::<Result<Vec<_>>>()?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let looking = std::thread::spawn(move || {

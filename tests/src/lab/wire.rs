@@ -69,7 +69,8 @@ impl Wire {
                 .filter(|receiver| *receiver != sender)
                 .map(|receiver| Ok(format!("{} : {}", bed.address(receiver), port(receiver)?)))
                 .collect::<Result<_>>()?;
-            let mut rules = "table inet wire\ndelete table inet wire\ntable inet wire {\n".to_owned();
+            let mut rules =
+                "table inet wire\ndelete table inet wire\ntable inet wire {\n".to_owned();
             let to: Vec<&str> = ways.iter().filter_map(|way| way.split(' ').next()).collect();
             write!(
                 rules,
