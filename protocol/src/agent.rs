@@ -54,6 +54,9 @@ use worker::Worker;
 /// How long until something that was forwarded is forwarded again.
 const FORWARD_AGAIN: Duration = Duration::from_secs(1);
 
+/// The fact that names the boot that a host is in.
+pub const BOOT_ID: &str = "boot_id";
+
 /// The longest that the agent sleeps when nothing happens.
 pub const TICK: Duration = Duration::from_secs(1);
 
@@ -463,6 +466,7 @@ impl Agent {
             return;
         }
         self.watch_wards(now, out);
+        self.announce_boot(now, out);
         self.run_checks(now, out);
         self.verify_repairs(now);
         self.outlive_incidents(now, out);
@@ -546,6 +550,20 @@ impl Agent {
         self.forward(now, forwarding, record, out);
     }
 
+    /// Says which boot its host is in, once the log knows this start of the daemon, until the log
+    /// has that as well.
+    fn announce_boot(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some(boot_id) = self.facts.get(BOOT_ID) else { return };
+        let member = self.ledger.roster().member(self.card.id);
+        let known = member.filter(|member| member.card.generation == self.card.generation);
+        if known.is_none_or(|known| known.boot_id.as_ref() == Some(boot_id)) {
+            self.forwarded.remove(&Forwarding::Boot);
+            return;
+        }
+        let record = Record::Booted { peer: self.card.id, boot_id: boot_id.clone() };
+        self.forward(now, Forwarding::Boot, record, out);
+    }
+
     /// Sends a fact to the leader, now and again until the log has it.
     pub(crate) fn forward(
         &mut self,
@@ -576,7 +594,7 @@ impl Agent {
                     self.worker.drop_report(*incident, *attempt);
                 }
                 Forwarding::Evidence(incident) => self.worker.drop_evidence(*incident),
-                Forwarding::Start | Forwarding::Stop | Forwarding::Leave => {}
+                Forwarding::Start | Forwarding::Stop | Forwarding::Leave | Forwarding::Boot => {}
             },
             Err(_not_reached) => {
                 let again = now.mono + FORWARD_AGAIN / 4;

@@ -17,6 +17,7 @@ pub mod parse;
 pub mod pattern;
 pub mod probe;
 pub mod problem;
+pub mod remote;
 pub mod runbook;
 pub mod selector;
 pub mod setting;
@@ -35,6 +36,7 @@ pub use probe::{
     AggregateProbe, DiskProbe, Expiry, FactKind, FileProbe, HttpProbe, LoadProbe, PluginProbe,
     Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
 };
+pub use remote::{Argument, Fence, Given, Power, Ssh, Wake};
 pub use runbook::{
     Action, Approve, Breaker, By, Effect, HttpCall, Mode, On, OnUnknown, Param, ParamKind,
     ParamSource, Repeat, Retry, Runbook, Rung, SignalField, Silence,

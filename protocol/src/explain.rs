@@ -7,10 +7,10 @@
 pub mod why_not;
 
 use crate::{
-    document::{By, Document, DocumentKey, DocumentKind, OnUnknown, Silence, Verdict},
+    document::{Action, By, Document, DocumentKey, DocumentKind, OnUnknown, Silence, Verdict},
     ledger::{
         Ledger,
-        incident::{Attempt, Fact, Incident, Line, State},
+        incident::{Attempt, Fact, Incident, Line, Reboot, State},
     },
     name::PeerId,
     record::{Because, Outcome, Part, Seen, StormCause},
@@ -56,6 +56,8 @@ pub const fn fact_name(fact: &Fact) -> &'static str {
         Fact::Acknowledged(_) => "Acknowledged",
         Fact::Skipped(..) => "Skipped",
         Fact::Restarted => "Restarted",
+        Fact::Rebooted(_) => "Rebooted",
+        Fact::NotRebooted(_) => "NotRebooted",
     }
 }
 
@@ -192,6 +194,7 @@ pub fn line(ledger: &Ledger, incident: &Incident, line: &Line) -> String {
             format!("rung {} is passed over: {refusal}", rung(incident, *place))
         }
         Fact::Restarted => "the way down the ladder is begun anew".to_owned(),
+        Fact::Rebooted(number) | Fact::NotRebooted(number) => reboot(ledger, incident, *number),
     }
 }
 
@@ -233,7 +236,9 @@ pub fn story(
             | Fact::Denied(..)
             | Fact::Acknowledged(_)
             | Fact::Skipped(..)
-            | Fact::Restarted => line(ledger, incident, entry),
+            | Fact::Restarted
+            | Fact::Rebooted(_)
+            | Fact::NotRebooted(_) => line(ledger, incident, entry),
         };
         story.push(Sentence { at: Some(entry.at), text });
         if entry.fact == Fact::Opened {
@@ -267,7 +272,12 @@ pub fn waiting(
     if let Some(attempt) = incident.in_flight() {
         let worker = ledger.roster().name(attempt.worker);
         let number = attempt.number;
-        let text = format!("attempt {number} is {worker}'s until {} at most", attempt.until);
+        let text = format!(
+            "attempt {number} is {worker}'s until {} at most; nobody else starts it before that, \
+             when it can no longer act{}",
+            attempt.until,
+            safe_time(incident, attempt)
+        );
         return Some(Waiting { text, until: Some(attempt.until) });
     }
     if matches!(incident.because, Because::Storm { .. })
@@ -285,6 +295,10 @@ pub fn waiting(
             cleared(&incident.because),
             incident.id
         ));
+    }
+    if let Some(until) = incident.reboot_due() {
+        let text = format!("the host has to be back with another boot id by {until}");
+        return Some(Waiting { text, until: Some(until) });
     }
     let Some(leader) = leader else {
         return event("no leader is known here: nothing is given out without one".to_owned());
@@ -310,6 +324,7 @@ fn rule(ledger: &Ledger, incident: &Incident, leader: PeerId, at: Timestamp) -> 
     // Whether a worker is heard of only the leader knows; what it said stands until it acts.
     if let Some(
         refusal @ (Refusal::NoWorker { .. }
+        | Refusal::Returning { .. }
         | Refusal::UnknownOutcome { .. }
         | Refusal::AwaitingApproval { .. }
         | Refusal::Shadow { .. }),
@@ -323,17 +338,24 @@ fn rule(ledger: &Ledger, incident: &Incident, leader: PeerId, at: Timestamp) -> 
             incident.worker_of(incident.climbed).unwrap_or(incident.peer)
         }
         Some(rung) => {
-            let target = rung.level.as_ref().and_then(|level| level.target);
-            let target = target.unwrap_or(incident.peer);
+            let target = incident.target_of(rung);
             match rung.by {
                 By::Affected => target,
                 By::Leader => leader,
                 By::Neighbour => {
-                    let able = |peer: &PeerId| *peer != target && !ledger.is_silent(*peer);
+                    let able = |peer: &PeerId| {
+                        *peer != target
+                            && !ledger.is_silent(*peer)
+                            && ledger.may_act_as_neighbour(incident, rung, *peer)
+                    };
                     match ledger.roster().running().map(|(peer, _)| peer).find(able) {
                         Some(peer) => peer,
                         None => {
-                            let why = "no other peer runs".to_owned();
+                            let why = if rung.is_for_some_neighbours() {
+                                "no other peer runs that this rung is for".to_owned()
+                            } else {
+                                "no other peer runs".to_owned()
+                            };
                             return Some(Refusal::NoWorker { why });
                         }
                     }
@@ -398,7 +420,16 @@ fn outcome(ledger: &Ledger, incident: &Incident, number: u32) -> String {
     let said =
         |text: String| if first_line.is_empty() { text } else { format!("{text}: {first_line}") };
     match report.outcome {
-        Outcome::Succeeded => format!("rung {rung} succeeded on {worker}{took}"),
+        Outcome::Succeeded => {
+            let text = format!("rung {rung} succeeded on {worker}{took}");
+            let action = incident.rung(attempt.rung).map(|rung| &rung.action);
+            // What was seen of the host's power is what the rung was for.
+            if matches!(action, Some(Action::Fence(_) | Action::Wake(_))) {
+                said(text)
+            } else {
+                text
+            }
+        }
         Outcome::Failed => {
             let code =
                 report.exit_code.map_or_else(String::new, |code| format!(" with code {code}"));
@@ -409,6 +440,38 @@ fn outcome(ledger: &Ledger, incident: &Incident, number: u32) -> String {
         }
         Outcome::Refused => said(format!("{worker} refused rung {rung}")),
         Outcome::Unknown => said(format!("nobody knows how rung {rung} ended on {worker}")),
+    }
+}
+
+/// How the moment is made up at which an execution can no longer act.
+fn safe_time(incident: &Incident, attempt: &Attempt) -> String {
+    let start = format_span(attempt.start_by.since(attempt.assigned_at));
+    match incident.rung(attempt.rung) {
+        Some(rung) => {
+            let ends = attempt.until.since(attempt.start_by.plus(rung.timeout));
+            let (runs, ends) = (format_span(rung.timeout), format_span(ends));
+            format!(": {start} to start, {runs} to run, {ends} to end")
+        }
+        None => String::new(),
+    }
+}
+
+/// What the boot id of a host that was to be rebooted says.
+fn reboot(ledger: &Ledger, incident: &Incident, number: u32) -> String {
+    let Some(attempt) = attempt(incident, number) else {
+        return format!("attempt {number} was to bring about a reboot");
+    };
+    let target = incident.rung(attempt.rung).map_or(incident.peer, |rung| incident.target_of(rung));
+    let host = ledger.roster().name(target);
+    let before = attempt.boot_id.as_deref().unwrap_or("not known");
+    match &attempt.reboot {
+        Reboot::Seen(after) => {
+            format!("{host} is back with another boot id: {before} -> {after}")
+        }
+        Reboot::Awaited | Reboot::Missed | Reboot::NotMeant => format!(
+            "{host} did not come back with another boot id than {before} in time: it is not known \
+             to be rebooted"
+        ),
     }
 }
 

@@ -11,6 +11,7 @@
 //! [`memory`] (what was done lately) and [`questions`] (what a person is asked).
 
 pub mod attempts;
+pub mod boots;
 mod bounds;
 pub mod brake;
 pub mod documents;
@@ -236,7 +237,7 @@ impl Ledger {
     }
 
     /// Keeps what is looked up at every tick, and for every incident, apart from the history.
-    fn index_incident(&mut self, id: IncidentId) {
+    pub(super) fn index_incident(&mut self, id: IncidentId) {
         let Some(incident) = self.incidents.get(&id) else { return };
         if incident.is_under_repair() || incident.in_flight().is_some() {
             self.repairing.insert(id);
@@ -297,6 +298,10 @@ impl Ledger {
                 self.skip_rung(context, *incident, *rung, refusal)
             }
             Record::Restarted { incident } => self.restart(context, *incident),
+            Record::Booted { peer, boot_id } => self.boot(context, *peer, boot_id),
+            Record::NotRebooted { incident, attempt } => {
+                self.not_rebooted(context, *incident, *attempt)
+            }
         }
     }
 
@@ -372,7 +377,8 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::Escalated { incident, .. }
         | Record::Notified { incident, .. }
         | Record::Skipped { incident, .. }
-        | Record::Restarted { incident } => Some(*incident),
+        | Record::Restarted { incident }
+        | Record::NotRebooted { incident, .. } => Some(*incident),
         Record::Ordered { order } => match &order.order.action {
             Action::Close { incident, .. }
             | Action::Approve { incident }
@@ -392,6 +398,7 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::PeerStopped { .. }
         | Record::PeerLeft { .. }
         | Record::DocumentsApplied { .. }
+        | Record::Booted { .. }
         | Record::Opened { .. } => None,
     }
 }
@@ -412,7 +419,8 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Escalated { .. }
         | Record::Notified { .. }
         | Record::Skipped { .. }
-        | Record::Restarted { .. } => true,
+        | Record::Restarted { .. }
+        | Record::NotRebooted { .. } => true,
         Record::Founded(_)
         | Record::Ordered { .. }
         | Record::PeerStarted { .. }
@@ -420,6 +428,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::PeerLeft { .. }
         | Record::DocumentsApplied { .. }
         | Record::EvidenceTaken { .. }
+        | Record::Booted { .. }
         | Record::Reported { .. } => false,
     }
 }
@@ -441,12 +450,14 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         Record::PeerStopped { peer } | Record::PeerLeft { peer } if *peer != from => {
             refused("another peer's stop")
         }
+        Record::Booted { peer, .. } if *peer != from => refused("another peer's boot"),
         Record::PeerStarted { .. }
         | Record::PeerStopped { .. }
         | Record::PeerLeft { .. }
         | Record::Ordered { .. }
         | Record::DocumentsApplied { .. }
         | Record::EvidenceTaken { .. }
+        | Record::Booted { .. }
         | Record::Reported { .. } => Ok(()),
         Record::Founded(_) => refused("a mesh is founded once"),
         Record::PeerJoined { .. }
@@ -459,6 +470,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Escalated { .. }
         | Record::Notified { .. }
         | Record::Skipped { .. }
-        | Record::Restarted { .. } => refused("only the leader decides"),
+        | Record::Restarted { .. }
+        | Record::NotRebooted { .. } => refused("only the leader decides"),
     }
 }

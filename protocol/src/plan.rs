@@ -1,7 +1,7 @@
 //! What running a runbook would come to now: its rungs, and every rule with its answer.
 
 use crate::{
-    document::{Action, Command, Rung},
+    document::{Action, Command, Power, Rung},
     ledger::{Ledger, limits::RULES},
     name::{Name, PeerId},
     refusal::Refusal,
@@ -77,6 +77,15 @@ fn step(rung: &Rung) -> Step {
         }
         Action::Heal => "runs the heal phase of the check's plugin".to_owned(),
         Action::Http(call) => format!("requests {} {}", call.method, call.url),
+        Action::Fence(fence) => match fence.power {
+            Power::Off => format!("switches the host off by {} and verifies it", fence.agent),
+            Power::On => format!("switches the host on by {} and verifies it", fence.agent),
+            Power::Reboot => {
+                format!("switches the host off and on by {} and verifies both", fence.agent)
+            }
+        },
+        Action::Wake(_) => "wakes the host by its network card".to_owned(),
+        Action::Ssh(ssh) => format!("runs, as {} on the host: {}", ssh.user, ssh.command),
     };
     Step { rung: rung.name.clone(), does, by: rung.by.as_str(), notes }
 }

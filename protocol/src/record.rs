@@ -173,6 +173,20 @@ pub enum Record {
         /// For which incident.
         incident: IncidentId,
     },
+    /// A peer's host is in this boot; said by the peer itself.
+    Booted {
+        /// Which peer.
+        peer: PeerId,
+        /// What its kernel drew at the boot.
+        boot_id: String,
+    },
+    /// A host that was to be rebooted did not come back with another boot id in time.
+    NotRebooted {
+        /// In which incident.
+        incident: IncidentId,
+        /// By which execution.
+        attempt: u32,
+    },
 }
 
 /// A part of a rung: what an attempt carries out.

@@ -443,4 +443,38 @@ pub enum Refusal {
         /// How many run.
         of: u32,
     },
+    /// The worker's own file of secrets does not give what the rung needs.
+    #[error("secret \"{name}\" cannot be had on this host: {why}")]
+    NoSecret {
+        /// Which secret.
+        name: Name,
+        /// What is wrong, and with which file.
+        why: String,
+    },
+    /// The worker has no such program.
+    #[error("nothing was done: {why}")]
+    NoProgram {
+        /// Which program, where it was looked for, and what to do.
+        why: String,
+    },
+    /// A silent peer is heard of again.
+    #[error(
+        "{peer} is heard of again since {since}: nothing is done to it while it is being seen whether it is back"
+    )]
+    Returning {
+        /// The peer's name.
+        peer: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Another rung has to succeed first.
+    #[error("rung \"{rung}\" needs rung \"{needed}\": {why}")]
+    Needs {
+        /// The rung that is passed over.
+        rung: String,
+        /// The rung that it needs.
+        needed: String,
+        /// What became of that one.
+        why: String,
+    },
 }

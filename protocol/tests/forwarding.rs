@@ -49,6 +49,8 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Called { incident, rung: 0 }, false, true),
         (Record::Skipped { incident, rung: 0, refusal: Refusal::NoRunbook }, false, true),
         (Record::Restarted { incident }, false, true),
+        (Record::Booted { peer: id(2), boot_id: "b".to_owned() }, true, false),
+        (Record::NotRebooted { incident, attempt }, false, true),
         (
             Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
             false,
@@ -76,7 +78,9 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::Called { .. }
             | Record::Notified { .. }
             | Record::Skipped { .. }
-            | Record::Restarted { .. } => {}
+            | Record::Restarted { .. }
+            | Record::Booted { .. }
+            | Record::NotRebooted { .. } => {}
         }
     }
     table
@@ -110,6 +114,7 @@ fn nobody_states_anothers_facts_in_its_own_name() {
         Record::PeerStarted { peer: card(2) },
         Record::PeerStopped { peer: id(2) },
         Record::PeerLeft { peer: id(2) },
+        Record::Booted { peer: id(2), boot_id: "b".to_owned() },
     ] {
         assert!(may_forward(id(3), &entry(3, &record)).is_err(), "{record:?}");
     }

@@ -118,6 +118,8 @@ fn records() -> Vec<(&'static str, Record)> {
         ("opened-ladder", Record::Opened { peer: id(2), because: on_a_ladder() }),
         ("skipped", Record::Skipped { incident, rung: 1, refusal: Refusal::NoRunbook }),
         ("restarted", Record::Restarted { incident }),
+        ("booted", Record::Booted { peer: id(2), boot_id: "3f-a".to_owned() }),
+        ("not-rebooted", Record::NotRebooted { incident, attempt }),
         ("opened-storm", Record::Opened { peer: id(1), because: a_storm() }),
         (
             "held-storm",

@@ -31,7 +31,7 @@ use chronicle::Happened;
 use host::{Host, Process, Rumours};
 use network::Network;
 use protocol::{
-    agent::{Agent, Input, LocalPolicy, Origin, Standing},
+    agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Standing},
     document::Verdict,
     ledger::{Ledger, roster},
     name::{IncidentId, Name, PeerId},
@@ -349,7 +349,10 @@ impl<'s> World<'s> {
     fn start(&mut self, peer: PeerId) {
         let time = self.time;
         let Some(host) = self.hosts.get_mut(&peer) else { return };
-        host.powered = true;
+        if !host.powered {
+            host.powered = true;
+            host.powered_on += 1;
+        }
         host.stopped = false;
         if host.process.is_some() {
             return;
@@ -382,10 +385,11 @@ impl<'s> World<'s> {
             stopping: false,
         });
         let daemon = host.daemon();
+        let facts = BTreeMap::from([(BOOT_ID.to_owned(), host.boot_id())]);
         self.note(peer, "starts");
         let first = self.random.millis(1, 250);
         self.after(first, Event::GossipRound(daemon));
-        self.give(daemon, Input::Tick);
+        self.give(daemon, Input::Facts(facts));
     }
 
     /// The daemon is gone, with everything that it had not written down.

@@ -41,7 +41,9 @@ fn the_shipped_documents_hold_what_they_promise() {
     let (code, said, _) = test(&["node/documents"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.lines().filter(|line| line.starts_with("ok ")).count() >= 10, "{said}");
-    for one in ["node/documents/web.toml", "node/documents/silent.toml"] {
+    for one in
+        ["node/documents/web.toml", "node/documents/silent.toml", "node/documents/takeover.toml"]
+    {
         let (code, said, _) = test(&[one, "--seed", "7"]);
         assert_eq!(code, Some(0), "{said}");
     }

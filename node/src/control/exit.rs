@@ -104,6 +104,8 @@ impl From<&Refusal> for Exit {
             | Refusal::Quiescing { .. }
             | Refusal::StormBrake { .. }
             | Refusal::NoStorm { .. }
+            | Refusal::Needs { .. }
+            | Refusal::Returning { .. }
             | Refusal::NotAttested { .. } => Self::NotAllowed,
 
             Refusal::AlreadyFounded
@@ -129,6 +131,8 @@ impl From<&Refusal> for Exit {
             | Refusal::Misassigned { .. }
             | Refusal::PeerNotRunning
             | Refusal::Parameter { .. }
+            | Refusal::NoSecret { .. }
+            | Refusal::NoProgram { .. }
             | Refusal::TooLarge { .. } => Self::Failed,
         }
     }

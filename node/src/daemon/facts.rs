@@ -1,7 +1,7 @@
 //! A few facts of this host, for its report.
 
 use super::Daemon;
-use protocol::agent::{Input, silence::SERVICE_MANAGER};
+use protocol::agent::{BOOT_ID, Input, silence::SERVICE_MANAGER};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How often the facts are looked at; they are told only when they have changed.
@@ -29,7 +29,7 @@ fn facts() -> BTreeMap<String, String> {
     facts.insert("cpus".to_owned(), cpus.to_string());
     // A host that was rebooted is told apart from one that was not.
     if let Ok(boot_id) = std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
-        facts.insert("boot_id".to_owned(), boot_id.trim().to_owned());
+        facts.insert(BOOT_ID.to_owned(), boot_id.trim().to_owned());
     }
     // systemd says so to whatever it starts: it will start it again.
     if std::env::var_os("INVOCATION_ID").is_some() {

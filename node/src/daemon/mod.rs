@@ -39,6 +39,7 @@ use crate::{
         facts::Facts,
         http::HttpClient,
         plugin::Plugins,
+        secrets::Secrets,
         started::Journal,
     },
     identity::CurrentIdentity,
@@ -72,6 +73,8 @@ pub(crate) struct Daemon {
     pub(crate) facts: Facts,
     /// What plugins said in earlier phases.
     pub(crate) plugins: Plugins,
+    /// What documents name as `secret:NAME`.
+    pub(crate) secrets: Secrets,
     pub(crate) gossip: gossip::Gossip,
     /// What the daemon remembers of its place in the mesh.
     lately: Mutex<own::Lately>,

@@ -163,6 +163,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         http,
         facts: crate::exec::facts::Facts::default(),
         plugins: crate::exec::plugin::Plugins::default(),
+        secrets: crate::exec::secrets::Secrets::at(config.secrets_path(data)),
         gossip: gossip::Gossip::default(),
         lately: Mutex::default(),
         own: Arc::new(own::OwnDaemon(daemon.clone())),

@@ -10,7 +10,7 @@ use crate::exec::{
     output::beginning,
 };
 use protocol::{document::HttpCall, record::Outcome};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// How much of an answer is read: what is longer is cut, however long it is.
 const ANSWER_MAX_BYTES: usize = 64 << 10;
@@ -165,17 +165,34 @@ enum Form {
     JsonString,
 }
 
-/// Replaces each `${HEARTEN_…}` by its value, so that no value can be anything else than a value.
+/// The secrets that a request's headers and body name, `${secret:NAME}`. An address names none:
+/// addresses are logged by everybody on the way.
+pub fn secrets_named_in(request: &HttpCall) -> BTreeSet<String> {
+    let texts = request.headers.values().chain(request.body.as_ref());
+    texts
+        .flat_map(|text| text.split("${secret:").skip(1))
+        .filter_map(|rest| rest.split_once('}').map(|(name, _)| name.to_owned()))
+        .collect()
+}
+
+/// Replaces each `${HEARTEN_…}`, and but for an address each `${secret:…}`, by its value, so that
+/// no value can be anything else than a value.
 fn filled(template: &str, environment: &Environment, form: Form) -> Result<String, String> {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
-    while let Some((before, after)) = rest.split_once("${HEARTEN_") {
-        let (name, after) =
-            after.split_once('}').ok_or_else(|| "\"${\" is never closed".to_owned())?;
-        let variable = format!("HEARTEN_{name}");
-        let value =
-            environment.get(&variable).ok_or_else(|| format!("{variable} is not set here"))?;
+    while let Some((before, after)) = rest.split_once("${") {
         text.push_str(before);
+        let ours = after.starts_with("HEARTEN_")
+            || (after.starts_with("secret:") && !matches!(form, Form::UrlPart));
+        if !ours {
+            text.push_str("${");
+            rest = after;
+            continue;
+        }
+        let (variable, after) =
+            after.split_once('}').ok_or_else(|| "\"${\" is never closed".to_owned())?;
+        let value =
+            environment.get(variable).ok_or_else(|| format!("{variable} is not set here"))?;
         match form {
             Form::Plain => text.push_str(value),
             Form::UrlPart => {

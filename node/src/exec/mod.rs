@@ -8,17 +8,22 @@
 //! Reading order: what a command sees ([`environment`]), how it is run ([`process`], with `tree`
 //! for its whole offspring and `output` for what it prints), what is built on that ([`check`],
 //! [`plugin`], [`evidence`]), what is known of the host ([`facts`]), what goes over the network
-//! ([`http`], [`call`], [`webhook`]), what is remembered ([`started`]).
+//! ([`http`], [`call`], [`webhook`]), what is done to another host ([`fence`], [`wake`], [`ssh`], with
+//! what nobody else may know from [`secrets`]), what is remembered ([`started`]).
 
 pub mod call;
 pub mod check;
 pub mod environment;
 pub mod evidence;
 pub mod facts;
+pub mod fence;
 pub mod http;
 mod output;
 pub mod plugin;
 pub mod process;
+pub mod secrets;
+pub mod ssh;
 pub mod started;
 mod tree;
+pub mod wake;
 pub mod webhook;

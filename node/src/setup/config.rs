@@ -14,7 +14,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -135,6 +135,10 @@ pub struct Config {
     /// Runbooks that are never executed on this host.
     #[serde(default)]
     pub denied_runbooks: BTreeSet<Name>,
+    /// Where this host's secrets are: an absolute path; `secrets.toml` in the data directory unless
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<PathBuf>,
 }
 
 const fn listen() -> SocketAddr {
@@ -177,7 +181,16 @@ impl Config {
                 return Err(refusal(line_with(text, key), error.to_string()));
             }
         }
+        if let Some(secrets) = config.secrets.as_ref().filter(|path| !path.is_absolute()) {
+            let reason = format!("secrets = \"{}\" is no absolute path", secrets.display());
+            return Err(refusal(line_with(text, "secrets"), reason));
+        }
         Ok(config)
+    }
+
+    /// Where this host's secrets are.
+    pub fn secrets_path(&self, data: &Path) -> PathBuf {
+        self.secrets.clone().unwrap_or_else(|| data_dir::secrets_path(data))
     }
 
     /// The configuration as the file that an operator finds.
@@ -193,6 +206,12 @@ impl Config {
         };
         let seeds = list(self.seeds.iter().map(|seed| quoted(seed)).collect());
         let denied = list(self.denied_runbooks.iter().map(|name| quoted(name)).collect());
+        let secrets = self.secrets.as_ref().map_or_else(String::new, |path| {
+            format!(
+                "\n# Passwords that documents name as secret:NAME; mode 0600.\nsecrets = {}\n",
+                quoted(&path.display())
+            )
+        });
         format!(
             "# What this host needs in order to start. Everything else are documents: `hearten apply`.\n\
              # After a change: restart the daemon, or send it SIGHUP for labels and the deny-policy.\n\
@@ -207,7 +226,8 @@ impl Config {
              \n\
              # What this host forbids by itself, whatever the documents say.\n\
              observe_only = {}\n\
-             denied_runbooks = {denied}\n",
+             denied_runbooks = {denied}\n\
+             {secrets}",
             quoted(&self.name),
             quoted(&self.listen),
             quoted(&self.advertise),
@@ -260,6 +280,7 @@ mod tests {
         let seed = format!("{}@db-1.example.org:4327", PeerId::from_random(7));
         full.seeds.push(Seed::try_from(seed).unwrap());
         full.observe_only = true;
+        full.secrets = Some("/etc/hearten/\"s\".toml".into());
         full.denied_runbooks.insert(Name::parse("fence").unwrap());
         let back = Config::parse(&full.render(), Path::new("hearten.toml")).unwrap();
         assert_eq!(back, full);
@@ -276,6 +297,8 @@ mod tests {
         assert!(http.contains("hearten.toml:3") && http.contains("nor \"off\""), "{http}");
         let label = fault(&format!("{MINIMAL}labels = {{ \"1a\" = \"x\" }}\n"));
         assert!(label.starts_with("hearten.toml:3: "), "{label}");
+        let secrets = fault(&format!("{MINIMAL}secrets = \"secrets.toml\"\n"));
+        assert!(secrets.contains("hearten.toml:3") && secrets.contains("absolute"), "{secrets}");
         assert!(fault("name = ").starts_with("hearten.toml:1: "));
         assert!(fault("name = \"web-1\"\n").contains("advertise"));
     }

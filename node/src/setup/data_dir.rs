@@ -72,6 +72,11 @@ pub fn config_path(data: &Path) -> PathBuf {
     data.join("hearten.toml")
 }
 
+/// Where the host's secrets are unless its configuration says otherwise.
+pub fn secrets_path(data: &Path) -> PathBuf {
+    data.join("secrets.toml")
+}
+
 /// The founding that waits for the daemon's first start.
 pub fn founding_path(data: &Path) -> PathBuf {
     data.join("founding")

@@ -50,6 +50,7 @@ impl HostOptions {
             seeds: Vec::new(),
             observe_only: false,
             denied_runbooks: BTreeSet::new(),
+            secrets: None,
         })
     }
 }

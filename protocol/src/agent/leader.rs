@@ -9,6 +9,7 @@ mod check_in;
 mod ladders;
 mod minority;
 mod notices;
+mod returns;
 mod steps;
 mod storm;
 mod watch;
@@ -239,10 +240,10 @@ impl Agent {
                     // What still acts has to end first; the peer is looked at again until then.
                     let silence = self.ledger.silence_of(peer);
                     let returned = silence.filter(|silence| silence.in_flight().is_none());
-                    if let Some(incident) =
-                        returned.filter(|silence| silence.may_clear()).map(|silence| silence.id)
+                    if let Some(incident) = returned.filter(|silence| silence.may_clear())
+                        && let Some(because) = self.returned(incident, now)
                     {
-                        let because = "the peer answers again".to_owned();
+                        let incident = incident.id;
                         let record = Record::Resolved { incident, because };
                         self.propose(now, Proposal::Step(incident), record, out);
                     }

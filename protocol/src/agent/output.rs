@@ -2,7 +2,7 @@
 
 use crate::{
     agent::voters::MemberChange,
-    document::{Channel, Check, CheckIn, Command, EvidenceStep, HttpCall},
+    document::{Argument, Channel, Check, CheckIn, Command, EvidenceStep, HttpCall, Power, Ssh},
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
     record::{Entry, Seen},
@@ -10,6 +10,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -46,6 +47,8 @@ pub enum Forwarding {
     Report(IncidentId, u32),
     /// Evidence was taken.
     Evidence(IncidentId),
+    /// Which boot this peer's host is in.
+    Boot,
 }
 
 /// One execution, as the worker carries it out.
@@ -72,6 +75,24 @@ pub enum Work {
     Heal(Check),
     /// An HTTP request.
     Http(HttpCall),
+    /// To switch the affected host off or on, by this agent with these parameters.
+    Fence {
+        /// The agent: a name, or an absolute path.
+        agent: String,
+        /// What is to become of the host's power.
+        power: Power,
+        /// What the agent is told beside the action.
+        params: BTreeMap<String, Argument>,
+    },
+    /// To send the packet that wakes the network card with this address.
+    Wake {
+        /// The card's hardware address.
+        mac: [u8; 6],
+        /// Where the packet is sent.
+        broadcast: SocketAddr,
+    },
+    /// To run a command on the affected host.
+    Ssh(Ssh),
 }
 
 /// What people are told.

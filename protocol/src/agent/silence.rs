@@ -97,6 +97,11 @@ impl Silences {
         self.looks.values().any(|look| look.asked.len() > 1)
     }
 
+    /// Whether a watcher of a silent peer hears of it again.
+    pub(super) fn is_answering(&self, peer: PeerId) -> bool {
+        self.answering.contains_key(&peer)
+    }
+
     /// When something is due next.
     pub(super) fn next_due(&self) -> Option<Duration> {
         let looks = self.looks.values().map(|look| look.began + ANSWERS_WITHIN);

@@ -97,6 +97,16 @@ impl View {
         self.report(peer).and_then(|report| report.checks.get(check))
     }
 
+    /// How ill the peer is, as far as is known: 0 when nothing fails or warns.
+    pub fn ailment(&self, peer: PeerId) -> u8 {
+        match self.report(peer).and_then(Report::worst) {
+            Some(Verdict::Pass) | None => 0,
+            Some(Verdict::Unknown) => 1,
+            Some(Verdict::Warn) => 2,
+            Some(Verdict::Fail) => 3,
+        }
+    }
+
     /// Whether no check of the peer fails, as far as is known.
     pub fn is_healthy(&self, peer: PeerId) -> bool {
         self.report(peer).and_then(Report::worst) != Some(Verdict::Fail)

@@ -128,10 +128,12 @@ impl Agent {
             return;
         };
         let Some(rung) = incident.rung(given.rung) else { return };
-        let Some(work) = self.work_of(incident, rung, given.part) else {
-            let text = format!("there is nothing to {} in this rung", given.part.as_str());
-            self.conclude(now, key, Outcome::Refused, text);
-            return;
+        let work = match self.work_of(incident, rung, given.part) {
+            Ok(work) => work,
+            Err(refusal) => {
+                self.conclude(now, key, Outcome::Refused, refusal.to_string());
+                return;
+            }
         };
         let order = WorkOrder {
             incident: id,
@@ -145,20 +147,41 @@ impl Agent {
     }
 
     /// What is to be carried out of a rung.
-    fn work_of(&self, incident: &Incident, rung: &Rung, part: Part) -> Option<Work> {
+    fn work_of(&self, incident: &Incident, rung: &Rung, part: Part) -> Result<Work, Refusal> {
+        let why = format!("there is nothing to {} in this rung", part.as_str());
+        let nothing = Refusal::Misassigned { why };
+        let labels = || {
+            let target = incident.target_of(rung);
+            let member = self.ledger.roster().ever(target);
+            member
+                .map(|member| &member.card.labels)
+                .ok_or_else(|| Refusal::UnknownPeer { peer: target.to_string() })
+        };
         match (part, &rung.action) {
-            (Part::Verify, _) => rung.verify.clone().map(Work::Command),
-            (Part::Undo, _) => rung.undo.clone().map(Work::Command),
-            (Part::Act, Action::Run(command)) => Some(Work::Command(command.clone())),
-            (Part::Act, Action::Http(call)) => Some(Work::Http(call.clone())),
+            (Part::Verify, _) => rung.verify.clone().map(Work::Command).ok_or(nothing),
+            (Part::Undo, _) => rung.undo.clone().map(Work::Command).ok_or(nothing),
+            (Part::Act, Action::Run(command)) => Ok(Work::Command(command.clone())),
+            (Part::Act, Action::Http(call)) => Ok(Work::Http(call.clone())),
             (Part::Act, Action::Heal) => {
-                let check = self.ledger.library().check(incident.because.check()?)?;
+                let check = incident.because.check();
+                let check = check.and_then(|check| self.ledger.library().check(check));
+                let Some(check) = check else { return Err(nothing) };
                 // A plugin is a command as well: it runs only as an operator signed it.
                 let document = Document::Check(check.clone());
                 let origin = self.ledger.library().origin(&document.key()).unwrap_or(0);
-                self.is_authorised(&document, origin).then(|| Work::Heal(check.clone()))
+                let signed = self.is_authorised(&document, origin);
+                signed.then(|| Work::Heal(check.clone())).ok_or(nothing)
             }
-            (Part::Act, Action::Notify(_)) => None,
+            (Part::Act, Action::Fence(fence)) => {
+                let (agent, power) = (fence.agent.clone(), fence.power);
+                Ok(Work::Fence { agent, power, params: fence.resolve(labels()?)? })
+            }
+            (Part::Act, Action::Wake(wake)) => {
+                let (mac, broadcast) = wake.resolve(labels()?)?;
+                Ok(Work::Wake { mac, broadcast })
+            }
+            (Part::Act, Action::Ssh(ssh)) => Ok(Work::Ssh(ssh.clone())),
+            (Part::Act, Action::Notify(_)) => Err(nothing),
         }
     }
 

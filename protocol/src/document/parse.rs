@@ -20,6 +20,7 @@ mod params;
 mod plugin;
 mod probe;
 mod reader;
+mod remote;
 mod runbook;
 mod rung;
 mod selector;

@@ -1,6 +1,6 @@
 //! Runbooks: which signals they answer, and the rungs from gentle to drastic.
 
-use super::{Bounds, Command, EvidenceStep, Selector, Verdict};
+use super::{Bounds, Command, EvidenceStep, Fence, Power, Selector, Ssh, Verdict, Wake};
 use crate::name::{Name, PeerId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -212,6 +212,16 @@ pub struct Rung {
     pub approve: Option<Approve>,
     /// For a rung of a ladder: the level that it belongs to, and the peer that it is for.
     pub level: Option<Level>,
+    /// The earlier rung of its runbook without whose success in the same incident it is passed
+    /// over.
+    pub needs: Option<String>,
+    /// Whether it counts as done only when the affected host is back with another boot id.
+    pub reboot: bool,
+    /// Which neighbours may carry it out: those with these labels.
+    pub selector: Selector,
+    /// How many different neighbours try it, one after the other, until one succeeds; 1 unless
+    /// said.
+    pub count: u32,
 }
 
 impl Rung {
@@ -220,16 +230,40 @@ impl Rung {
         let by_effect = match self.effect {
             Effect::Idempotent => Some(OnUnknown::Retry),
             Effect::Once => Some(OnUnknown::Ask),
-            Effect::Unsaid => None,
+            // A host that is off is not more off after a second time.
+            Effect::Unsaid => match &self.action {
+                Action::Fence(_) | Action::Wake(_) => Some(OnUnknown::Retry),
+                Action::Run(_)
+                | Action::Notify(_)
+                | Action::Heal
+                | Action::Http(_)
+                | Action::Ssh(_) => None,
+            },
         };
         self.on_unknown.or(by_effect).unwrap_or(runbook)
+    }
+
+    /// Whether the host is known to be without power when it has succeeded.
+    pub fn leaves_it_off(&self) -> bool {
+        matches!(&self.action, Action::Fence(fence) if fence.power == Power::Off)
+    }
+
+    /// Whether it is for certain neighbours, or for several, so that there may be none (left) who
+    /// could climb it.
+    pub fn is_for_some_neighbours(&self) -> bool {
+        self.by == By::Neighbour && (!self.selector.0.is_empty() || self.count > 1)
     }
 
     /// Whether it tells a person instead of acting.
     pub const fn tells(&self) -> Option<&Name> {
         match &self.action {
             Action::Notify(notifier) => Some(notifier),
-            Action::Run(_) | Action::Heal | Action::Http(_) => None,
+            Action::Run(_)
+            | Action::Heal
+            | Action::Http(_)
+            | Action::Fence(_)
+            | Action::Wake(_)
+            | Action::Ssh(_) => None,
         }
     }
 }
@@ -323,6 +357,12 @@ pub enum Action {
     Heal,
     /// Makes an HTTP request.
     Http(HttpCall),
+    /// Switches the affected host off or on.
+    Fence(Fence),
+    /// Wakes the affected host by its network card.
+    Wake(Wake),
+    /// Runs a command on the affected host, by ssh.
+    Ssh(Ssh),
 }
 
 /// An HTTP request as a rung: for tickets, load balancers, cloud interfaces.

@@ -183,7 +183,12 @@ impl Change<'_> {
                     problems.push(problem(one, part, Some("notify"), message, Some(hint)));
                 }
                 (
-                    Action::Run(_) | Action::Http(_) | Action::Heal,
+                    Action::Run(_)
+                    | Action::Http(_)
+                    | Action::Heal
+                    | Action::Fence(_)
+                    | Action::Wake(_)
+                    | Action::Ssh(_),
                     On::Peer(silence),
                     By::Affected,
                 ) => {
@@ -200,7 +205,17 @@ impl Change<'_> {
                     );
                     problems.push(problem(one, part, Some("heal"), message, None));
                 }
-                (Action::Run(_) | Action::Notify(_) | Action::Http(_) | Action::Heal, _, _) => {}
+                (
+                    Action::Run(_)
+                    | Action::Notify(_)
+                    | Action::Http(_)
+                    | Action::Heal
+                    | Action::Fence(_)
+                    | Action::Wake(_)
+                    | Action::Ssh(_),
+                    _,
+                    _,
+                ) => {}
             }
         }
         for other in self.answering.get(&signal(&runbook.on)).into_iter().flatten() {

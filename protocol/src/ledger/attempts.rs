@@ -2,7 +2,7 @@
 
 use super::{
     Context, Effect, Ledger, Outcome,
-    incident::{ATTEMPTS_PER_RUNG_MAX, Attempt, Fact, Incident, State},
+    incident::{ATTEMPTS_PER_RUNG_MAX, Attempt, Fact, Incident, Reboot, State},
     incidents::rung_on_peer,
     limits,
     memory::Tried,
@@ -15,7 +15,7 @@ use crate::{
     refusal::Refusal,
     time::Timestamp,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// What an execution may take beyond its time limit: TERM, half a second later KILL, then the look
 /// at what is left of the process tree.
@@ -77,12 +77,14 @@ impl Ledger {
         if waits && incident.evidence.is_none() && at < incident.evidence_until {
             return Err(Refusal::AwaitingEvidence { until: incident.evidence_until });
         }
-        let target = rung.level.as_ref().and_then(|level| level.target).unwrap_or(incident.peer);
+        let target = incident.target_of(rung);
         let fits = match (incident.next_part, rung.by) {
             // What looks at a rung, or takes it back, does so where it was done.
             (Part::Verify | Part::Undo, _) => incident.worker_of(incident.climbed) == Some(worker),
             (Part::Act, By::Affected) => worker == target,
-            (Part::Act, By::Neighbour) => worker != target,
+            (Part::Act, By::Neighbour) => {
+                worker != target && self.may_act_as_neighbour(incident, rung, worker)
+            }
             (Part::Act, By::Leader) => worker == leader,
         };
         let member = self.roster.member(worker);
@@ -102,6 +104,14 @@ impl Ledger {
         Ok(rung)
     }
 
+    /// Whether a peer is one of the neighbours that this rung is for: it bears the labels, and
+    /// where several are to try, it has not tried yet.
+    pub fn may_act_as_neighbour(&self, incident: &Incident, rung: &Rung, worker: PeerId) -> bool {
+        let labels = self.roster.member(worker).map(|member| &member.card.labels);
+        let has_tried = || incident.tried_by(incident.climbed).contains(&worker);
+        labels.is_some_and(|labels| rung.selector.fits(labels)) && (rung.count <= 1 || !has_tried())
+    }
+
     pub(super) fn assign(
         &mut self,
         context: &Context,
@@ -109,11 +119,15 @@ impl Ledger {
         given: &Assignment,
     ) -> Outcome {
         let rung = self.assignable(id, given.worker, context.by, context.at)?;
+        let reboots = rung.reboot && given.part == Part::Act;
+        let reboot = if reboots { Reboot::Awaited } else { Reboot::NotMeant };
         let earliest = given.start_by.plus(rung.timeout).plus(ATTEMPT_MARGIN);
         if given.until < earliest {
             let why = format!("it could still act after {}", given.until);
             return Err(Refusal::Misassigned { why });
         }
+        let target = self.incidents.get(&id).map(|incident| incident.target_of(rung));
+        let boot_id = target.and_then(|peer| self.roster.ever(peer)?.boot_id.clone());
         let incident = self.still_open(id)?;
         let expected = u32::try_from(incident.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         if given.attempt != expected {
@@ -135,6 +149,8 @@ impl Ledger {
             until: given.until,
             report: None,
             ended_at: None,
+            boot_id,
+            reboot,
         });
         incident.state = State::Acting;
         incident.held = None;
@@ -187,7 +203,7 @@ impl Ledger {
                 Some(Refusal::UnknownOutcome { attempt, .. }) if attempt == number
             );
         if !over && (!given_up || asked) {
-            after_attempt(incident, (rung, part), report.outcome, context.at);
+            judge(incident, (rung, part), report.outcome, context.at);
         }
         if report.outcome != record::Outcome::Refused && part == Part::Act {
             self.remember_acting(id, context.at, report.outcome);
@@ -233,7 +249,7 @@ impl Ledger {
         attempt.ended_at = Some(context.at);
         let (rung, part) = (attempt.rung, attempt.part);
         incident.note(context.at, context.by, Fact::Lost(number, reason.to_owned()));
-        after_attempt(incident, (rung, part), record::Outcome::Unknown, context.at);
+        judge(incident, (rung, part), record::Outcome::Unknown, context.at);
         if part == Part::Act {
             self.remember_acting(id, context.at, record::Outcome::Unknown);
         }
@@ -279,8 +295,37 @@ fn cut(output: &mut String) {
     }
 }
 
+/// What an attempt's end comes to: what it says itself, or, where it was to reboot a host, what the
+/// host's boot id says.
+fn judge(
+    incident: &mut Incident,
+    (rung, part): (u32, Part),
+    outcome: record::Outcome,
+    at: Timestamp,
+) {
+    let by = incident.rung(rung).map(|rung| rung.by);
+    let attempt = incident.attempts.last_mut();
+    let reboot = attempt.map(|attempt| {
+        let failed = matches!(outcome, record::Outcome::Failed | record::Outcome::TimedOut);
+        // What dies with its host ends like this; what acted from outside says that it did not.
+        if failed && by != Some(By::Affected) && attempt.reboot == Reboot::Awaited {
+            attempt.reboot = Reboot::Missed;
+        }
+        &attempt.reboot
+    });
+    match (outcome, reboot) {
+        (record::Outcome::Refused, _) | (_, Some(Reboot::NotMeant | Reboot::Missed) | None) => {
+            after_attempt(incident, (rung, part), outcome, at);
+        }
+        (_, Some(Reboot::Seen(_))) => {
+            after_attempt(incident, (rung, part), record::Outcome::Succeeded, at);
+        }
+        (_, Some(Reboot::Awaited)) => incident.await_reboot(rung),
+    }
+}
+
 /// What follows from an attempt's end: the rung's next part, another try, or the next rung.
-fn after_attempt(
+pub(super) fn after_attempt(
     incident: &mut Incident,
     (rung, part): (u32, Part),
     outcome: record::Outcome,
@@ -343,8 +388,16 @@ fn try_again(incident: &mut Incident, rung: u32, meant: &Rung, at: Timestamp) {
                 cut(&mut report.output);
             }
         }
+        // The next of several neighbours begins at once.
+        None if incident.tried_by(rung).len() < number(meant.count) => {
+            incident.next_part = Part::Act;
+        }
         None => move_on(incident, rung, false),
     }
+}
+
+fn number(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 fn move_on(incident: &mut Incident, rung: u32, succeeded: bool) {
@@ -357,5 +410,16 @@ impl Incident {
     pub fn worker_of(&self, place: u32) -> Option<PeerId> {
         let of_rung = |attempt: &&Attempt| attempt.rung == place && attempt.part == Part::Act;
         self.attempts.iter().rev().find(of_rung).map(|attempt| attempt.worker)
+    }
+
+    /// The peers that have carried out the rung at this place, whatever came of it.
+    pub fn tried_by(&self, place: u32) -> BTreeSet<PeerId> {
+        let tried = self.attempts.iter().filter(|attempt| {
+            let ended = attempt.outcome();
+            attempt.rung == place
+                && attempt.part == Part::Act
+                && ended.is_some_and(|outcome| outcome != record::Outcome::Refused)
+        });
+        tried.map(|attempt| attempt.worker).collect()
     }
 }

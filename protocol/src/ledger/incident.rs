@@ -111,6 +111,23 @@ pub struct Attempt {
     pub report: Option<AttemptReport>,
     /// When the log learnt of its end, or gave it up.
     pub ended_at: Option<Timestamp>,
+    /// The boot id of the host that it is for, as the log knew it when it was given out.
+    pub boot_id: Option<String>,
+    /// What is known of the reboot that it is to bring about.
+    pub reboot: Reboot,
+}
+
+/// What is known of the reboot that an execution is to bring about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reboot {
+    /// It is to bring about none.
+    NotMeant,
+    /// The host has not come back with another boot id yet.
+    Awaited,
+    /// The host is back, with this boot id.
+    Seen(String),
+    /// The host did not come back with another boot id in time.
+    Missed,
 }
 
 impl Attempt {
@@ -197,6 +214,10 @@ pub enum Fact {
     Skipped(u32, Refusal),
     /// The way down the ladder was begun anew.
     Restarted,
+    /// The host that this attempt was to reboot is back with another boot id.
+    Rebooted(u32),
+    /// The host that this attempt was to reboot did not come back with another boot id in time.
+    NotRebooted(u32),
 }
 
 /// One thing that is wrong.
@@ -270,6 +291,11 @@ impl Incident {
         self.plan.as_ref()?.rungs.get(usize::try_from(place).ok()?)
     }
 
+    /// The peer that a rung is for: a ladder's may be for another one than the incident's own.
+    pub fn target_of(&self, rung: &Rung) -> PeerId {
+        rung.level.as_ref().and_then(|level| level.target).unwrap_or(self.peer)
+    }
+
     /// Whether a repair of the target is under way: an execution, the look at its effect, or a
     /// way that was begun and not brought to its end, though it waits. A host that was drained
     /// for a workflow is not back because somebody has to approve the next step.
@@ -294,9 +320,15 @@ impl Incident {
         })
     }
 
-    /// Until when nothing else acts on the target, because its last rung settles.
+    /// Until when nothing else acts on the target, because its last rung settles. What failed for a
+    /// silent host has nothing to settle: what comes next must not wait for it.
     pub fn settles_until(&self) -> Option<Timestamp> {
         let attempt = self.last_attempt().filter(|attempt| attempt.part == Part::Act)?;
+        let silent = matches!(self.because, Because::Silent { .. });
+        let failed = matches!(attempt.outcome(), Some(Outcome::Failed | Outcome::TimedOut));
+        if silent && failed && attempt.reboot == Reboot::NotMeant {
+            return None;
+        }
         Some(attempt.ended_at?.plus(self.rung(attempt.rung)?.settle))
     }
 
@@ -307,7 +339,8 @@ impl Incident {
         let (incident, attempt_number) = (self.id, attempt.number);
         let outcome = attempt.outcome()?;
         match attempt.part {
-            Part::Act if outcome == Outcome::Unknown => {
+            // What the host's boot id has answered needs no person.
+            Part::Act if outcome == Outcome::Unknown && attempt.reboot == Reboot::NotMeant => {
                 let plan = self.plan.as_ref()?;
                 let rule = self.rung(attempt.rung)?.on_unknown(plan.on_unknown);
                 (rule == OnUnknown::Ask)
@@ -318,6 +351,25 @@ impl Incident {
             }
             Part::Act | Part::Verify | Part::Undo => None,
         }
+    }
+
+    /// Whether an execution did what its rung is for.
+    pub fn succeeded(&self, attempt: &Attempt) -> bool {
+        let acted = match &attempt.reboot {
+            Reboot::NotMeant => attempt.outcome() == Some(Outcome::Succeeded),
+            Reboot::Seen(_) => true,
+            Reboot::Awaited | Reboot::Missed => false,
+        };
+        let is_verified = |rung: &Rung| {
+            rung.verify.is_none()
+                || self.attempts.iter().any(|verified| {
+                    verified.number > attempt.number
+                        && verified.rung == attempt.rung
+                        && verified.part == Part::Verify
+                        && verified.outcome() == Some(Outcome::Succeeded)
+                })
+        };
+        acted && self.rung(attempt.rung).is_none_or(is_verified)
     }
 
     /// Whether the rung at this place was started before, whatever became of it.
@@ -337,7 +389,10 @@ impl Incident {
     /// Whether the passing of its check ends it now: not while a workflow or the way down a ladder
     /// is under way, nor while a rung has to be verified or taken back.
     pub fn may_clear(&self) -> bool {
+        // What passes before the host has gone down does not pass after its reboot.
+        let reboots = self.awaits_reboot() && !matches!(self.because, Because::Silent { .. });
         self.next_part == Part::Act
+            && !reboots
             && (!self.is_staged() || self.attempts.is_empty() || self.through)
     }
 

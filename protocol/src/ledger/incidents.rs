@@ -391,7 +391,13 @@ impl Ledger {
         let incident = self.incidents.get(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
         let wrong = |why: &str| Refusal::WrongState { incident: id, why: why.to_owned() };
         let due = incident.climbed == rung && incident.next_part == Part::Act;
-        if !due || limits::passed_over(self, incident, context.at).is_ok() {
+        // Whom the leader hears of only the leader knows.
+        let nobody = matches!(refusal, Refusal::NoWorker { .. })
+            && incident.next_rung().is_some_and(Rung::is_for_some_neighbours);
+        let returning = matches!(refusal, Refusal::Returning { .. })
+            && matches!(incident.because, Because::Silent { .. });
+        let seen = nobody || returning;
+        if !due || (!seen && limits::passed_over(self, incident, context.at).is_ok()) {
             return Err(wrong("no rule passes this rung over"));
         }
         let incident = self.still_open(id)?;

@@ -5,14 +5,19 @@
 //! apply, each has to permit it, so the strictest holds; the one that only a person lifts is named
 //! first.
 
-use super::{Ledger, bounds::within_bounds, incident::Incident};
+use super::{
+    Ledger,
+    bounds::within_bounds,
+    incident::{Attempt, Incident},
+};
 use crate::{
-    document::{Effect, Mode, params},
+    document::{Action, Effect, Mode, params},
     name::{Labels, PeerId},
     record::{Because, Part},
     refusal::Refusal,
     time::Timestamp,
 };
+use std::time::Duration;
 
 /// A rule: whether the next rung of an incident may be given out at a moment.
 type Holds = fn(&Ledger, &Incident, Timestamp) -> Result<(), Refusal>;
@@ -55,7 +60,7 @@ impl Rule {
 }
 
 /// Every rule, in the order in which they are asked.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 14] = [
     Rule::always("freeze", thawed),
     Rule::always("storm brake", becalmed),
     Rule::to_begin("shadow", shadowed),
@@ -64,6 +69,7 @@ pub const RULES: [Rule; 13] = [
     Rule::always("attempt under way", outlived),
     Rule::always("backoff", waited),
     Rule::to_begin("once", only_once),
+    Rule::to_begin("needs", needed),
     Rule::to_begin("cool-down", cooled_down),
     Rule::to_begin("circuit breaker", unbroken),
     Rule::to_begin("repeat", repeated),
@@ -107,7 +113,61 @@ fn resolved(ledger: &Ledger, incident: &Incident, _at: Timestamp) -> Result<(), 
     let (Some(plan), Some(member)) = (&incident.plan, ledger.roster().ever(incident.peer)) else {
         return Ok(());
     };
-    params::resolve(&plan.params, &member.card.labels, &incident.because).map(|_| ())
+    params::resolve(&plan.params, &member.card.labels, &incident.because)?;
+    addressed(ledger, incident)
+}
+
+/// What the rung says of the host, by its labels, has values: without them nobody knows whom it
+/// would hit.
+fn addressed(ledger: &Ledger, incident: &Incident) -> Result<(), Refusal> {
+    let Some(rung) = incident.next_rung() else { return Ok(()) };
+    let target = incident.target_of(rung);
+    let Some(labels) = ledger.roster().ever(target).map(|member| &member.card.labels) else {
+        return Err(Refusal::UnknownPeer { peer: target.to_string() });
+    };
+    match &rung.action {
+        Action::Fence(fence) => fence.resolve(labels).map(|_| ()),
+        Action::Wake(wake) => wake.resolve(labels).map(|_| ()),
+        Action::Run(_) | Action::Notify(_) | Action::Heal | Action::Http(_) | Action::Ssh(_) => {
+            Ok(())
+        }
+    }
+}
+
+/// How long what a rung needs is taken for true while nothing is done: a host that was verified to
+/// be off a while ago may have been switched on by somebody since.
+pub const NEEDED_FOR: Duration = Duration::from_secs(60);
+
+/// A rung that needs another one is climbed only when that one succeeded in the same incident, and
+/// the incident has not lain idle since. A person who approves it vouches for that.
+fn needed(_ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
+    let Some(rung) = incident.next_rung() else { return Ok(()) };
+    let Some(needed) = &rung.needs else { return Ok(()) };
+    let refused = |why: &str| {
+        let (rung, needed) = (rung.name.clone(), needed.clone());
+        Err(Refusal::Needs { rung, needed, why: why.to_owned() })
+    };
+    let of_needed = |attempt: &&Attempt| {
+        attempt.part == Part::Act
+            && incident
+                .rung(attempt.rung)
+                .is_some_and(|tried| tried.name == *needed && tried.level == rung.level)
+    };
+    let tried = incident.attempts.iter().rev().find(of_needed);
+    match tried.map(|tried| incident.succeeded(tried)) {
+        None => refused("it was not climbed"),
+        Some(false) => refused("it did not succeed"),
+        Some(true) => {
+            let acted = incident.attempts.iter().rev().find_map(|attempt| attempt.ended_at);
+            let idle = acted.map_or(Duration::ZERO, |acted| at.since(acted));
+            let settle = incident.attempts.last().and_then(|last| incident.rung(last.rung));
+            let settle = settle.map_or(Duration::ZERO, |last| last.settle);
+            if rung.approve.is_none() && idle > NEEDED_FOR.saturating_add(settle) {
+                return refused("it succeeded too long ago to be relied on");
+            }
+            Ok(())
+        }
+    }
 }
 
 /// The maintenance that a peer with these labels is under, if it is under one.
@@ -223,6 +283,8 @@ fn unbroken(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), R
 /// The [`Refusal`] that says why.
 pub fn passed_over(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<(), Refusal> {
     only_once(ledger, incident, at)?;
+    needed(ledger, incident, at)?;
+    addressed(ledger, incident)?;
     repeated(ledger, incident, at)
 }
 

@@ -33,6 +33,8 @@ pub struct Member {
     pub since: Timestamp,
     /// When it became a member.
     pub joined_at: Timestamp,
+    /// Which boot of its host its daemon runs in, as it said itself.
+    pub boot_id: Option<String>,
 }
 
 /// The label that names a peer's fault domain.
@@ -104,8 +106,13 @@ impl Roster {
         }
         self.name_is_free(&card.name, card.id)?;
         // It has not started yet: until then its silence means nothing.
-        let member =
-            Member { card: card.clone(), standing: Standing::Stopped, since: at, joined_at: at };
+        let member = Member {
+            card: card.clone(),
+            standing: Standing::Stopped,
+            since: at,
+            joined_at: at,
+            boot_id: None,
+        };
         self.0.insert(card.id, member);
         Ok(Effect::Done)
     }
@@ -135,6 +142,11 @@ impl Roster {
         member.card = card.clone();
         member.standing = Standing::Running;
         member.since = context.at;
+        Ok(Effect::Done)
+    }
+
+    pub(super) fn boot(&mut self, context: &Context, peer: PeerId, boot_id: &str) -> Outcome {
+        self.own_entry(context, peer)?.boot_id = Some(boot_id.to_owned());
         Ok(Effect::Done)
     }
 

@@ -78,6 +78,10 @@ words! {
     UnknownMaintenance => "unknown-maintenance",
     StormBrake => "storm-brake",
     NoStorm => "no-storm",
+    NoSecret => "no-secret",
+    NoProgram => "no-program",
+    Returning => "returning",
+    Needs => "needs",
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Invariant for Authorised {
                             wanted.push(command);
                         }
                     }
-                    Work::Http(_) => {}
+                    Work::Http(_) | Work::Fence { .. } | Work::Wake { .. } | Work::Ssh(_) => {}
                 },
                 Output::TakeEvidence { steps, .. } => {
                     wanted.extend(steps.iter().filter_map(|step| match &step.collect {

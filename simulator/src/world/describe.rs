@@ -118,6 +118,8 @@ pub(crate) fn entry(entry: &Entry) -> String {
             format!("skipped rung {rung} of {incident}: {refusal}")
         }
         Record::Restarted { incident } => format!("restarted {incident}"),
+        Record::Booted { peer, boot_id } => format!("booted {peer} {boot_id}"),
+        Record::NotRebooted { incident, attempt } => format!("not rebooted {incident}/{attempt}"),
         Record::Reported { incident, attempt, report } => {
             format!("reported {incident}/{attempt}: {}", report.outcome.as_str())
         }

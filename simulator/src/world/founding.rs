@@ -64,6 +64,7 @@ pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
             paused: false,
             clock_ahead_millis: 0,
             boot: 0,
+            powered_on: 1,
             stopped: !peer.starts,
             disk: Disk::default(),
             process: None,

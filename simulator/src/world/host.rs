@@ -37,6 +37,8 @@ pub(crate) struct Host {
     pub(crate) clock_ahead_millis: i64,
     /// How many times the daemon was started.
     pub(crate) boot: u64,
+    /// How many times the machine was switched on.
+    pub(crate) powered_on: u64,
     /// Whether it was stopped on purpose.
     pub(crate) stopped: bool,
     /// What is on its disk.
@@ -116,6 +118,11 @@ impl Host {
     /// The daemon that runs here now, or ran last.
     pub(crate) const fn daemon(&self) -> Daemon {
         Daemon { peer: self.card.id, boot: self.boot }
+    }
+
+    /// What its kernel drew at the latest boot.
+    pub(crate) fn boot_id(&self) -> String {
+        format!("{}-boot-{}", self.card.name, self.powered_on)
     }
 
     /// What its clocks say.

@@ -9,10 +9,10 @@ use super::{
     chronicle::Happened,
     queue::{Daemon, Event},
 };
-use crate::scenario::Moment;
+use crate::scenario::{Deed, Moment, Who};
 use protocol::{
-    agent::{Input, WorkOrder},
-    document::{Check, EvidenceStep, Verdict},
+    agent::{Input, Work, WorkOrder},
+    document::{Check, EvidenceStep, Power, Verdict},
     name::{IncidentId, Name, PeerId},
     record::{AttemptReport, EvidenceSummary, Outcome, Part},
     time::Timestamp,
@@ -22,6 +22,9 @@ use std::time::Duration;
 
 /// What a rung takes that the story says nothing about.
 const TAKES: Duration = Duration::from_millis(300);
+
+/// How long a host takes to come up.
+const BOOT_TAKES: Duration = Duration::from_secs(20);
 
 /// An execution under way.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub(crate) struct Execution {
     ends: Outcome,
     /// Whether what was wrong is well afterwards.
     helps: bool,
+    /// What becomes of the target's power.
+    power: Option<Power>,
     started_at: Timestamp,
     /// Whether its time limit ends it.
     runs_out: bool,
@@ -87,8 +92,17 @@ impl World<'_> {
         let wall = self.hosts[&daemon.peer].wall(self.time);
         let key = (order.incident, order.attempt);
         let target = self.order[place];
-        let execution =
-            Execution { worker: daemon, target, check, ends, helps, started_at: wall, runs_out };
+        let power = self.power_of(order);
+        let execution = Execution {
+            worker: daemon,
+            target,
+            check,
+            ends,
+            helps,
+            power,
+            started_at: wall,
+            runs_out,
+        };
         self.executions.insert(key, execution);
         let leads = self.raft.leader == Some(daemon.peer);
         self.chronicle.push((self.time, Happened::Executed { key, worker: daemon.peer, leads }));
@@ -108,8 +122,13 @@ impl World<'_> {
         };
         self.note(worker.peer, &format!("ends {}/{}: {}", key.0, key.1, outcome.as_str()));
         self.chronicle.push((self.time, Happened::Ended { key, outcome }));
-        if outcome == execution.ends && execution.helps {
-            self.repair(&execution);
+        match execution.power.filter(|_| outcome == execution.ends) {
+            Some(Power::Off) if outcome == Outcome::Succeeded => self.power_off(execution.target),
+            Some(Power::Reboot) if execution.helps => self.reboot(&execution),
+            Some(_) | None if outcome == execution.ends && execution.helps => {
+                self.repair(&execution);
+            }
+            Some(_) | None => {}
         }
         let report = AttemptReport {
             outcome,
@@ -121,6 +140,30 @@ impl World<'_> {
         let input = Input::Finished { incident: key.0, attempt: key.1, report };
         self.after(Duration::from_millis(1), Event::Give(worker, Box::new(input)));
         self.moment(Moment::Finished, worker.peer);
+    }
+
+    /// What an order does to its target's power: what a fence says, and what a rung says that is to
+    /// bring about a reboot.
+    fn power_of(&self, order: &WorkOrder) -> Option<Power> {
+        if let Work::Fence { power, .. } = order.work {
+            return Some(power);
+        }
+        let incident = self.raft.truth.incidents().get(&order.incident)?;
+        let attempt = incident.attempts.iter().find(|given| given.number == order.attempt)?;
+        let rung = incident.rung(attempt.rung).filter(|_| attempt.part == Part::Act)?;
+        rung.reboot.then_some(Power::Reboot)
+    }
+
+    /// The target goes down, and comes up well.
+    fn reboot(&mut self, execution: &Execution) {
+        self.power_off(execution.target);
+        if let Some(check) = &execution.check {
+            self.broken.remove(&(execution.target, check.clone()));
+        }
+        self.left_alone.remove(&execution.target);
+        if let Some(place) = self.order.iter().position(|peer| *peer == execution.target) {
+            self.after(BOOT_TAKES, Event::Deed(Box::new(Deed::Start(Who::Peer(place)))));
+        }
     }
 
     fn repair(&mut self, execution: &Execution) {

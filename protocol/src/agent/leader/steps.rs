@@ -5,7 +5,7 @@ use crate::{
     document::{By, Check, Mode, Rung, Verdict},
     ledger::{
         attempts::ATTEMPT_MARGIN,
-        incident::{Attempt, Incident, State},
+        incident::{Attempt, Fact, Incident, Reboot, State},
         limits,
         roster::Standing as Running,
     },
@@ -26,6 +26,13 @@ const REPORT_GRACE: Duration = Duration::from_secs(3);
 
 /// How long after its last rung a silent host may take to be heard of again.
 const RETURN_GRACE: Duration = Duration::from_secs(10);
+
+/// How long nothing is done to a silent peer that gossip hears of again and no probe reaches, until
+/// it is left to a person.
+const RETURNING_FOR: Duration = Duration::from_secs(30);
+
+/// How long one of the neighbours that a rung names is waited for, when none is heard of.
+const NOBODY_FOR: Duration = Duration::from_secs(5);
 
 /// How long the affected peer may take to run its check again, beyond the check's own time limit.
 const VERIFY_GRACE: Duration = Duration::from_secs(5);
@@ -69,6 +76,11 @@ impl Agent {
         }
         if let Some(because) = self.has_cleared(incident) {
             return Some(Record::Resolved { incident: id, because });
+        }
+        if let (Some(due), Some(attempt)) = (incident.reboot_due(), incident.last_attempt()) {
+            // Seen is told by the host itself.
+            let missed = Record::NotRebooted { incident: id, attempt: attempt.number };
+            return (at >= due).then_some(missed);
         }
         match incident.state {
             State::Escalated | State::Resolved | State::Closed => None,
@@ -172,11 +184,19 @@ impl Agent {
             // There is more to do before it can be seen.
             return true;
         }
-        match attempt.outcome() {
+        let outcome = match attempt.reboot {
+            Reboot::Seen(_) => Some(Outcome::Succeeded),
+            Reboot::NotMeant | Reboot::Awaited | Reboot::Missed => attempt.outcome(),
+        };
+        match outcome {
             // It did not run: there is nothing to verify.
             Some(Outcome::Refused) => return at >= ended_at.plus(AFTER_REFUSED_ATTEMPT),
             Some(Outcome::Unknown) => return true,
             Some(Outcome::Succeeded | Outcome::Failed | Outcome::TimedOut) | None => {}
+        }
+        if attempt.reboot == Reboot::Missed {
+            // The host has had its time.
+            return true;
         }
         let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
         match &incident.because {
@@ -186,8 +206,21 @@ impl Agent {
                 let late = ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE);
                 at >= late || self.still_fails(incident, check, attempt)
             }
-            Because::Silent { .. } => at >= ended_at.plus(settle).plus(RETURN_GRACE),
             Because::Storm { .. } => false,
+            Because::Silent { .. } => {
+                let rung = incident.rung(attempt.rung);
+                match outcome {
+                    // It did nothing that could bring the host back.
+                    Some(Outcome::Failed | Outcome::TimedOut) => true,
+                    // A host whose power is seen to be off does not return by itself.
+                    Some(Outcome::Succeeded) if rung.is_some_and(Rung::leaves_it_off) => {
+                        at >= ended_at.plus(settle)
+                    }
+                    Some(Outcome::Succeeded | Outcome::Refused | Outcome::Unknown) | None => {
+                        at >= ended_at.plus(settle).plus(RETURN_GRACE)
+                    }
+                }
+            }
             Because::Ladder { failing, .. } => {
                 let library = self.ledger.library();
                 let runs = failing.iter().filter_map(|one| library.check(&one.check));
@@ -274,8 +307,18 @@ impl Agent {
         {
             return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
         }
+        if let Some(refusal) = self.is_returning(incident, at) {
+            let lasts = |since: Timestamp| at >= since.plus(RETURNING_FOR);
+            if held_since(incident, &refusal).is_some_and(lasts) {
+                return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
+            }
+            return held(refusal);
+        }
         let worker = match self.choose_worker(incident, rung) {
             Ok(worker) => worker,
+            Err(refusal) if self.is_nobody_left(incident, rung, at) => {
+                return Some(Record::Skipped { incident: id, rung: incident.climbed, refusal });
+            }
             Err(refusal) => return held(refusal),
         };
         match self.ledger.assignable(id, worker, self.card.id, at) {
@@ -298,6 +341,34 @@ impl Agent {
         }
     }
 
+    /// Whether a rung that only some neighbours may climb has waited long enough for one of them:
+    /// all that are heard of have tried, or none is.
+    fn is_nobody_left(&self, incident: &Incident, rung: &Rung, at: Timestamp) -> bool {
+        if !rung.is_for_some_neighbours() || incident.next_part != Part::Act {
+            return false;
+        }
+        let tried = !incident.tried_by(incident.climbed).is_empty();
+        let nobody = Refusal::NoWorker { why: String::new() };
+        tried || held_since(incident, &nobody).is_some_and(|since| at >= since.plus(NOBODY_FOR))
+    }
+
+    /// That a silent peer is heard of again, while no probe has reached it yet: it may hold what a
+    /// rung would take from it.
+    fn is_returning(&self, incident: &Incident, at: Timestamp) -> Option<Refusal> {
+        let peer = incident.peer;
+        if !matches!(incident.because, Because::Silent { .. }) {
+            return None;
+        }
+        // What gossip has said all the time it says because it is slow.
+        let gossip = self.view.since(peer).filter(|_| self.view.is_alive(peer) == Some(true));
+        let started = self.ledger.roster().member(peer).map(|member| member.since);
+        let since = gossip
+            .filter(|since| *since >= incident.opened_at)
+            .or(started.filter(|since| *since > incident.opened_at))
+            .or(self.leader.silence.is_answering(peer).then_some(at))?;
+        Some(Refusal::Returning { peer: self.ledger.roster().name(peer), since })
+    }
+
     /// Who executes the next rung.
     ///
     /// A neighbour is one that is heard of, of the same zone first, whose last attempt here did
@@ -310,7 +381,7 @@ impl Agent {
             let worker = incident.worker_of(incident.climbed).filter(|worker| heard(*worker));
             return worker.ok_or(Refusal::NoWorker { why });
         }
-        let target = rung.level.as_ref().and_then(|level| level.target).unwrap_or(incident.peer);
+        let target = incident.target_of(rung);
         match rung.by {
             By::Leader => Ok(self.card.id),
             By::Affected if heard(target) => Ok(target),
@@ -330,6 +401,7 @@ impl Agent {
                     .running()
                     .filter(|(peer, _)| *peer != target && heard(*peer))
                     .filter(|(peer, _)| !self.ledger.is_silent(*peer))
+                    .filter(|(peer, _)| self.ledger.may_act_as_neighbour(incident, rung, *peer))
                     .min_by_key(|(peer, member)| {
                         let failed = incident
                             .attempts
@@ -347,14 +419,38 @@ impl Agent {
                             failed,
                             member.zone() != zone,
                             busy.contains(peer),
-                            !self.view.is_healthy(*peer),
+                            self.view.ailment(*peer),
                             u64::MAX - weight,
                         )
                     })
                     .map(|(peer, _)| peer)
-                    .ok_or_else(|| Refusal::NoWorker { why: "no neighbour is heard of".to_owned() })
+                    .ok_or_else(|| Refusal::NoWorker { why: nobody(incident, rung) })
             }
         }
+    }
+}
+
+/// Since when a rule of this kind holds an incident back, if one does.
+fn held_since(incident: &Incident, like: &Refusal) -> Option<Timestamp> {
+    let alike = |held: &Refusal| std::mem::discriminant(held) == std::mem::discriminant(like);
+    incident.held.as_ref().filter(|held| alike(held))?;
+    let lines = incident.timeline.iter().rev();
+    lines.take_while(|line| matches!(line.fact, Fact::Held(_))).find_map(|line| match &line.fact {
+        Fact::Held(held) if alike(held) => Some(line.at),
+        _ => None,
+    })
+}
+
+/// Why no neighbour can climb a rung.
+fn nobody(incident: &Incident, rung: &Rung) -> String {
+    let tried = incident.tried_by(incident.climbed).len();
+    if rung.count > 1 && tried > 0 {
+        return format!("no other neighbour is heard of than those {tried} that have tried it");
+    }
+    if rung.selector.0.is_empty() {
+        "no neighbour is heard of".to_owned()
+    } else {
+        format!("no neighbour with {} is heard of", rung.selector)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 use super::{limits, params, rung};
 use crate::document::{
     Breaker, Mode, On, OnUnknown, Repeat, Runbook, Rung, Silence, Verdict,
-    problem::{Report, quoted},
+    problem::{Report, did_you_mean, quoted},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -61,6 +61,21 @@ pub(super) fn runbook(
             reader.report().add(table.offset, Some("name"), message, Some(hint));
         } else {
             named.insert(rung.name.clone(), place + 1);
+        }
+        if let Some(needed) = &rung.needs {
+            let fit =
+                rungs.iter().any(|earlier| earlier.name == *needed && earlier.tells().is_none());
+            if !fit {
+                let message = format!(
+                    "{}: rung {} needs rung {}, and no rung before it that acts has this name",
+                    reader.title(),
+                    quoted(&rung.name),
+                    quoted(needed)
+                );
+                let known = rungs.iter().filter(|earlier| earlier.tells().is_none());
+                let hint = did_you_mean(needed, known.map(|earlier| earlier.name.as_str()));
+                reader.report().add(table.offset, Some("needs"), message, hint);
+            }
         }
         rungs.push(rung);
     }

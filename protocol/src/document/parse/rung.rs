@@ -1,8 +1,11 @@
 //! `[[runbook.rung]]`: one step, what it does, and what is done when it fails.
 
-use super::reader::{Reader, Table, Zero};
+use super::{
+    reader::{Reader, Table, Zero},
+    remote,
+};
 use crate::document::{
-    Action, Approve, By, Effect, HttpCall, OnUnknown, Retry, Rung,
+    Action, Approve, By, Effect, HttpCall, OnUnknown, Retry, Rung, Selector,
     problem::{Report, quoted},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -13,6 +16,8 @@ const RUNG_NAME_CHARACTERS_MAX: usize = 64;
 const EVERY_MIN: Duration = Duration::from_secs(1);
 /// The most tries of a rung that waits, for the same reason.
 const TRIES_MAX: u32 = 1_000;
+/// The most neighbours that try one rung: each of them costs the host its time limit.
+const NEIGHBOURS_MAX: u32 = 16;
 /// The longest body that a rung sends.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -27,7 +32,7 @@ pub(super) fn rung(title: String, table: Table<'_>, report: &mut Report) -> (Opt
     let offset = reader.offset_of("notify");
     let action = action(&mut reader);
     let by = [By::Affected, By::Neighbour, By::Leader].map(|by| (by.as_str(), by));
-    let by = reader.choice("by", &by).unwrap_or(By::Affected);
+    let by = by_whom(&mut reader, action.as_ref(), &by);
     let timeout = reader.span("timeout", Duration::from_secs(60), Zero::Refused);
     let settle = reader.span("settle", Duration::ZERO, Zero::Allowed);
     let effects = [("idempotent", Effect::Idempotent), ("once", Effect::Once)];
@@ -37,6 +42,18 @@ pub(super) fn rung(title: String, table: Table<'_>, report: &mut Report) -> (Opt
     let undo = reader.command("undo");
     let verify = reader.command("verify");
     let approve = approve(&mut reader);
+    let needs = reader.text("needs").map(str::to_owned);
+    let (selector, count) = neighbours(&mut reader, by);
+    let reboot = reboot(&mut reader, settle);
+    if count > 1 && retry != Retry::NONE {
+        let hint = "write one of the two".to_owned();
+        let message = "a rung is tried again by the same neighbour or by others, not by both";
+        reader.complain("count", message, Some(hint));
+    }
+    if effect == Effect::Once && count > 1 {
+        let message = "a rung whose effect is \"once\" is tried by one neighbour alone";
+        reader.complain("count", message, None);
+    }
     if effect == Effect::Once && (retry != Retry::NONE || on_unknown == Some(OnUnknown::Retry)) {
         let key = if on_unknown == Some(OnUnknown::Retry) { "on_unknown" } else { "effect" };
         let hint = "write effect = \"idempotent\" if it may safely run twice".to_owned();
@@ -53,6 +70,10 @@ pub(super) fn rung(title: String, table: Table<'_>, report: &mut Report) -> (Opt
             "approve",
             "effect",
             "on_unknown",
+            "needs",
+            "reboot",
+            "where",
+            "count",
         ] {
             if reader.has(key) {
                 reader.complain(key, &format!("\"{key}\" has no meaning beside \"notify\""), None);
@@ -74,6 +95,10 @@ pub(super) fn rung(title: String, table: Table<'_>, report: &mut Report) -> (Opt
             verify,
             approve,
             level: None,
+            needs,
+            reboot,
+            selector,
+            count,
         }),
         (Some(_) | None, Some(_) | None) => None,
     };
@@ -97,7 +122,7 @@ fn rung_name(reader: &mut Reader<'_, '_>) -> Option<String> {
 }
 
 fn action(reader: &mut Reader<'_, '_>) -> Option<Action> {
-    const KINDS: [&str; 4] = ["run", "notify", "http", "heal"];
+    const KINDS: [&str; 7] = ["run", "notify", "http", "heal", "fence", "wake", "ssh"];
     let run = reader.command("run");
     let notify = reader.name("notify");
     let http = http(reader);
@@ -105,6 +130,9 @@ fn action(reader: &mut Reader<'_, '_>) -> Option<Action> {
     if heal == Some(false) {
         reader.complain("heal", "\"heal\" is true or not written at all", None);
     }
+    let fence = remote::fence(reader);
+    let wake = remote::wake(reader);
+    let ssh = remote::ssh(reader);
     let written: Vec<&str> = KINDS.into_iter().filter(|key| reader.has(key)).collect();
     match written.as_slice() {
         [] => {
@@ -121,6 +149,55 @@ fn action(reader: &mut Reader<'_, '_>) -> Option<Action> {
         .or(notify.map(Action::Notify))
         .or(http.map(Action::Http))
         .or(heal.map(|_| Action::Heal))
+        .or(fence.map(Action::Fence))
+        .or(wake.map(Action::Wake))
+        .or(ssh.map(Action::Ssh))
+}
+
+/// Who carries it out. What is done to a host from outside is a neighbour's unless said.
+fn by_whom(
+    reader: &mut Reader<'_, '_>,
+    action: Option<&Action>,
+    words: &[(&'static str, By)],
+) -> By {
+    let said = reader.choice("by", words);
+    let word = match action {
+        Some(Action::Fence(_)) => "fence",
+        Some(Action::Wake(_)) => "wake",
+        Some(Action::Ssh(_)) => "ssh",
+        Some(Action::Run(_) | Action::Notify(_) | Action::Http(_) | Action::Heal) | None => {
+            return said.unwrap_or(By::Affected);
+        }
+    };
+    if said == Some(By::Affected) {
+        let message = format!("\"{word}\" is done to a host from outside, not by itself");
+        let hint = "write by = \"neighbour\" or by = \"leader\"".to_owned();
+        reader.complain("by", &message, Some(hint));
+    }
+    said.unwrap_or(By::Neighbour)
+}
+
+/// Which neighbours may carry it out, and how many of them try it.
+fn neighbours(reader: &mut Reader<'_, '_>, by: By) -> (Selector, u32) {
+    if by != By::Neighbour {
+        for key in ["where", "count"] {
+            if reader.has(key) {
+                let hint = "write by = \"neighbour\" as well".to_owned();
+                let message = format!("\"{key}\" says which neighbours act, and none does");
+                reader.complain(key, &message, Some(hint));
+            }
+        }
+    }
+    (reader.selector(), reader.number("count", 1..=NEIGHBOURS_MAX).unwrap_or(1))
+}
+
+/// Whether it is to bring about a reboot, which takes a while to be seen.
+fn reboot(reader: &mut Reader<'_, '_>, settle: Duration) -> bool {
+    let reboot = reader.boolean("reboot").unwrap_or(false);
+    if reboot && settle.is_zero() {
+        reader.missing("settle", "settle = \"5m\", by when the host has to be back");
+    }
+    reboot
 }
 
 fn retry(reader: &mut Reader<'_, '_>) -> Retry {

@@ -149,7 +149,13 @@ impl<'a> Reference<'a> {
         };
         let told = rungs().find_map(|known| match &known.action {
             Action::Notify(notifier) if known.name == rung => Some(notifier),
-            Action::Notify(_) | Action::Run(_) | Action::Heal | Action::Http(_) => None,
+            Action::Notify(_)
+            | Action::Run(_)
+            | Action::Heal
+            | Action::Http(_)
+            | Action::Fence(_)
+            | Action::Wake(_)
+            | Action::Ssh(_) => None,
         });
         let (message, hint) = match told {
             Some(notifier) => (
