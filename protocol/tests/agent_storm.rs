@@ -70,9 +70,9 @@ fn a_rack_that_dies_at_once_is_not_fenced_and_one_person_is_called_once() {
     let texts: Vec<String> = driver
         .outputs
         .iter()
-        .filter_map(|(_, _, output)| match output {
-            Output::Notify { message, .. } => Some(message.text.clone()),
-            _ => None,
+        .filter_map(|(_, _, output)| {
+            let Output::Notify { message, .. } = output else { return None };
+            Some(message.text.clone())
         })
         .collect();
     assert!(texts[0].contains("10 peers silent at once"), "{texts:?}");

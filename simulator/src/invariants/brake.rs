@@ -119,9 +119,35 @@ impl Brake {
                         self.silences.remove(incident);
                     }
                 }
-                _ => {}
+                Action::CreateToken(_)
+                | Action::RemovePeer { .. }
+                | Action::Freeze { .. }
+                | Action::Approve { .. }
+                | Action::Deny { .. }
+                | Action::Acknowledge { .. }
+                | Action::StartMaintenance { .. }
+                | Action::EndMaintenance { .. }
+                | Action::RunRunbook { .. } => {}
             },
-            _ => {}
+            Record::Founded(_)
+            | Record::PeerJoined { .. }
+            | Record::PeerStarted { .. }
+            | Record::PeerStopped { .. }
+            | Record::PeerLeft { .. }
+            | Record::DocumentsApplied { .. }
+            | Record::Opened { .. }
+            | Record::EvidenceTaken { .. }
+            | Record::Assigned { .. }
+            | Record::Reported { .. }
+            | Record::Lost { .. }
+            | Record::Held { .. }
+            | Record::Escalated { .. }
+            | Record::Called { .. }
+            | Record::Notified { .. }
+            | Record::Skipped { .. }
+            | Record::Restarted { .. }
+            | Record::Booted { .. }
+            | Record::NotRebooted { .. } => {}
         }
         self.nobody_is_called(world)
     }
