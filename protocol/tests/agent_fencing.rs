@@ -226,7 +226,8 @@ fn the_log_takes_no_neighbour_without_the_label_and_none_that_has_tried() {
         }
         mesh.done(n, Record::PeerStarted { peer: card });
     }
-    let because = silent(mesh.now, &[(1, Seen::NoAnswer), (2, Seen::NoAnswer)]);
+    let seen = [1, 2, 3].map(|witness| (witness, Seen::NoAnswer));
+    let because = silent(mesh.now, &seen);
     let incident = mesh.opened(4, because);
     assert!(matches!(mesh.assign_refused(incident, 3), Refusal::Misassigned { .. }));
     mesh.climb(incident, 2, Outcome::Failed);
