@@ -15,7 +15,9 @@ use protocol::{
     ledger::Ledger,
     name::IncidentId,
     order::{Action, SignedOrder},
-    record::{Because, Entry, Failing, Outcome, Part, Record, Seen, TokenGrant, TokenId},
+    record::{
+        Because, Entry, Failing, Outcome, Part, Record, Seen, StormCause, TokenGrant, TokenId,
+    },
     refusal::Refusal,
     report::{CheckState, Report, SignedReport, Verification},
     time::Timestamp,
@@ -118,7 +120,28 @@ fn records() -> Vec<(&'static str, Record)> {
         ("restarted", Record::Restarted { incident }),
         ("booted", Record::Booted { peer: id(2), boot_id: "3f-a".to_owned() }),
         ("not-rebooted", Record::NotRebooted { incident, attempt }),
+        ("opened-storm", Record::Opened { peer: id(1), because: a_storm() }),
+        (
+            "held-storm",
+            Record::Held {
+                incident,
+                refusal: Refusal::StormBrake {
+                    since: moment(700),
+                    silent: 10,
+                    until: moment(300_700),
+                },
+            },
+        ),
+        (
+            "held-no-storm",
+            Record::Held { incident, refusal: Refusal::NoStorm { silent: 3, of: 10 } },
+        ),
     ]
+}
+
+fn a_storm() -> Because {
+    let (silent, zone) = (vec![id(2), id(3)], Some("a".to_owned()));
+    Because::Storm { silent, zone, cause: StormCause::Zone, since: moment(700) }
 }
 
 fn on_a_ladder() -> Because {

@@ -78,6 +78,8 @@ pub(crate) struct Driver {
     pub(crate) switch: Result<(), ()>,
     /// What each witness says when it does not say what it sees.
     pub(crate) lies: BTreeMap<u64, Seen>,
+    /// About whom they do not; about everybody while it is empty.
+    pub(crate) lied_about: BTreeSet<u64>,
     /// Whether gossip tells at once who is up.
     pub(crate) gossip: bool,
     /// Every output, with the peer and the time.
@@ -116,6 +118,7 @@ impl Driver {
             channel: Ok(()),
             switch: Ok(()),
             lies: BTreeMap::new(),
+            lied_about: BTreeSet::new(),
             gossip: true,
             outputs: Vec::new(),
             voters: BTreeMap::from([(id(1), RaftId(1))]),
@@ -269,6 +272,11 @@ impl Driver {
         self.settle();
     }
 
+    /// Tells an agent something together with whatever else it is told before anything follows.
+    pub(crate) fn post(&mut self, n: u64, input: Input) {
+        self.queue.push_back((n, input));
+    }
+
     /// Writes an entry into the log.
     pub(crate) fn commit(&mut self, entry: Entry) -> (Position, ledger::Outcome) {
         self.index += 1;
@@ -419,7 +427,8 @@ impl Driver {
 
     fn seen(&self, witness: u64, peer: PeerId) -> Seen {
         let truth = if self.hosts[&number(peer)].up { Seen::Reached } else { Seen::NoAnswer };
-        self.lies.get(&witness).copied().unwrap_or(truth)
+        let lies = self.lied_about.is_empty() || self.lied_about.contains(&number(peer));
+        self.lies.get(&witness).copied().filter(|_| lies).unwrap_or(truth)
     }
 
     fn execute(&mut self, order: &WorkOrder) -> Option<Input> {

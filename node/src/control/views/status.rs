@@ -238,6 +238,23 @@ mod tests {
     }
 
     #[test]
+    fn the_storm_brake_and_a_check_in_that_fails_are_in_the_headline() {
+        let mut sample = Sample::quiet();
+        sample.storm();
+        let status = StatusView::of(&sample.agent);
+        let headline = status.headline();
+        assert!(headline.contains("STORM BRAKE since"), "{headline}");
+        assert!(headline.contains(": 2 peers silent, no neighbour acts before"), "{headline}");
+        let brake = status.brake.clone().unwrap();
+        assert!(brake.incident.is_some() && brake.until > brake.since);
+        assert_eq!(status.plugin_code(), 2, "a person has to look");
+        let failing = "3 calls failed since yesterday: refused".to_owned();
+        let status = StatusView { check_in_problem: Some(failing), ..status };
+        let headline = status.headline();
+        assert!(headline.ends_with("CHECK-IN FAILS: 3 calls failed since yesterday: refused"));
+    }
+
+    #[test]
     fn without_a_leader_there_is_no_quorum() {
         let mut sample = Sample::quiet();
         sample.stand(None);

@@ -240,6 +240,17 @@ impl Sample {
         self.order(Action::Freeze { reason: reason.to_owned() });
     }
 
+    /// The leader sees both others silent at once.
+    pub(crate) fn storm(&mut self) {
+        let because = Because::Storm {
+            silent: vec![peer(2), peer(3)],
+            zone: None,
+            cause: record::StormCause::Leader,
+            since: at(5),
+        };
+        self.commit(1, Record::Opened { peer: peer(1), because });
+    }
+
     pub(crate) fn stop(&mut self, named: &str) {
         let (peer, _) = self.agent.ledger().roster().by_name(named).unwrap();
         let place = u8::try_from(peer.bits()).unwrap();

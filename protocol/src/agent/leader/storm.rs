@@ -159,9 +159,9 @@ impl Agent {
                     && incident.state != State::Escalated
                     && incident.in_flight().is_none()
             });
-        if !is_wanted {
-            // That there was no storm a moment ago holds for the next suspicion too.
-            self.leader.storm.look = None;
+        // What was begun is finished: that there was no storm a moment ago holds for the next
+        // suspicion too.
+        if !is_wanted && self.leader.storm.look.is_none() {
             return;
         }
         let unheard = self.suspects();
