@@ -43,6 +43,22 @@ fn a_silent_peer_is_repaired_by_its_neighbour() {
 }
 
 #[test]
+fn a_silent_host_is_not_waited_for_after_a_rung_that_failed() {
+    // What succeeded may take effect for 2 s, and then the host is waited for.
+    for (effect, waits) in [(Effect::Fails, false), (Effect::InVain, true)] {
+        let mut driver = Driver::of(5);
+        driver.pass(2_000);
+        driver.effects.insert("power".to_owned(), effect);
+        driver.kill(5);
+        driver.until("executed", |driver| !driver.executed().is_empty());
+        driver.pass(2_000);
+        let escalated = silence_is(&driver, 5, State::Escalated);
+        assert_eq!(escalated, !waits, "{:?}", silence(&driver, 5));
+        driver.until("escalated", |driver| silence_is(driver, 5, State::Escalated));
+    }
+}
+
+#[test]
 fn a_neighbour_that_is_not_busy_goes_first() {
     let text = DOCUMENTS
         .replace("name = \"restart-web\"", "name = \"restart-web\"\nwhere = { zone = \"c\" }");

@@ -21,7 +21,14 @@ impl Hook {
     /// # Errors
     /// When no port is free.
     pub fn listen() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::on(TcpListener::bind("127.0.0.1:0")?)
+    }
+
+    /// The same with a listener that somebody else has bound, maybe on another network.
+    ///
+    /// # Errors
+    /// When the listener is not one.
+    pub fn on(listener: TcpListener) -> Result<Self> {
         let address = listener.local_addr()?;
         let taken = Arc::<Mutex<Vec<Value>>>::default();
         let kept = Arc::clone(&taken);

@@ -21,6 +21,9 @@ pub struct Host {
     pub data: PathBuf,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What its network is reached through: a program and its arguments, before the daemon and
+    /// before what has to speak to other hosts; none on loopback.
+    pub through: Vec<String>,
     daemon: Option<Child>,
 }
 
@@ -32,8 +35,13 @@ impl Host {
     pub fn new(folder: &Path, name: &str) -> Result<Self> {
         // Taken and let go again: it stays the host's through its restarts.
         let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        Ok(Self::at(folder, name, address))
+    }
+
+    /// A host that is in no mesh yet and listens here.
+    pub fn at(folder: &Path, name: &str, address: SocketAddr) -> Self {
         let data = folder.join(name);
-        Ok(Self { name: name.to_owned(), data, address, daemon: None })
+        Self { name: name.to_owned(), data, address, through: Vec::new(), daemon: None }
     }
 
     /// Runs a command of the operator's on this host.
@@ -46,7 +54,20 @@ impl Host {
 
     /// A command of the operator's on this host, not started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(hearten());
+        self.prepared(Command::new(hearten()), arguments)
+    }
+
+    /// A command that has to be where the host's network is, not started yet.
+    pub fn command_inside(&self, arguments: &[&str]) -> Command {
+        let Some((program, rest)) = self.through.split_first() else {
+            return self.command(arguments);
+        };
+        let mut command = Command::new(program);
+        command.args(rest).arg(hearten());
+        self.prepared(command, arguments)
+    }
+
+    fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.arg("--data-dir").arg(&self.data).args(arguments);
         command.env_remove("HEARTEN_DATA_DIR").env("NO_COLOR", "1").stdin(Stdio::null());
         command
@@ -57,7 +78,19 @@ impl Host {
     /// # Errors
     /// With what it said, when it failed.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.hearten(arguments)?;
+        self.succeeds(self.command(arguments), arguments)
+    }
+
+    /// The same where the host's network is: to join.
+    ///
+    /// # Errors
+    /// As [`Self::ok`].
+    pub fn ok_inside(&self, arguments: &[&str]) -> Result<String> {
+        self.succeeds(self.command_inside(arguments), arguments)
+    }
+
+    fn succeeds(&self, mut command: Command, arguments: &[&str]) -> Result<String> {
+        let output = command.output()?;
         let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
         ensure!(output.status.success(), "hearten {arguments:?} on {}: {out}{err}", self.name);
         Ok(out)
@@ -142,9 +175,17 @@ impl Host {
     /// When it does not.
     pub fn start(&mut self) -> Result<()> {
         let log = self.log_file()?;
-        let mut command = self.command(&["run"]);
+        let mut command = self.command_inside(&["run"]);
         command.stdout(log.try_clone()?).stderr(log);
         self.daemon = Some(command.spawn().context("starting a daemon")?);
+        self.answers()
+    }
+
+    /// Waits until the daemon answers, whoever started it.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn answers(&self) -> Result<()> {
         until(&format!("the daemon of {} answers", self.name), || {
             self.hearten(&["status", "--json"]).ok().filter(|output| output.status.success())
         })

@@ -7,6 +7,7 @@
 pub mod desk;
 pub mod hook;
 pub mod host;
+pub mod lab;
 pub mod mesh;
 pub mod parts;
 pub mod stranger;
@@ -15,6 +16,7 @@ pub mod turn;
 pub use desk::Desk;
 pub use hook::Hook;
 pub use host::Host;
+pub use lab::{Bed, Lab};
 pub use mesh::Mesh;
 pub use stranger::Stranger;
 pub use turn::Turn;

@@ -22,14 +22,21 @@ impl Mesh {
     /// # Errors
     /// With the step that failed.
     pub fn of(labels: &[&str]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("hearten-").tempdir()?;
-        let turn = Turn::take();
-        let mut mesh = Self { hosts: Vec::new(), folder: Some(folder), _turn: turn };
+        let mut mesh = Self::empty()?;
         for labels in labels {
             mesh.add(labels)?;
         }
         mesh.settled()?;
         Ok(mesh)
+    }
+
+    /// A mesh of no hosts, to which they are added one by one.
+    ///
+    /// # Errors
+    /// When there is no place for a folder.
+    pub fn empty() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("hearten-").tempdir()?;
+        Ok(Self { hosts: Vec::new(), folder: Some(folder), _turn: Turn::take() })
     }
 
     /// A mesh of `count` hosts without labels.
@@ -53,7 +60,15 @@ impl Mesh {
     /// # Errors
     /// With the step that failed.
     pub fn add(&mut self, labels: &str) -> Result<usize> {
-        let mut host = Host::new(&self.folder(), &format!("h{}", self.hosts.len() + 1))?;
+        let host = Host::new(&self.folder(), &format!("h{}", self.hosts.len() + 1))?;
+        self.add_host(host, labels)
+    }
+
+    /// The same with a host that was made already.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_host(&mut self, mut host: Host, labels: &str) -> Result<usize> {
         let address = host.address.to_string();
         let mut arguments =
             vec!["--name", &host.name, "--listen", &address, "--advertise", &address];
@@ -66,7 +81,7 @@ impl Mesh {
             let peer = founder.address.to_string();
             let mut join = vec!["join", "--peer", &peer, "--token", token.trim()];
             join.extend(arguments);
-            host.ok(&join)?;
+            host.ok_inside(&join)?;
         } else {
             let mut init = vec!["init"];
             init.extend(arguments);

@@ -1,0 +1,52 @@
+//! What the smaller side of a split mesh does: nothing.
+
+use crate::{field::Field, figures::Raw, now_nanos};
+use anyhow::Result;
+use serde_json::json;
+use std::time::Duration;
+
+/// Splits the mesh again and again, for so long each time; the smaller side is one of `parts`.
+pub(crate) fn measure(
+    field: &mut Field,
+    parts: usize,
+    times: usize,
+    lasts: Duration,
+    raw: &Raw,
+) -> Result<()> {
+    let hosts = field.lab.hosts.len();
+    let (mut by_minority, mut by_majority) = (0, 0);
+    for time in 0..times {
+        field.lab.calm(0)?;
+        // Others each time, the leader and the founder among them in turn.
+        let size = (hosts / parts).max(1);
+        let side: Vec<usize> = (0..size).map(|place| (time * size + place) % hosts).collect();
+        let names: Vec<String> = side.iter().map(|host| field.name(*host).to_owned()).collect();
+        let looker = (0..hosts).find(|host| !side.contains(host)).unwrap_or_default();
+        let leader = field.lab[looker].status().map(|status| status["leader"].clone());
+        let from = now_nanos()?;
+        field.lab.partition(&side)?;
+        std::thread::sleep(lasts);
+        let until = now_nanos()?;
+        field.lab.rejoin()?;
+        let stamps = field.ours()?;
+        let during = stamps.iter().filter(|stamp| (from..until).contains(&stamp.nanos));
+        let (few, many): (Vec<_>, Vec<_>) = during.partition(|stamp| names.contains(&stamp.by));
+        by_minority += few.len();
+        by_majority += many.len();
+        raw.keep(
+            "partition",
+            json!({
+                "hosts": hosts, "time": time, "minority": names, "leader": leader,
+                "seconds": lasts.as_secs_f64(), "by_minority": few.len(), "by_majority": many.len(),
+            }),
+        )?;
+    }
+    field.lab.calm(0)?;
+    println!(
+        "{:<34} {times} times {} s: the smaller side acted {by_minority} times, the larger \
+         {by_majority}",
+        format!("partition 1/{parts}, {hosts} hosts"),
+        lasts.as_secs(),
+    );
+    Ok(())
+}
