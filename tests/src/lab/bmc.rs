@@ -21,6 +21,9 @@ pub const USER: &str = "ops";
 /// And their password.
 pub const PASSWORD: &str = "correct-horse";
 
+/// Without one there is no session by the newer protocol.
+const GUID: &str = "a123456789abcdefa123456789abcdef";
+
 /// How a controller behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
@@ -65,7 +68,7 @@ impl Bmc {
             folder.join("lan.conf"),
             format!(
                 "name \"{}\"\nset_working_mc 0x20\nstartlan 1\naddr {address} 623\n\
-                 priv_limit admin\n{auths}endlan\nchassis_control \"{} 0x20\"\n\
+                 priv_limit admin\n{auths}guid {GUID}\nendlan\nchassis_control \"{} 0x20\"\n\
                  user 2 true \"{USER}\" \"{password}\" admin 10 none md2 md5 straight\n",
                 host.name,
                 chassis.display()
