@@ -183,7 +183,7 @@ impl Opened {
             let at = value.span().start;
             let name = key.get_ref().as_ref();
             if let Some(text) = value.get_ref().as_str() {
-                opened.common.insert(named(name, at, &damaged)?, text.to_owned().into());
+                opened.common.insert(named(name, at, damaged)?, text.to_owned().into());
                 continue;
             }
             let peers = value.get_ref().as_table().filter(|_| name == OF_PEER);
@@ -195,14 +195,14 @@ impl Opened {
                 let Some(table) = value.get_ref().as_table() else {
                     return Err(damaged(at, "what is for one peer stands below [peer.NAME]"));
                 };
-                let peer = named(peer.get_ref().as_ref(), at, &damaged)?;
+                let peer = named(peer.get_ref().as_ref(), at, damaged)?;
                 let own = opened.of_peer.entry(peer).or_default();
                 for (key, value) in table {
                     let at = value.span().start;
                     let Some(text) = value.get_ref().as_str() else {
                         return Err(damaged(at, "a secret is a string: NAME = \"VALUE\""));
                     };
-                    let name = named(key.get_ref().as_ref(), at, &damaged)?;
+                    let name = named(key.get_ref().as_ref(), at, damaged)?;
                     own.insert(name, text.to_owned().into());
                 }
             }

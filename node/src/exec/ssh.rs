@@ -70,4 +70,65 @@ mod tests {
         }
         assert!(!argv.iter().any(|word| word.contains("StrictHostKeyChecking")), "{argv:?}");
     }
+
+    /// A daemon of OpenSSH on a port of its own, in a mount name space in which root's own folder
+    /// and keys are the test's.
+    #[tokio::test]
+    async fn a_command_runs_on_the_other_host_with_a_key_and_without_one_it_fails_at_once() {
+        use crate::exec::{
+            environment::Environment,
+            process::{self, End, RunLimits},
+        };
+        let needed = ["/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/ssh-keygen", "/usr/bin/unshare"];
+        let missing = needed.iter().find(|path| !std::path::Path::new(path).exists());
+        if let Some(missing) = missing {
+            assert!(std::env::var_os("CI").is_none(), "{missing} is missing");
+            eprintln!("skipped: {missing} is missing: install openssh-server");
+            return;
+        }
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root has a mount name space of its own");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let ssh = Ssh {
+            user: "root".to_owned(),
+            command: "echo \"$((6 * 7)) of $(id -un)\"".to_owned(),
+            port,
+            key: Some(at("key")),
+        };
+        let Command::Argv(argv) = command(&ssh, "127.0.0.1", Duration::from_secs(10)) else {
+            panic!("an array")
+        };
+        let script = format!(
+            "set -e; cd {folder}; mkdir -p home /run/sshd
+            ssh-keygen -q -t ed25519 -N '' -f host; ssh-keygen -q -t ed25519 -N '' -f key
+            mount --bind home /root; mkdir -p /root/.ssh; cp key.pub /root/.ssh/authorized_keys
+            printf '[127.0.0.1]:{port} %s\\n' \"$(cat host.pub)\" > /root/.ssh/known_hosts
+            chmod -R go-rwx /root
+            /usr/sbin/sshd -f /dev/null -h $PWD/host -p {port} -o ListenAddress=127.0.0.1 -o StrictModes=no -o PidFile=$PWD/pid
+            set +e; while ! [ -s pid ]; do sleep 0.05; done
+            \"$@\"; echo \"with the key: $?\"
+            rm /root/.ssh/authorized_keys; \"$@\"; echo \"without: $?\"
+            kill $(cat pid)",
+            folder = folder.path().display(),
+        );
+        let wrapped: Vec<String> = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", &script, "sh"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(argv)
+            .collect();
+        let ran = process::run(
+            &Command::Argv(wrapped),
+            &Environment::default(),
+            RunLimits::new(Duration::from_secs(30)),
+            &tokio_util::sync::CancellationToken::new(),
+        )
+        .await;
+        assert_eq!(ran.end, End::Exited(0), "{}", ran.output);
+        assert!(ran.output.contains("42 of root\nwith the key: 0"), "{}", ran.output);
+        assert!(ran.output.contains("without: 255"), "it asks nobody: {}", ran.output);
+    }
 }

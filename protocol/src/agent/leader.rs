@@ -12,6 +12,7 @@ mod notices;
 mod returns;
 mod steps;
 mod storm;
+mod waits;
 mod watch;
 
 pub use aggregates::Count;

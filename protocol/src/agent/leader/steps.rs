@@ -1,11 +1,15 @@
 //! The next step of each open incident: resolve it, wait, climb a rung, or call a person.
 
-use super::{Agent, Output, Proposal, storm::Held};
+use super::{
+    Agent, Output, Proposal,
+    storm::Held,
+    waits::{RETURNING_FOR, held_since, nobody},
+};
 use crate::{
     document::{By, Check, Mode, Rung, Verdict},
     ledger::{
         attempts::ATTEMPT_MARGIN,
-        incident::{Attempt, Fact, Incident, Reboot, State},
+        incident::{Attempt, Incident, Reboot, State},
         limits,
         roster::Standing as Running,
     },
@@ -26,13 +30,6 @@ const REPORT_GRACE: Duration = Duration::from_secs(3);
 
 /// How long after its last rung a silent host may take to be heard of again.
 const RETURN_GRACE: Duration = Duration::from_secs(10);
-
-/// How long nothing is done to a silent peer that gossip hears of again and no probe reaches, until
-/// it is left to a person.
-const RETURNING_FOR: Duration = Duration::from_secs(30);
-
-/// How long one of the neighbours that a rung names is waited for, when none is heard of.
-const NOBODY_FOR: Duration = Duration::from_secs(5);
 
 /// How long the affected peer may take to run its check again, beyond the check's own time limit.
 const VERIFY_GRACE: Duration = Duration::from_secs(5);
@@ -341,34 +338,6 @@ impl Agent {
         }
     }
 
-    /// Whether a rung that only some neighbours may climb has waited long enough for one of them:
-    /// all that are heard of have tried, or none is.
-    fn is_nobody_left(&self, incident: &Incident, rung: &Rung, at: Timestamp) -> bool {
-        if !rung.is_for_some_neighbours() || incident.next_part != Part::Act {
-            return false;
-        }
-        let tried = !incident.tried_by(incident.climbed).is_empty();
-        let nobody = Refusal::NoWorker { why: String::new() };
-        tried || held_since(incident, &nobody).is_some_and(|since| at >= since.plus(NOBODY_FOR))
-    }
-
-    /// That a silent peer is heard of again, while no probe has reached it yet: it may hold what a
-    /// rung would take from it.
-    fn is_returning(&self, incident: &Incident, at: Timestamp) -> Option<Refusal> {
-        let peer = incident.peer;
-        if !matches!(incident.because, Because::Silent { .. }) {
-            return None;
-        }
-        // What gossip has said all the time it says because it is slow.
-        let gossip = self.view.since(peer).filter(|_| self.view.is_alive(peer) == Some(true));
-        let started = self.ledger.roster().member(peer).map(|member| member.since);
-        let since = gossip
-            .filter(|since| *since >= incident.opened_at)
-            .or(started.filter(|since| *since > incident.opened_at))
-            .or(self.leader.silence.is_answering(peer).then_some(at))?;
-        Some(Refusal::Returning { peer: self.ledger.roster().name(peer), since })
-    }
-
     /// Who executes the next rung.
     ///
     /// A neighbour is one that is heard of, of the same zone first, whose last attempt here did
@@ -427,30 +396,6 @@ impl Agent {
                     .ok_or_else(|| Refusal::NoWorker { why: nobody(incident, rung) })
             }
         }
-    }
-}
-
-/// Since when a rule of this kind holds an incident back, if one does.
-fn held_since(incident: &Incident, like: &Refusal) -> Option<Timestamp> {
-    let alike = |held: &Refusal| std::mem::discriminant(held) == std::mem::discriminant(like);
-    incident.held.as_ref().filter(|held| alike(held))?;
-    let lines = incident.timeline.iter().rev();
-    lines.take_while(|line| matches!(line.fact, Fact::Held(_))).find_map(|line| match &line.fact {
-        Fact::Held(held) if alike(held) => Some(line.at),
-        _ => None,
-    })
-}
-
-/// Why no neighbour can climb a rung.
-fn nobody(incident: &Incident, rung: &Rung) -> String {
-    let tried = incident.tried_by(incident.climbed).len();
-    if rung.count > 1 && tried > 0 {
-        return format!("no other neighbour is heard of than those {tried} that have tried it");
-    }
-    if rung.selector.0.is_empty() {
-        "no neighbour is heard of".to_owned()
-    } else {
-        format!("no neighbour with {} is heard of", rung.selector)
     }
 }
 
