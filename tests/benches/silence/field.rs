@@ -82,8 +82,23 @@ impl Field {
 
     /// Waits until both meshes are whole and all incidents over.
     pub(crate) fn calm(&self) -> Result<()> {
-        self.lab.calm(0)?;
+        self.ours_calm()?;
         self.serf.settled(&self.lab.bed)
+    }
+
+    /// The same for ours alone. A storm that is over is ended by a person, as one would: by itself it
+    /// ends after five minutes.
+    pub(crate) fn ours_calm(&self) -> Result<()> {
+        until_within(PATIENCE, "everybody is back", || {
+            let status = self.lab[0].status()?;
+            let alive = status["peers"].as_array()?.iter().all(|peer| peer["state"] == "alive");
+            (alive && status["quorum"] == true).then_some(())
+        })?;
+        let open = |i: &Value| i["because"]["kind"] == "storm" && i["closed_at"].is_null();
+        if self.incidents()?.iter().any(open) {
+            self.lab[0].ok(&["thaw", "--key", &self.lab.key()])?;
+        }
+        self.lab.calm(0)
     }
 
     /// The incidents about silences that were opened since, as some host knows them that answers.

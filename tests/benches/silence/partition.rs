@@ -16,7 +16,7 @@ pub(crate) fn measure(
     let hosts = field.lab.hosts.len();
     let (mut by_minority, mut by_majority) = (0, 0);
     for time in 0..times {
-        field.lab.calm(0)?;
+        field.ours_calm()?;
         // Others each time, the leader and the founder among them in turn.
         let size = (hosts / parts).max(1);
         let side: Vec<usize> = (0..size).map(|place| (time * size + place) % hosts).collect();
@@ -41,7 +41,7 @@ pub(crate) fn measure(
             }),
         )?;
     }
-    field.lab.calm(0)?;
+    field.ours_calm()?;
     println!(
         "{:<34} {times} times {} s: the smaller side acted {by_minority} times, the larger \
          {by_majority}",
