@@ -59,7 +59,7 @@ fn is_about<'a>(name: &'a str, state: &'a str) -> impl Fn(&Value) -> bool + 'a {
 /// Every file below a folder that holds these bytes.
 fn holding(folder: &Path, wanted: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
+    for entry in fs::read_dir(folder).expect("a test that cannot go on has failed").flatten() {
         let path = entry.path();
         if path.is_dir() {
             found.extend(holding(&path, wanted));

@@ -129,10 +129,8 @@ mod tests {
     async fn a_port_that_nobody_has_is_refused_by_its_host() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let any: SocketAddr = any.parse().unwrap();
-            let Ok(socket) = UdpSocket::bind(any).await else {
-                println!("skipped: no address {any} here");
-                continue;
-            };
+            // Not every host has addresses of the newer kind.
+            let Ok(socket) = UdpSocket::bind(any).await else { continue };
             let address = socket.local_addr().unwrap();
             let knocker = Knocker::new(address.ip(), address).await.unwrap();
             knocker.knock();

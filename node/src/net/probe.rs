@@ -27,10 +27,14 @@ use tokio::time::{sleep, timeout};
 
 /// After a refusal the host is asked once more: a daemon that is just being restarted is not
 /// crashed.
-const CONFIRM_AFTER: Duration = Duration::from_millis(50);
+const CONFIRM_AFTER: Duration = Duration::from_millis(30);
 
-/// How long until the datagram is sent again when nothing has come back. Linux sends one such
-/// answer a second to a host that has had six.
+/// How long its second answer is waited for. Linux gives each other host six of them and then one
+/// a second, and whatever else was sent to the dead port has its share: that none comes says
+/// nothing. That no sign of life comes either, in all this time, says enough.
+const CONFIRM_WITHIN: Duration = Duration::from_millis(30);
+
+/// How long until the datagram is sent again when nothing has come back.
 const KNOCK_EVERY: Duration = Duration::from_millis(200);
 
 /// How long an open connection is given before a new one is tried as well.
@@ -92,7 +96,7 @@ pub(crate) async fn probe(shared: &Arc<Shared>, peer: PeerId, within: Duration) 
         || shared.pulses.has_called(peer);
     match probed {
         Probed::Refused | Probed::NoAnswer if heard => Probed::Heard,
-        probed => probed,
+        Probed::Reached { .. } | Probed::Refused | Probed::NoAnswer | Probed::Heard => probed,
     }
 }
 
@@ -144,7 +148,7 @@ async fn echo(shared: &Shared, link: &Arc<Link>) -> Option<Duration> {
     (answer == nonce).then(|| started.elapsed())
 }
 
-/// Returns when the host has said twice that nobody listens there.
+/// Returns when the host has said that nobody listens there, and a moment has passed since.
 async fn knock(shared: &Shared, address: SocketAddr, refused_once: &AtomicBool) {
     let knocker = match shared.endpoint.local_addr() {
         Ok(own) => Knocker::new(own.ip(), address).await,
@@ -160,10 +164,12 @@ async fn knock(shared: &Shared, address: SocketAddr, refused_once: &AtomicBool) 
     loop {
         knocker.knock();
         if timeout(KNOCK_EVERY, knocker.refused()).await.is_ok() {
-            if refused_once.swap(true, Ordering::Relaxed) {
-                return;
-            }
+            refused_once.store(true, Ordering::Relaxed);
             sleep(CONFIRM_AFTER).await;
+            knocker.knock();
+            let confirmed = timeout(CONFIRM_WITHIN, knocker.refused()).await.is_ok();
+            tracing::trace!(%address, confirmed, "its host says that nobody listens");
+            return;
         }
     }
 }

@@ -30,10 +30,8 @@ impl World<'_> {
         for (peer, (missed, said)) in wards {
             let seen = self.knock_and_ping(daemon.peer, peer);
             let missed = if seen == Seen::NoAnswer { missed + 1 } else { 0 };
-            let says = match seen {
-                Seen::NoAnswer if missed < PATIENCE => said,
-                seen => seen,
-            };
+            let bears = seen == Seen::NoAnswer && missed < PATIENCE;
+            let says = if bears { said } else { seen };
             if says != said {
                 told.push((peer, says));
             }
