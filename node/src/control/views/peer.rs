@@ -215,7 +215,8 @@ fn state(agent: &Agent, peer: PeerId, member: &Member) -> (PeerState, Timestamp)
         // Before gossip has said anything, a report that came directly is a sign of life.
         agent.view().report(peer).is_some_and(|r| r.generation == member.card.generation)
     });
-    if heard || peer == agent.card().id {
+    // Gossip is slower than those who watch it, of whom this peer may be one.
+    if peer == agent.card().id || (heard && !agent.is_suspected(peer)) {
         (PeerState::Alive, heard_since())
     } else {
         (PeerState::Suspect, heard_since())
