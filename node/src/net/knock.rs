@@ -57,8 +57,10 @@ impl Knocker {
 
     /// Sends one datagram, which no QUIC endpoint takes for anything. Whether it can be sent says
     /// nothing: what came back for an earlier one may be told here.
-    pub(crate) fn knock(&self) {
-        if let Err(error) = self.socket.try_send(&[0]) {
+    pub(crate) async fn knock(&self) {
+        // Not `try_send`: it sends nothing on a socket that is so new that nobody has said yet
+        // that it can be written to.
+        if let Err(error) = self.socket.send(&[0]).await {
             tracing::trace!(host = %self.host, %error, "a knock");
         }
     }
@@ -133,13 +135,13 @@ mod tests {
             let Ok(socket) = UdpSocket::bind(any).await else { continue };
             let address = socket.local_addr().unwrap();
             let knocker = Knocker::new(address.ip(), address).await.unwrap();
-            knocker.knock();
+            knocker.knock().await;
             let taken = timeout(Duration::from_millis(100), knocker.refused()).await;
             assert!(taken.is_err(), "somebody listens at {address}");
             drop(socket);
-            knocker.knock();
+            knocker.knock().await;
             timeout(SOON, knocker.refused()).await.expect("the kernel says so");
-            knocker.knock();
+            knocker.knock().await;
             timeout(SOON, knocker.refused()).await.expect("each time");
         }
     }

@@ -162,11 +162,11 @@ async fn knock(shared: &Shared, address: SocketAddr, refused_once: &AtomicBool) 
         }
     };
     loop {
-        knocker.knock();
+        knocker.knock().await;
         if timeout(KNOCK_EVERY, knocker.refused()).await.is_ok() {
             refused_once.store(true, Ordering::Relaxed);
             sleep(CONFIRM_AFTER).await;
-            knocker.knock();
+            knocker.knock().await;
             let confirmed = timeout(CONFIRM_WITHIN, knocker.refused()).await.is_ok();
             tracing::trace!(%address, confirmed, "its host says that nobody listens");
             return;

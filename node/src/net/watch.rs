@@ -138,7 +138,7 @@ impl Ward {
         }
         let rarely = self.told == Seen::Refused && !round.is_multiple_of(KNOCKS_SKIPPED);
         if let Some(knocker) = self.knocker.as_ref().filter(|_| !rarely) {
-            knocker.knock();
+            knocker.knock().await;
         }
     }
 
