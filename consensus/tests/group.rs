@@ -257,3 +257,20 @@ async fn a_stranger_is_believed_only_when_a_known_member_vouches_for_him() {
     }
     assert_eq!(fifth.standing().borrow().term, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_steps_down_is_followed_by_another_and_follows_it() {
+    let group = Group::new(Options::default());
+    let members = group.founded(3).await;
+    members[0].step_down(Duration::from_secs(60));
+    until("another one leads", || {
+        members[1..].iter().any(|member| member.standing().borrow().i_lead)
+    })
+    .await;
+    let position = propose_somewhere(&members[1..], record("under another leader")).await;
+    until("the one that stepped down follows", || {
+        let standing = members[0].standing().borrow().clone();
+        !standing.i_lead && standing.quorum && members[0].ledger().position() >= position
+    })
+    .await;
+}
