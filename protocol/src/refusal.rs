@@ -218,12 +218,17 @@ pub enum Refusal {
         attempt: u32,
     },
     /// The silence is not attested by the leader and enough witnesses.
-    #[error("not attested: {agreeing} of {needed} needed witnesses saw the peer silent")]
+    #[error(
+        "not attested: {agreeing} saw the peer silent where {needed} are needed, the leader among \
+         them; {alive} saw a sign of life"
+    )]
     NotAttested {
-        /// Witnesses that agree, the leader among them.
+        /// Who agrees: the leader and witnesses.
         agreeing: u32,
         /// How many are needed.
         needed: u32,
+        /// Who saw a sign of life: one is enough against it.
+        alive: u32,
     },
     /// The worker may not start it any more.
     #[error("too late: it had to be started by {start_by}")]

@@ -7,13 +7,16 @@ use common::{
     id,
 };
 use protocol::{
-    agent::{Input, Output, doubt, silence::SERVICE_MANAGER, wards::WATCHERS},
+    agent::{Input, Output, doubt, silence::SERVICE_MANAGER},
     document::Silence,
     ledger::incident::{Incident, Subject},
     name::PeerId,
     record::{Because, Seen},
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How many watch each peer, unless said.
+const WATCHERS: usize = 3;
 
 fn silence(driver: &Driver, n: u64) -> Option<&Incident> {
     driver.ledger.latest_about(id(n), Subject::Silence)
@@ -71,6 +74,21 @@ fn each_peer_is_watched_by_three_others_of_other_zones_first_and_by_others_when_
     driver.host(lost).up = false;
     let after: BTreeSet<u64> = watchers(&driver, 1).into_iter().filter(|n| *n != lost).collect();
     assert_eq!(after.len(), WATCHERS, "another one watches in its place");
+}
+
+#[test]
+fn as_many_watch_and_testify_as_the_operators_say() {
+    let mut driver = Driver::with(12, "[mesh]\nwitnesses = 5\n");
+    driver.pass(2_000);
+    for n in 1..=12 {
+        assert_eq!(watchers(&driver, n).len(), 5, "of {n}");
+    }
+    driver.kill(7);
+    driver.until("it is silent", |driver| silence(driver, 7).is_some());
+    let Some(Because::Silent { witnesses, .. }) = silence(&driver, 7).map(|i| &i.because) else {
+        panic!("a silence")
+    };
+    assert_eq!(witnesses.len(), 6, "five and the leader: {witnesses:?}");
 }
 
 #[test]

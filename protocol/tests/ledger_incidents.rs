@@ -80,8 +80,8 @@ fn a_silence_needs_the_leader_and_most_of_the_witnesses_that_could_answer() {
         (3, &[(1, NoAnswer), (2, NoAnswer)], Some((1, 2))),
         (3, &[(1, NoAnswer), (1, NoAnswer)], Some((1, 2))),
         (3, &[(1, NoAnswer), (9, NoAnswer)], Some((1, 2))),
-        (5, &[(1, NoAnswer), (3, NoAnswer)], Some((2, 2))),
-        (5, &[(1, NoAnswer), (3, NoAnswer), (3, NoAnswer)], Some((2, 2))),
+        (5, &[(1, NoAnswer), (3, NoAnswer)], Some((2, 3))),
+        (5, &[(1, NoAnswer), (3, NoAnswer), (3, NoAnswer)], Some((2, 3))),
         (5, &[(3, NoAnswer), (4, NoAnswer), (5, NoAnswer)], Some((3, 2))),
         (5, &[(1, NoAnswer), (3, NoAnswer), (4, Unreachable)], None),
         (5, &[(1, NoAnswer), (3, NoAnswer), (4, Abstained), (5, Unreachable)], None),
@@ -95,11 +95,13 @@ fn a_silence_needs_the_leader_and_most_of_the_witnesses_that_could_answer() {
     for (size, witnesses, refusal) in table {
         let mut mesh = Mesh::ready(*size);
         let record = opening(2, silent(900, witnesses));
+        let alive = witnesses.iter().filter(|(_, seen)| seen.is_life()).count();
+        let alive = u32::try_from(alive).unwrap();
         match refusal {
             None => drop(mesh.done(1, record)),
             Some((agreeing, needed)) => assert_eq!(
                 mesh.refused(1, record),
-                Refusal::NotAttested { agreeing: *agreeing, needed: *needed },
+                Refusal::NotAttested { agreeing: *agreeing, needed: *needed, alive },
                 "{size} peers, {witnesses:?}"
             ),
         }
@@ -112,7 +114,7 @@ fn a_silent_peer_is_no_witness() {
     mesh.opened(4, silent(900, &[(1, NoAnswer), (2, NoAnswer), (3, NoAnswer)]));
     let one_is_silent = silent(900, &[(1, NoAnswer), (4, NoAnswer)]);
     let refusal = mesh.refused(1, opening(3, one_is_silent));
-    assert_eq!(refusal, Refusal::NotAttested { agreeing: 1, needed: 2 });
+    assert_eq!(refusal, Refusal::NotAttested { agreeing: 1, needed: 2, alive: 0 });
     mesh.opened(3, silent(900, &[(1, NoAnswer), (2, NoAnswer)]));
 }
 

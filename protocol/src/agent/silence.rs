@@ -20,9 +20,6 @@ use std::{
     time::Duration,
 };
 
-/// How many witnesses are asked: a third makes up for one that does not answer.
-pub const WITNESSES: usize = 3;
-
 /// How long answers are waited for: a witness's own probe takes up to 0.6 s.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(900);
 
@@ -210,7 +207,7 @@ impl Agent {
             if due && self.may_have_returned(peer) {
                 self.begin_look(now, peer, 0, out);
             } else if due && self.is_suspected(peer) && !self.ledger.is_silent(peer) {
-                self.begin_look(now, peer, WITNESSES, out);
+                self.begin_look(now, peer, self.watchers(), out);
             }
         }
         self.conclude_looks(now)

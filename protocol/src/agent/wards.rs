@@ -1,8 +1,8 @@
 //! Whom this peer watches: a few others, its wards, so that everybody is watched by a few and
 //! nobody by all.
 //!
-//! Each peer is watched by [`WATCHERS`] others, of other zones first, spread by hashing: the work
-//! of one host does not grow with the mesh. A watcher that misses its ward tells the leader, which
+//! Each peer is watched by a few others (`witnesses` of `[mesh]`), of other zones first, spread by
+//! hashing: the work of one host does not grow with the mesh. A watcher that misses its ward tells the leader, which
 //! looks for itself. The same peers are asked as witnesses first.
 
 use super::{Agent, Output};
@@ -18,8 +18,8 @@ use std::{
     time::Duration,
 };
 
-/// How many peers watch each peer.
-pub const WATCHERS: usize = 3;
+/// Whoever watches so many and hears none of them is rather itself cut off.
+const DOUBTFUL: usize = 3;
 
 /// How often it is worked out anew whom to watch, at the most: it takes a look at every pair.
 const CHOOSE_EVERY: Duration = Duration::from_millis(200);
@@ -65,7 +65,7 @@ impl Wards {
 
     /// Whether this peer hears none of three or more: it is then rather itself that is cut off.
     pub(super) fn hears_none(&self) -> bool {
-        self.watched.len() >= WATCHERS && self.missed.len() == self.watched.len()
+        self.watched.len() >= DOUBTFUL && self.missed.len() == self.watched.len()
     }
 
     /// When something is due next.
@@ -98,8 +98,13 @@ impl Agent {
         (near, Reverse(rendezvous::weight(peer.bits(), other)), other)
     }
 
-    /// The peers that this one is to watch: running, of the same cell, and among the best three
-    /// for each this peer.
+    /// How many peers watch each peer, and testify when it is silent.
+    pub(super) fn watchers(&self) -> usize {
+        usize::try_from(self.ledger.settings().witnesses).unwrap_or(usize::MAX)
+    }
+
+    /// The peers that this one is to watch: running, of the same cell, and among the best few for
+    /// each this peer.
     fn choose_wards(&self) -> BTreeSet<PeerId> {
         let me = self.card.id;
         let mine: Vec<(PeerId, &str)> = self
@@ -114,13 +119,14 @@ impl Agent {
             .map(|(peer, _)| *peer)
             .filter(|peer| !self.ledger.is_silent(*peer))
             .collect();
+        let watchers = self.watchers();
         let is_for_me = |peer: PeerId, zone: &str| {
             let own = self.rank(peer, zone, me);
             let better = able
                 .iter()
                 .filter(|other| **other != peer && **other != me)
                 .filter(|other| self.rank(peer, zone, **other) < own);
-            better.take(WATCHERS).count() < WATCHERS
+            better.take(watchers).count() < watchers
         };
         mine.iter()
             .filter(|(peer, zone)| *peer != me && is_for_me(*peer, zone))

@@ -66,6 +66,8 @@ pub struct MeshSettings {
     pub voters_max: u32,
     /// How long a voter may be silent before another peer takes its seat; 5 minutes unless said.
     pub voter_gone_after: Duration,
+    /// How many peers watch each peer, and testify when it is silent: 2 to 9; 3 unless said.
+    pub witnesses: u32,
     /// How long an agent that crashed may take to come back by itself where a service manager
     /// starts it again; 3 seconds unless said.
     pub restart_grace: Duration,
@@ -120,6 +122,7 @@ impl Default for MeshSettings {
         Self {
             voters_max: 5,
             voter_gone_after: Duration::from_secs(300),
+            witnesses: 3,
             restart_grace: Duration::from_secs(3),
             storm_share_percent: 33,
             storm_at_least: 3,

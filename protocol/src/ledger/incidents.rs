@@ -56,18 +56,20 @@ impl Ledger {
         let agreeing = of_able(Seen::is_silence);
         let leader_saw =
             witnesses.iter().any(|said| said.witness == leader && said.seen.is_silence());
-        let contradicted = witnesses.iter().any(|said| said.seen.is_life());
+        let alive = witnesses.iter().filter(|said| said.seen.is_life()).count();
         // Whoever could answer and was not there, or does not trust itself, is no vote; what is
         // left agrees, or else it contradicts.
-        let needed = able.len().min(1);
-        let asked_enough = asked.len() >= able.len().min(WITNESSES_MIN);
-        if leader_saw && asked_enough && agreeing.len() >= needed && !contradicted {
+        let to_be_asked = able.len().min(WITNESSES_MIN);
+        let asked_enough = asked.len() >= to_be_asked;
+        let needed = if asked_enough { able.len().min(1) } else { to_be_asked };
+        if leader_saw && asked_enough && agreeing.len() >= needed && alive == 0 {
             return Ok(());
         }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Err(Refusal::NotAttested {
             agreeing: count(agreeing.len() + usize::from(leader_saw)),
             needed: count(needed + 1),
+            alive: count(alive),
         })
     }
 

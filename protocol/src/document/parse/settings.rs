@@ -58,6 +58,7 @@ pub(super) fn mesh(table: Table<'_>, report: &mut Report) -> MeshSettings {
         let hint = "a restart must not cost a voter its seat".to_owned();
         reader.complain("voter_gone_after", &message, Some(hint));
     }
+    let witnesses = reader.number("witnesses", 2..=9).unwrap_or(default.witnesses);
     let restart_grace = reader.span("restart_grace", default.restart_grace, Zero::Allowed);
     let storm_share_percent = reader.number("storm_share_percent", 1..=100);
     let storm_at_least = reader.number("storm_at_least", 2..=10_000);
@@ -83,6 +84,7 @@ pub(super) fn mesh(table: Table<'_>, report: &mut Report) -> MeshSettings {
     MeshSettings {
         voters_max,
         voter_gone_after,
+        witnesses,
         restart_grace,
         storm_share_percent: storm_share_percent.unwrap_or(default.storm_share_percent),
         storm_at_least: storm_at_least.unwrap_or(default.storm_at_least),
