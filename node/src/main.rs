@@ -16,5 +16,6 @@ fn run(data: PathBuf) -> anyhow::Result<()> {
     // Two threads are enough for what a daemon does, and keep its memory small on large hosts.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    node::exec::guardian::post();
     runtime.block_on(node::daemon::run(&data))
 }

@@ -148,6 +148,9 @@ pub enum Command {
     /// The service that the demo breaks.
     #[command(hide = true)]
     DemoService(DemoServiceOptions),
+    /// End the command of a rung in time, when the daemon that started it cannot.
+    #[command(hide = true)]
+    Guard(GuardOptions),
     /// Print a shell's completions.
     Completions {
         /// For which shell.
@@ -591,6 +594,18 @@ pub struct DemoOptions {
     /// Leave the daemons running and their data in place.
     #[arg(long)]
     pub keep: bool,
+}
+
+/// What a daemon tells the guardian of a command.
+#[derive(Debug, Args)]
+pub struct GuardOptions {
+    /// What marks the command's processes.
+    pub run: String,
+    /// How long they have, in milliseconds.
+    pub millis: u64,
+    /// Whether what the command leaves running is ended, too.
+    #[arg(long)]
+    pub leftovers_end: bool,
 }
 
 /// The service that the demo breaks.

@@ -32,11 +32,12 @@ mod tests;
 
 use crate::{
     control::{Exit, Failure, Request},
+    exec::guardian::{self, Charge, Guarded},
     setup::SetupError,
 };
 use arguments::{
-    CheckCommand, Cli, Command, DemoOptions, DocumentCommand, IncidentCommand, MaintenanceCommand,
-    PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
+    CheckCommand, Cli, Command, DemoOptions, DocumentCommand, GuardOptions, IncidentCommand,
+    MaintenanceCommand, PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
 };
 use clap::Parser;
 use protocol::{
@@ -44,7 +45,7 @@ use protocol::{
     order::Action,
 };
 use session::Session;
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// Carries out the command that this process was started with. `run` is the daemon; it is given
 /// the data directory. `demo` shows a mesh of daemons.
@@ -172,7 +173,27 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::DemoService(options) => {
             crate::demo::service::serve(options.listen, &options.pid_file).map_err(failure)?;
         }
+        Command::Guard(options) => guard(options)?,
         Command::Run | Command::Demo(_) => unreachable!("carried out by the caller"),
     }
     Ok(0)
+}
+
+/// Guards one command of the daemon that holds the other end of standard input.
+fn guard(options: GuardOptions) -> Result<(), Failure> {
+    let GuardOptions { run, millis, leftovers_end } = options;
+    let charge = Charge { run, within: Duration::from_millis(millis), leftovers_end };
+    let guarded = guardian::guard(&charge, std::io::stdin());
+    let guarded =
+        guarded.map_err(|error| Failure::new(Exit::Failed, format!("a guardian: {error}")))?;
+    if let Guarded::Ended { gone, processes, survivors } = guarded {
+        let why = if gone { "its daemon is gone" } else { "its time is over" };
+        let left = if survivors.is_empty() {
+            String::new()
+        } else {
+            format!("; the kernel holds on to {survivors:?}")
+        };
+        output::message(&format!("a rung's command was ended, {processes} processes: {why}{left}"));
+    }
+    Ok(())
 }

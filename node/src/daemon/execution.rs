@@ -143,7 +143,7 @@ async fn run(
     environment: &Environment,
     timeout: Duration,
 ) -> Ended {
-    let limits = process::RunLimits::new(timeout);
+    let limits = process::RunLimits::new(timeout).guarded();
     let ran = process::run(command, environment, limits, &daemon.break_off).await;
     let (outcome, exit_code) = match &ran.end {
         process::End::Exited(0) => (Outcome::Succeeded, Some(0)),

@@ -282,7 +282,7 @@ impl Calls<'_> {
             input.push_str(&format!("{key}={value}\n"));
         }
         let command = Command::Argv(vec![self.path.display().to_string()]);
-        let limits = RunLimits::new(within.min(self.left()));
+        let limits = RunLimits::new(within.min(self.left())).guarded();
         let streams =
             Streams { input: input.into_bytes(), leftovers_end: true, ..Streams::default() };
         let ran = process::run_with(&command, self.environment, limits, streams, self.cancel).await;

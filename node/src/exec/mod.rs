@@ -17,6 +17,7 @@ pub mod environment;
 pub mod evidence;
 pub mod facts;
 pub mod fence;
+pub mod guardian;
 pub mod http;
 mod output;
 pub mod plugin;

@@ -8,11 +8,15 @@
 //! after a grace, killed: see `tree`. When it exits by itself nothing is killed, because rungs such
 //! as `service web start` leave a service behind on purpose.
 //!
+//! What a rung runs is guarded: it ends in time also when this daemon is killed or stands still, see
+//! [`guardian`](super::guardian).
+//!
 //! A future that is dropped kills the whole tree at once, without the grace; that blocks the
 //! dropping thread for a few milliseconds, and one second at the most.
 
 use crate::exec::{
     environment::{Environment, inherited},
+    guardian::{Charge, Guardian},
     output::Output,
     tree::{MARKER, Tree},
 };
@@ -73,12 +77,20 @@ pub struct RunLimits {
     pub grace: Duration,
     /// How much of its output is kept, in bytes.
     pub output_max_bytes: usize,
+    /// Whether it is ended in time also when this daemon cannot do it: for what acts.
+    pub guarded: bool,
 }
 
 impl RunLimits {
-    /// This time limit, half a second of grace and 64 KiB of output.
+    /// This time limit, half a second of grace, 64 KiB of output, and nobody who guards it.
     pub const fn new(timeout: Duration) -> Self {
-        Self { timeout, grace: Duration::from_millis(500), output_max_bytes: 64 * 1024 }
+        let grace = Duration::from_millis(500);
+        Self { timeout, grace, output_max_bytes: 64 * 1024, guarded: false }
+    }
+
+    /// The same, guarded.
+    pub const fn guarded(self) -> Self {
+        Self { guarded: true, ..self }
     }
 
     /// The longest time until [`run`] returns, whatever the command does.
@@ -199,8 +211,8 @@ pub async fn run_with(
     if cancel.is_cancelled() {
         return without_process(End::Cancelled);
     }
-    let Running { mut child, tree, output, errors, input } =
-        match start(command, environment, &streams) {
+    let Running { mut child, tree, guardian, output, errors, input } =
+        match start(command, environment, limits, &streams) {
             Ok(running) => running,
             Err(reason) => return without_process(End::NotStarted(reason)),
         };
@@ -251,6 +263,14 @@ pub async fn run_with(
         }
     };
     guard.armed = false;
+    if let Some(guardian) = guardian {
+        guardian.dismiss();
+    }
+    // While this daemon stood still, its guardian ended it.
+    let end = match end {
+        End::Signalled(_) if limits.guarded && started.elapsed() > limits.timeout => End::TimedOut,
+        end => end,
+    };
     if let Some(writer) = writer {
         writer.abort();
     }
@@ -274,6 +294,7 @@ async fn feed(mut pipe: pipe::Sender, input: Vec<u8>) {
 struct Running {
     child: Box<dyn ChildWrapper>,
     tree: Tree,
+    guardian: Option<Guardian>,
     output: pipe::Receiver,
     errors: Option<pipe::Receiver>,
     input: Option<pipe::Sender>,
@@ -282,6 +303,7 @@ struct Running {
 fn start(
     command: &Command,
     environment: &Environment,
+    limits: RunLimits,
     streams: &Streams,
 ) -> Result<Running, String> {
     set_umask();
@@ -316,17 +338,40 @@ fn start(
             .stdout(writer)
             .stderr(second);
     });
-    let child = wrapped
-        .wrap(ProcessSession)
-        .spawn()
-        .map_err(|error| why_not_started(program, &error))?
+    let mut guardian = guardian(&run, limits, streams)?;
+    let spawned = wrapped.wrap(ProcessSession).spawn();
+    let child = match spawned {
         // Its own `wait` waits for the whole group, services that are left behind included.
-        .into_inner();
+        Ok(child) => child.into_inner(),
+        Err(error) => {
+            if let Some(guardian) = guardian {
+                guardian.dismiss();
+            }
+            return Err(why_not_started(program, &error));
+        }
+    };
     // The command holds our ends of the pipe for writing: with them there would be no end of file.
     drop(wrapped);
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     let pid = pid.ok_or("it ended before it had a process id")?;
-    Ok(Running { child, tree: Tree::new(pid, &run), output: pipe, errors, input })
+    let tree = Tree::new(pid, &run);
+    if let (Some(guardian), Some((pid, started))) = (&mut guardian, tree.root()) {
+        guardian.tell(pid, started);
+    }
+    Ok(Running { child, tree, guardian, output: pipe, errors, input })
+}
+
+/// The guardian of a command, if it is to have one. It begins before the command does, so that
+/// there is no moment at which nobody would end it.
+fn guardian(run: &str, limits: RunLimits, streams: &Streams) -> Result<Option<Guardian>, String> {
+    if !limits.guarded {
+        return Ok(None);
+    }
+    let within = limits.timeout.saturating_add(limits.grace);
+    let charge = Charge { run: run.to_owned(), within, leftovers_end: streams.leftovers_end };
+    Guardian::start(&charge).map_err(|error| {
+        format!("its guardian, which would end it in time, could not be started: {error}")
+    })
 }
 
 /// Files that commands make are their owner's alone. There is one umask for a whole process, and
@@ -505,4 +550,4 @@ impl Drop for LeftPipe {
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -43,10 +43,11 @@ const EMPTY_LOOKS: u32 = 2;
 /// The processes of one command.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// The command's own process.
-    root: Pid,
-    /// When it was started, in the kernel's ticks; nothing older can be of this command.
-    root_started: u64,
+    /// The command's own process, if it is a child of this one that was not waited for: its group
+    /// is then its own.
+    root: Option<Pid>,
+    /// Nothing that was started before this, in the kernel's ticks, can be of this command.
+    since: u64,
     /// `HEARTEN_RUN=<random>`.
     marker: Vec<u8>,
     /// Every process that was ever found, by pid, with its start.
@@ -71,19 +72,36 @@ impl Tree {
     pub(super) fn new(root: Pid, run: &str) -> Self {
         let raw = root.as_raw_nonzero().get();
         // If it cannot be read there is no /proc, and nothing will be found but by its group.
-        let root_started = read_stat(raw).map_or(0, |stat| stat.started);
+        let since = read_stat(raw).map_or(0, |stat| stat.started);
         Self {
-            root,
-            root_started,
+            root: Some(root),
+            since,
             marker: format!("{MARKER}={run}").into_bytes(),
-            known: BTreeMap::from([(raw, root_started)]),
+            known: BTreeMap::from([(raw, since)]),
             sessions: BTreeSet::from([raw]),
         }
     }
 
+    /// The tree of a command with this `HEARTEN_RUN` that another process started, or is yet to
+    /// start.
+    pub(super) fn of_run(run: &str) -> Self {
+        Self {
+            root: None,
+            since: 0,
+            marker: format!("{MARKER}={run}").into_bytes(),
+            known: BTreeMap::new(),
+            sessions: BTreeSet::new(),
+        }
+    }
+
+    /// The command's own process and when it was started.
+    pub(super) fn root(&self) -> Option<(i32, u64)> {
+        Some((self.root?.as_raw_nonzero().get(), self.since))
+    }
+
     /// The pids of all that still live.
     pub(super) fn alive(&mut self) -> Vec<i32> {
-        let stats = self.younger_than_root();
+        let stats = self.young_enough();
         let mut members: BTreeSet<i32> = stats
             .iter()
             .filter(|stat| {
@@ -120,7 +138,8 @@ impl Tree {
         // A second SIGTERM would run a script's trap twice; a second SIGKILL does no harm, and the
         // group at a stroke overtakes whoever forks. Without /proc the group is all there is.
         if (signal == Signal::KILL || alive.is_empty())
-            && let Err(error) = kill_process_group(self.root, signal)
+            && let Some(root) = self.root
+            && let Err(error) = kill_process_group(root, signal)
             && error != Errno::SRCH
         {
             tracing::debug!(?signal, %error, "a command's group could not be signalled");
@@ -191,14 +210,25 @@ impl Tree {
         }
     }
 
-    fn younger_than_root(&self) -> Vec<Stat> {
+    fn young_enough(&self) -> Vec<Stat> {
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
         entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter_map(read_stat)
-            .filter(|stat| stat.started >= self.root_started)
+            .filter(|stat| stat.started >= self.since)
             .collect()
     }
+}
+
+/// Whether the process lives that had this pid and was started then.
+pub(super) fn lives(pid: i32, started: u64) -> bool {
+    read_stat(pid).is_some_and(|stat| stat.started == started && !stat.dead)
+}
+
+/// When the process with this pid was started, in the kernel's ticks.
+#[cfg(test)]
+pub(super) fn started(pid: i32) -> Option<u64> {
+    read_stat(pid).map(|stat| stat.started)
 }
 
 /// Whether the environment that the process was started with holds this entry.

@@ -108,6 +108,7 @@ pub async fn run_phase(
     let input = input::of(phase, check, probe, tools).await;
     let mut limits = RunLimits::new(timeout);
     limits.output_max_bytes = 2 * PRINTED_MAX_BYTES;
+    limits.guarded = phase == Phase::Heal;
     let streams =
         Streams { input, apart: true, floods_end: true, leftovers_end: phase != Phase::Heal };
     let ran = process::run_with(&command, environment, limits, streams, cancel).await;

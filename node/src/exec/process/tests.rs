@@ -37,7 +37,7 @@ fn unique_word() -> String {
 }
 
 /// The pids of living processes whose command line holds this word.
-pub(super) fn alive_with(word: &str) -> Vec<i32> {
+pub(in crate::exec) fn alive_with(word: &str) -> Vec<i32> {
     let holds = |pid: &i32| {
         let proc = Path::new("/proc").join(pid.to_string());
         let line = fs::read(proc.join("cmdline")).unwrap_or_default();
@@ -49,7 +49,7 @@ pub(super) fn alive_with(word: &str) -> Vec<i32> {
     entries.filter_map(|e| e.unwrap().file_name().to_str()?.parse().ok()).filter(holds).collect()
 }
 
-pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(in crate::exec) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");
