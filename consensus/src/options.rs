@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The settings of a peer's part in the group; the same on every peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How often the leader speaks when there is nothing to say. Default 150 ms. Also the time
+    /// How often the leader speaks when there is nothing to say. Default 200 ms. Also the time
     /// limit of one attempt to replicate; an answer that comes later still counts.
     pub heartbeat: Duration,
     /// The shortest random wait before an election. Default 300 ms; longer than `heartbeat`.
@@ -39,7 +39,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(150),
+            heartbeat: Duration::from_millis(200),
             election_min: Duration::from_millis(300),
             election_max: Duration::from_millis(600),
             propose_timeout: Duration::from_secs(5),

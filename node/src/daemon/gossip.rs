@@ -29,10 +29,10 @@ use tokio::sync::mpsc;
 
 /// One round of gossip. It need not be fast: silences are first seen by those who watch a peer, and
 /// the leader is told reports directly. It reaches whoever these do not.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A round that comes later than this after the one before it was late by two rounds.
-const LATE: Duration = Duration::from_secs(3);
+const LATE: Duration = Duration::from_secs(6);
 
 /// From which phi on a peer is suspected. At 30 % loss 8 gave no false suspicion in half an hour,
 /// 6 a few, 4 hundreds.
@@ -46,7 +46,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(20 * 60);
 
 /// How long a peer that should run may be unknown to gossip before it counts as not heard: a young
 /// peer needs a few rounds to be known.
-const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+const UNKNOWN_FOR: Duration = Duration::from_secs(20);
 
 /// Messages that wait for chitchat; what comes faster is dropped, as a network would.
 const WAITING_MAX: usize = 256;

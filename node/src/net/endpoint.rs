@@ -8,6 +8,7 @@ use super::{
     follow::FrameSource,
     handler::Handler,
     kind::StreamKind,
+    knock,
     links::{Link, Links},
     probe::{self, Probed},
     pulse::Pulses,
@@ -95,6 +96,9 @@ impl Net {
         let gate = tls::Gate::new(Arc::clone(&identity), Arc::clone(&counters))?;
         let server = tls::server(Arc::clone(&gate))?;
         let socket = std::net::UdpSocket::bind(listen).map_err(failed)?;
+        if let Err(error) = knock::ignored_by(&socket) {
+            tracing::debug!(%error, "knocks will wake this daemon");
+        }
         let current = identity.get();
         let endpoint = Endpoint::new(
             secrets::endpoint_config(&current),

@@ -9,6 +9,7 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
     sockopt::{Ipv4RecvErr, Ipv6RecvErr},
 };
+use socket2::{SockFilter, SockRef};
 use std::{
     io::{self, IoSliceMut},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -25,9 +26,33 @@ const UNREACHABLE_V6: (u8, u8) = (1, 4);
 const ORIGIN_ICMP: u8 = 2;
 const ORIGIN_ICMP6: u8 = 3;
 
+/// What is sent: shorter than anything of QUIC's.
+const KNOCK: [u8; 1] = [0];
+
 /// How long until it is listened again after something that is no error came in: nobody sends that
 /// in good faith.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Has the kernel drop the knocks at a socket before they wake whoever reads from it: that the
+/// socket is there is all that they ask. Without it they are read and dropped as no QUIC.
+///
+/// # Errors
+/// The kernel takes no filter (`SO_ATTACH_FILTER`, socket(7)).
+pub(crate) fn ignored_by(socket: &std::net::UdpSocket) -> io::Result<()> {
+    // Classic BPF: the length of the datagram with its header, is it a knock's?, drop, or take.
+    const LOAD_LENGTH: u16 = 0x80;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const UDP_HEADER: u32 = 8;
+    const KNOCK_LENGTH: u32 = UDP_HEADER + 1;
+    let filter = [
+        SockFilter::new(LOAD_LENGTH, 0, 0, 0),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, KNOCK_LENGTH),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ];
+    SockRef::from(socket).attach_filter(&filter)
+}
 
 /// A socket that is told what becomes of what it sends to one address.
 #[derive(Debug)]
@@ -60,7 +85,7 @@ impl Knocker {
     pub(crate) async fn knock(&self) {
         // Not `try_send`: it sends nothing on a socket that is so new that nobody has said yet
         // that it can be written to.
-        if let Err(error) = self.socket.send(&[0]).await {
+        if let Err(error) = self.socket.send(&KNOCK).await {
             tracing::trace!(host = %self.host, %error, "a knock");
         }
     }
@@ -144,5 +169,19 @@ mod tests {
             knocker.knock().await;
             timeout(SOON, knocker.refused()).await.expect("each time");
         }
+    }
+    #[tokio::test]
+    async fn a_knock_wakes_nobody() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        ignored_by(&socket).unwrap();
+        let knocker =
+            Knocker::new(Ipv4Addr::LOCALHOST.into(), socket.local_addr().unwrap()).await.unwrap();
+        knocker.knock().await;
+        knocker.socket.send(b"two").await.unwrap();
+        let mut got = [0; 9];
+        assert_eq!(socket.recv(&mut got).unwrap(), 3, "only what came after the knock");
+        drop(socket);
+        knocker.knock().await;
+        timeout(SOON, knocker.refused()).await.expect("the kernel says so none the less");
     }
 }

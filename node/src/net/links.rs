@@ -23,7 +23,7 @@ const SAME_MOMENT: Duration = Duration::from_secs(2);
 /// How long a connection that lost its place stays for what may still be on its way.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// How long a connection may be unused. Keeping it costs a packet every three seconds; making it
+/// How long a connection may be unused. Keeping it costs a packet every ten seconds; making it
 /// anew costs a handshake.
 const UNUSED: Duration = Duration::from_secs(120);
 

@@ -117,6 +117,11 @@ impl Pulses {
         lock(&self.0).get(&peer).and_then(|pulse| pulse.ponged).is_some_and(|at| at >= since)
     }
 
+    /// Whether the latest ping was answered.
+    pub(crate) fn is_answered(&self, peer: PeerId) -> bool {
+        lock(&self.0).get(&peer).is_some_and(|pulse| pulse.answered & 1 == 1)
+    }
+
     /// How many pings in a row may be lost before a peer is missed.
     pub(crate) fn patience(&self, peer: PeerId) -> u32 {
         let pulse = lock(&self.0).get(&peer).copied().unwrap_or_default();
@@ -188,6 +193,11 @@ mod tests {
         }
         assert!(pulses.has_ponged(peer, began) && pulses.heard(peer).is_some());
         assert_eq!(pulses.patience(peer), 7, "every second one was lost");
+        assert!(pulses.is_answered(peer), "the last one was");
+        let last = pulses.next(peer);
+        assert!(!pulses.is_answered(peer));
+        pulses.pong(peer, last);
+        assert!(pulses.is_answered(peer));
         pulses.pong(peer, 3_000_000_000);
         pulses.retain(|_| false);
         assert!(pulses.heard(peer).is_none());
