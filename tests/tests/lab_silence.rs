@@ -12,7 +12,11 @@ use std::{
 };
 use tests::{
     Lab,
-    lab::{Manners, Wire, faults::Wall, ready},
+    lab::{
+        Manners, Wire,
+        faults::{Cut, Wall},
+        ready,
+    },
     until,
 };
 
@@ -185,7 +189,7 @@ fn the_smaller_side_of_a_split_does_nothing() -> Result<()> {
         let looker = others[3];
         let names: Vec<&str> = side.iter().map(|host| lab[*host].name.as_str()).collect();
         let before = lab.lines("noted").len();
-        lab.partition(&side)?;
+        lab.partition(&side, Cut::Both)?;
         until("the larger side has acted for all of the smaller", || {
             let noted = lab.lines("noted").split_off(before);
             let about = |name: &&str| noted.iter().any(|line| line.ends_with(*name));

@@ -17,14 +17,15 @@
 //!   whose assignment was committed first).
 //! - `dark`: the same for a host whose cable is pulled, and for one on which everything stands still,
 //!   at each of the losses.
-//! - `verdicts`: for some minutes each: losses, 5 hosts that stand still for 2 s of every 2.5 s, one
+//! - `verdicts`: for some minutes each of the troubles: losses, 5 hosts that stand still for 2 s of every 2.5 s, one
 //!   that stands still for 10 s of each minute, 4 programs that compute at a higher priority: the
 //!   incidents about hosts that were well.
-//! - `partition`: a third and then a quarter of the hosts is cut off again and again: what it does.
+//! - `partition`: a third and then a quarter of the hosts is cut off again and again, every other time
+//!   in one direction only: what it does.
 //! - `rack`: a third of the hosts, a zone, loses its power at once: rungs and messages.
 //!
 //! Options: `--hosts 5,30`, `--runs 20` of `crash`, `dark` and `rack`, `--loss 0,5,20,30`, `--minutes 5`
-//! of each of the `verdicts`, `--times 100` and `--seconds 5` of `partition`, `--out FILE` for the raw
+//! and `--trouble loss,flapping,stop,hogs` of the `verdicts`, `--times 100` and `--seconds 5` of `partition`, `--out FILE` for the raw
 //! numbers (JSON lines, added to; `bench/silence.jsonl` in cargo's target directory unless said), and
 //! names of parts (all unless said). The table goes to standard output. When serf's own figure strays
 //! by more than 25 % from what it is known to need, the run says that it is void. A mesh is formed once
@@ -58,11 +59,15 @@ use verdicts::Trouble;
 /// The parts, in the order in which they run: the quiet one first.
 const NAMES: [&str; 6] = ["idle", "crash", "dark", "verdicts", "partition", "rack"];
 
+/// The kinds of trouble of `verdicts`, in the order in which they come.
+const TROUBLES: [&str; 4] = ["loss", "flapping", "stop", "hogs"];
+
 struct Options {
     hosts: Vec<usize>,
     losses: Vec<u32>,
     runs: usize,
     minutes: f64,
+    troubles: Vec<String>,
     times: usize,
     seconds: f64,
     out: PathBuf,
@@ -72,6 +77,15 @@ struct Options {
 impl Options {
     fn wants(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
+
+    /// What a mesh of so many has to bear.
+    fn troubles(&self, hosts: usize) -> impl Iterator<Item = Trouble> {
+        let losses = self.losses.iter().filter(|loss| **loss > 0).map(|l| Trouble::Loss(*l));
+        let others = [Trouble::Flapping(hosts / 6), Trouble::Stop, Trouble::Hogs(4)];
+        losses
+            .chain(others)
+            .filter(|trouble| self.troubles.iter().any(|kind| kind == trouble.kind()))
     }
 }
 
@@ -83,6 +97,7 @@ fn main() -> Result<ExitCode> {
         losses: vec![0, 5, 20, 30],
         runs: 20,
         minutes: 5.0,
+        troubles: TROUBLES.map(str::to_owned).into(),
         times: 100,
         seconds: 5.0,
         out: default_out()?,
@@ -96,6 +111,7 @@ fn main() -> Result<ExitCode> {
             "--loss" => options.losses = list(&value()?)?,
             "--runs" => options.runs = value()?.parse()?,
             "--minutes" => options.minutes = value()?.parse()?,
+            "--trouble" => options.troubles = list(&value()?)?,
             "--times" => options.times = value()?.parse()?,
             "--seconds" => options.seconds = value()?.parse()?,
             "--out" => options.out = value()?.into(),
@@ -108,6 +124,10 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(ready(&[("serf", "serf")]), "it needs root and the packages");
+    for kind in &options.troubles {
+        let known = TROUBLES.contains(&kind.as_str());
+        ensure!(known, "{kind:?} is no trouble: there are {}", TROUBLES.join(", "));
+    }
     ensure!(options.hosts.iter().all(|hosts| *hosts >= 3), "--hosts must be 3 at least");
     if let Some(folder) = options.out.parent() {
         std::fs::create_dir_all(folder)?;
@@ -149,9 +169,7 @@ fn measure(hosts: usize, greatest: bool, options: &Options, raw: &Raw) -> Result
     }
     if options.wants("verdicts") {
         let window = Duration::from_secs_f64(options.minutes * 60.0);
-        let losses = options.losses.iter().filter(|loss| **loss > 0).map(|l| Trouble::Loss(*l));
-        let others = [Trouble::Flapping(hosts / 6), Trouble::Stop, Trouble::Hogs(4)];
-        for trouble in losses.chain(others) {
+        for trouble in options.troubles(hosts) {
             verdicts::measure(&mut field, trouble, window, raw)?;
         }
     }

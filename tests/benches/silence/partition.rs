@@ -4,6 +4,10 @@ use crate::{field::Field, figures::Raw, now_nanos};
 use anyhow::Result;
 use serde_json::json;
 use std::time::Duration;
+use tests::lab::faults::Cut;
+
+/// Which way the mesh is split, in turn.
+const CUTS: [Cut; 4] = [Cut::Both, Cut::Inwards, Cut::Both, Cut::Outwards];
 
 /// Splits the mesh again and again, for so long each time; the smaller side is one of `parts`.
 pub(crate) fn measure(
@@ -15,7 +19,7 @@ pub(crate) fn measure(
 ) -> Result<()> {
     let hosts = field.lab.hosts.len();
     let (mut by_minority, mut by_majority) = (0, 0);
-    for time in 0..times {
+    for (time, cut) in (0..times).zip(CUTS.into_iter().cycle()) {
         field.ours_calm()?;
         // Others each time, the leader and the founder among them in turn.
         let size = (hosts / parts).max(1);
@@ -24,7 +28,7 @@ pub(crate) fn measure(
         let looker = (0..hosts).find(|host| !side.contains(host)).unwrap_or_default();
         let leader = field.lab[looker].status().map(|status| status["leader"].clone());
         let from = now_nanos()?;
-        field.lab.partition(&side)?;
+        field.lab.partition(&side, cut)?;
         std::thread::sleep(lasts);
         let until = now_nanos()?;
         field.lab.rejoin()?;
@@ -36,7 +40,7 @@ pub(crate) fn measure(
         raw.keep(
             "partition",
             json!({
-                "hosts": hosts, "time": time, "minority": names, "leader": leader,
+                "hosts": hosts, "time": time, "cut": format!("{cut:?}"), "minority": names, "leader": leader,
                 "seconds": lasts.as_secs_f64(), "by_minority": few.len(), "by_majority": many.len(),
             }),
         )?;

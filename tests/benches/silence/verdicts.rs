@@ -21,6 +21,18 @@ pub(crate) enum Trouble {
     Hogs(usize),
 }
 
+impl Trouble {
+    /// Its name as an option.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Loss(_) => "loss",
+            Self::Flapping(_) => "flapping",
+            Self::Stop => "stop",
+            Self::Hogs(_) => "hogs",
+        }
+    }
+}
+
 /// What stands still does for so long, and runs for so long.
 const STOPPED: Duration = Duration::from_secs(2);
 const RUNS: Duration = Duration::from_millis(500);

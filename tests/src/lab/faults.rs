@@ -1,7 +1,8 @@
 //! What goes wrong with a network and with the processes on a host, on demand.
 //!
 //! Each fault is one nft table on the host that suffers from it, so that faults add up and end one
-//! by one. The drops are all on the way in: that is where a packet is lost whatever sent it.
+//! by one. The drops are on the way in: that is where a packet is lost whatever sent it. A
+//! partition is one table in the switch.
 
 use super::{
     Lab,
@@ -9,6 +10,20 @@ use super::{
 };
 use anyhow::Result;
 use std::net::Ipv4Addr;
+
+/// No partition, as nft understands it whether or not there is one.
+const NO_SPLIT: &str = "table bridge split\ndelete table bridge split\n";
+
+/// Which way nothing gets through between the two sides of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Neither way.
+    Both,
+    /// What is sent to those that are cut off is lost.
+    Inwards,
+    /// What those that are cut off send is lost.
+    Outwards,
+}
 
 /// How a host's own firewall treats what comes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +75,31 @@ impl Lab {
         self.end(host, "deaf")
     }
 
-    /// Cuts these hosts off from all others, which stay connected among themselves as they do.
+    /// Cuts these hosts off from all others, at one moment, in the switch between them: each side
+    /// stays connected as it was.
     ///
     /// # Errors
     /// What nft said.
-    pub fn partition(&self, side: &[usize]) -> Result<()> {
-        let other: Vec<usize> = (0..self.bed.hosts()).filter(|host| !side.contains(host)).collect();
-        side.iter().try_for_each(|host| self.deafen(*host, &other))?;
-        other.iter().try_for_each(|host| self.deafen(*host, side))
+    pub fn partition(&self, side: &[usize], cut: Cut) -> Result<()> {
+        let (few, many): (Vec<usize>, Vec<usize>) =
+            (0..self.bed.hosts()).partition(|host| side.contains(host));
+        let set = |hosts: Vec<usize>| {
+            let all: Vec<String> =
+                hosts.iter().map(|host| self.bed.address(*host).to_string()).collect();
+            format!("{{ {} }}", all.join(", "))
+        };
+        let (few, many) = (set(few), set(many));
+        let inwards = format!("ip saddr {many} ip daddr {few} drop\n");
+        let outwards = format!("ip saddr {few} ip daddr {many} drop\n");
+        let rules = match cut {
+            Cut::Both => inwards + &outwards,
+            Cut::Inwards => inwards,
+            Cut::Outwards => outwards,
+        };
+        self.in_hub(&format!(
+            "{NO_SPLIT}table bridge split {{\nchain packets {{\ntype filter hook forward priority 0\n\
+             {rules}}}\n}}\n"
+        ))
     }
 
     /// Ends a partition.
@@ -75,7 +107,11 @@ impl Lab {
     /// # Errors
     /// What nft said.
     pub fn rejoin(&self) -> Result<()> {
-        (0..self.bed.hosts()).try_for_each(|host| self.undeafen(host))
+        self.in_hub(NO_SPLIT)
+    }
+
+    fn in_hub(&self, rules: &str) -> Result<()> {
+        feed("ip", &["netns", "exec", &self.bed.hub(), "nft", "-f", "-"], rules)
     }
 
     /// Sets up the firewall of a host.
