@@ -110,6 +110,27 @@ fn one_silent_host_is_acted_on_after_one_look_around() {
 }
 
 #[test]
+fn that_there_was_no_storm_says_nothing_about_those_who_fall_silent_next() {
+    let mut driver = thirty();
+    driver.gossip = false;
+    let suspect = |driver: &mut Driver, n: u64| {
+        let others = (1..=30).filter(|other| *other != n);
+        others.for_each(|other| driver.tell(other, Input::Liveness { peer: id(n), alive: false }));
+    };
+    // It answers, and the look around is over before nine others have: they could be no storm.
+    suspect(&mut driver, 2);
+    assert!(driver.count(|output| matches!(output, Output::Probe { .. })) >= 29);
+    let all: Vec<u64> = (21..=30).rev().collect();
+    all.iter().for_each(|n| driver.kill(*n));
+    for n in &all {
+        suspect(&mut driver, *n);
+        driver.pass(1_000);
+        assert_eq!(driver.executed(), [], "after {n}");
+    }
+    assert!(storm(&driver).is_some());
+}
+
+#[test]
 fn the_brake_outlives_its_leader() {
     let mut driver = thirty();
     rack().for_each(|n| driver.kill(n));

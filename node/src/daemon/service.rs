@@ -171,9 +171,15 @@ fn is_applied(daemon: &Daemon, bundle: &SignedBundle) -> bool {
 }
 
 async fn give_order(daemon: &Daemon, order: SignedOrder) -> Result<Value, Failure> {
+    let nonce = order.order.nonce;
+    let is_repeated = daemon.agent().ledger().has_carried_out(nonce);
     let (position, outcome) = commit(daemon, Record::Ordered { order }).await?;
     seen(daemon, position).await;
-    effect(&outcome)
+    match outcome {
+        // The first answer was lost on its way and the order was carried to the leader again.
+        Err(Refusal::OrderSpent) if !is_repeated => effect(&Ok(Effect::Done)),
+        outcome => effect(&outcome),
+    }
 }
 
 async fn leave(daemon: &Daemon) -> Result<Value, Failure> {

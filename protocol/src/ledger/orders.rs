@@ -29,6 +29,11 @@ impl Ledger {
         Ok(effect)
     }
 
+    /// Whether the order with this number was carried out, and may not have expired yet.
+    pub fn has_carried_out(&self, nonce: u64) -> bool {
+        self.spent_orders.contains_key(&nonce)
+    }
+
     fn carry_out(&mut self, context: &Context, action: &Action, operator: [u8; 32]) -> Outcome {
         match action {
             Action::CreateToken(grant) => {

@@ -106,7 +106,7 @@ async fn what_an_ended_command_left_on_purpose_is_left() {
 
 #[tokio::test]
 async fn a_daemon_that_saw_the_end_needs_no_guardian() {
-    let mut scene = scene("sleep WORD", LONG, false);
+    let mut scene = scene("exec sleep WORD", LONG, false);
     scene.sleeps(1).await;
     scene.tell();
     scene.daemon.take().unwrap().dismiss();

@@ -226,9 +226,8 @@ impl Agent {
         let unheard = with_new(self.ledger.silent_since_thaw());
         let is_storm = self.ledger.storm_among(&fallen).is_some();
         if !is_storm && !self.ledger.hears_a_minority(&unheard) {
-            // Whoever has not answered yet cannot change it.
-            let known = self.suspects().union(&missing).copied().collect();
-            self.leader.storm.clear = Some((now.mono + CLEAR_FOR, known));
+            // Whoever has not answered yet cannot change it, and is not known to be silent either.
+            self.leader.storm.clear = Some((now.mono + CLEAR_FOR, self.suspects()));
             self.leader.storm.look = None;
         } else if waits {
             // Their answers may yet say that it is none.
