@@ -509,6 +509,10 @@ impl Agent {
 
     fn restore(&mut self, ledger: Ledger) {
         self.ledger = ledger;
+        #[cfg(feature = "mistakes")]
+        if crate::mistakes::is_made(crate::mistakes::Mistake::SnapshotWithoutLimits) {
+            self.ledger.forget_limits();
+        }
         self.wards.changed();
         self.checks_of = None;
         self.authorise_new_revisions();

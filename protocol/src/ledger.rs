@@ -28,6 +28,7 @@ pub mod touched;
 
 use crate::{
     document::{MeshSettings, Selector},
+    mistakes::{self, Mistake},
     name::{IncidentId, Labels, Name, PeerId},
     order::Action,
     record::{Because, Entry, Founding, Position, Record, TokenGrant, TokenId, Trust},
@@ -212,7 +213,10 @@ impl Ledger {
     }
 
     /// Passes over a log entry that holds no record (Raft's own blanks and membership changes).
-    pub const fn skip(&mut self, position: Position) {
+    pub fn skip(&mut self, position: Position) {
+        if mistakes::is_made(Mistake::BrakeForgotten) && position.term > self.position.term {
+            self.brake = None;
+        }
         self.position = position;
     }
 
@@ -220,12 +224,17 @@ impl Ledger {
     pub fn apply(&mut self, position: Position, entry: &Entry) -> Outcome {
         self.position = position;
         // The log's time never goes back, whatever the proposers' clocks do.
-        let at = entry.at.max(self.last_at);
+        let at = if mistakes::is_made(Mistake::CoolDownByWallClock) {
+            entry.at
+        } else {
+            entry.at.max(self.last_at)
+        };
         self.last_at = at;
         if self.mesh.is_none() && !matches!(entry.record, Record::Founded(_)) {
             return Err(Refusal::NotFounded);
         }
-        if is_decision(&entry.record) && entry.term != position.term {
+        let is_stale = entry.term != position.term && !mistakes::is_made(Mistake::StaleTermTaken);
+        if is_decision(&entry.record) && is_stale {
             return Err(Refusal::StaleTerm { decided: entry.term, appended: position.term });
         }
         let context = Context { position, at, by: entry.by };

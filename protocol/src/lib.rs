@@ -15,6 +15,7 @@ pub mod document;
 pub mod explain;
 pub mod keepers;
 pub mod ledger;
+pub mod mistakes;
 pub mod name;
 pub mod order;
 pub mod perfdata;

@@ -5,13 +5,19 @@
 //! story's file is wrong.
 
 use crate::{
+    coverage::Coverage,
     document_test::{self, Suite, Verdict},
     output,
+    reduction::{Reduction, parse_numbers},
+    report,
     run::{Run, run},
     scenario::{Scenario, read::read},
+    shrink::{Shrunk, shrink},
 };
 use clap::{Args, Parser, Subcommand};
+use protocol::time::parse_span;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -34,6 +40,9 @@ enum Command {
     Run(RunArguments),
     /// Runs one story with one seed and prints its whole history.
     Replay(ReplayArguments),
+    /// Makes mistakes on purpose, one at a time, and says with how many runs each was found.
+    #[cfg(feature = "mistakes")]
+    Mistakes(MistakesArguments),
     /// Plays the `[[test]]` tables of documents: runbooks tried out without a mesh.
     Test(TestArguments),
 }
@@ -49,6 +58,17 @@ struct RunArguments {
     /// The seeds to run, from A up to but without B.
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
     seeds: Option<Seeds>,
+    /// Says what rare constellations the runs have come through, and fails where one of them never
+    /// came about.
+    #[arg(long)]
+    coverage: bool,
+    /// Writes a page that draws each story: peers down, time across; of a story that failed, the
+    /// first seed with which it did.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// For how long at most a failure is shrunk to its smallest reproduction.
+    #[arg(long, value_name = "SPAN", default_value = "20s", value_parser = parse_span)]
+    shrink: Duration,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -62,6 +82,31 @@ struct ReplayArguments {
     /// The seed.
     #[arg(long, value_name = "N")]
     seed: u64,
+    /// Only so many of the first peers.
+    #[arg(long, value_name = "N")]
+    peers: Option<usize>,
+    /// All faults are healed after so long.
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    lasts: Option<Duration>,
+    /// Leaves out these of the faults that are drawn, counted from 1.
+    #[arg(long, value_name = "1,3-7", value_parser = Numbers::parse)]
+    without: Option<Numbers>,
+    /// What happened in sentences, not every input and output of every agent.
+    #[arg(long)]
+    brief: bool,
+    /// Writes a page that draws it: peers down, time across.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// The places of faults.
+#[derive(Debug, Clone)]
+struct Numbers(BTreeSet<u32>);
+
+impl Numbers {
+    fn parse(text: &str) -> Result<Self, String> {
+        parse_numbers(text).map(Self)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -81,6 +126,21 @@ struct TestArguments {
     /// Prints JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What looks for mistakes.
+#[cfg(feature = "mistakes")]
+#[derive(Debug, Args)]
+struct MistakesArguments {
+    /// Stories, or directories of them.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// The seeds to try, from A up to but without B.
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds, default_value = "0..100")]
+    seeds: Seeds,
+    /// Only the mistakes whose names hold this text.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
 }
 
 /// The seeds from the first up to but without the second.
@@ -104,32 +164,101 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run_stories(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Test(arguments) => test_documents(&arguments),
+        #[cfg(feature = "mistakes")]
+        Command::Mistakes(arguments) => find_mistakes(&arguments),
     }
 }
 
-fn run_stories(arguments: &RunArguments) -> ExitCode {
-    let mut stories = Vec::new();
-    for path in &arguments.paths {
-        match stories_in(path) {
-            Ok(found) => stories.extend(found),
-            Err(message) => return wrong(&message),
-        }
+#[cfg(feature = "mistakes")]
+fn find_mistakes(arguments: &MistakesArguments) -> ExitCode {
+    let stories = match all_stories_in(&arguments.paths) {
+        Ok(stories) => stories,
+        Err(message) => return wrong(&message),
+    };
+    let Seeds(from, to) = arguments.seeds;
+    let mut all_found = true;
+    let wanted = protocol::mistakes::Mistake::ALL.into_iter();
+    for mistake in wanted.filter(|mistake| mistake.as_str().contains(&arguments.only)) {
+        let found = crate::mistakes::find(mistake, &stories, from..to);
+        output::mistake(mistake, found.as_ref());
+        all_found &= found.is_some();
     }
+    if all_found { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn all_stories_in(paths: &[PathBuf]) -> Result<Vec<Scenario>, String> {
+    let mut stories = Vec::new();
+    for path in paths {
+        stories.extend(stories_in(path)?);
+    }
+    Ok(stories)
+}
+
+fn run_stories(arguments: &RunArguments) -> ExitCode {
+    let stories = match all_stories_in(&arguments.paths) {
+        Ok(stories) => stories,
+        Err(message) => return wrong(&message),
+    };
     let one = Seeds(arguments.seed, arguments.seed.saturating_add(1));
     let seeds = arguments.seeds.unwrap_or(one);
     let mut results = Vec::new();
     for story in &stories {
         let runs = run_seeds(story, seeds);
+        let failed = runs.iter().find(|run| run.failure.is_some());
+        let shrunk = failed.map(|run| shrink(story, run.clone(), arguments.shrink));
+        let result = StoryResult { story, runs, shrunk };
         if !arguments.json {
-            output::story(story, &runs);
+            output::story(&result);
         }
-        results.push((story, runs));
+        results.push(result);
     }
+    let coverage = Coverage::of(results.iter().flat_map(|result| &result.runs));
     if arguments.json {
-        output::json(&results);
+        output::json(&results, &coverage);
+    } else if arguments.coverage {
+        output::coverage(&coverage);
     }
-    let held = results.iter().flat_map(|(_, runs)| runs).all(|run| run.failure.is_none());
-    if held { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if let Some(file) = &arguments.report
+        && let Err(message) = write_report(file, &results)
+    {
+        return wrong(&message);
+    }
+    let held = results.iter().all(StoryResult::holds);
+    let covered = !arguments.coverage || coverage.is_full();
+    if held && covered { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// What became of a story.
+pub(crate) struct StoryResult<'s> {
+    /// Which.
+    pub(crate) story: &'s Scenario,
+    /// With each of the seeds.
+    pub(crate) runs: Vec<Run>,
+    /// The smallest reproduction of the first failure.
+    pub(crate) shrunk: Option<Shrunk>,
+}
+
+impl StoryResult<'_> {
+    fn holds(&self) -> bool {
+        self.runs.iter().all(|run| run.failure.is_none())
+    }
+}
+
+/// Draws the smallest failure of each story, or its first run where it held.
+fn write_report(file: &Path, results: &[StoryResult<'_>]) -> Result<(), String> {
+    let smallest: Vec<Scenario> = results
+        .iter()
+        .map(|result| match &result.shrunk {
+            Some(shrunk) => shrunk.reduction.of(result.story),
+            None => result.story.clone(),
+        })
+        .collect();
+    let shown = results.iter().zip(&smallest).filter_map(|(result, story)| {
+        let run = result.shrunk.as_ref().map(|shrunk| &shrunk.run).or(result.runs.first())?;
+        Some((story, run))
+    });
+    let page = report::page(&shown.collect::<Vec<_>>());
+    std::fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// Runs one story with all seeds; a seed that fails does not stop the others.
@@ -139,8 +268,11 @@ fn run_seeds(story: &Scenario, Seeds(from, to): Seeds) -> Vec<Run> {
     for seed in from..to {
         let mut run = run(story, seed, false);
         if run.failure.is_none() {
-            // Of what held, nobody reads the last lines.
+            // Of what held, nobody reads the last lines, and the first seed alone is drawn.
             run.trace.clear();
+            if seed > from {
+                run.tale.clear();
+            }
         }
         runs.push(run);
         if said.elapsed() >= PROGRESS_EVERY {
@@ -156,11 +288,25 @@ fn replay(arguments: &ReplayArguments) -> ExitCode {
         Ok(story) => story,
         Err(error) => return wrong(&error.to_string()),
     };
-    let run = run(&story, arguments.seed, true);
-    output::history(&run);
-    let held = run.failure.is_none();
-    output::story(&story, &[run]);
-    if held { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if arguments.peers.is_some_and(|peers| !(1..=story.peers.len()).contains(&peers)) {
+        return wrong(&format!("--peers must be 1 to {}", story.peers.len()));
+    }
+    let reduction = Reduction {
+        peers: arguments.peers,
+        lasts: arguments.lasts,
+        without: arguments.without.clone().map_or_else(BTreeSet::new, |numbers| numbers.0),
+    };
+    let story = reduction.of(&story);
+    let run = run(&story, arguments.seed, !arguments.brief);
+    output::history(&story, &run, arguments.brief);
+    if let Some(file) = &arguments.report {
+        let page = report::page(&[(&story, &run)]);
+        if let Err(error) = std::fs::write(file, page) {
+            return wrong(&format!("{}: {error}", file.display()));
+        }
+    }
+    output::replayed(&story, &run, &reduction);
+    if run.failure.is_none() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 fn test_documents(arguments: &TestArguments) -> ExitCode {

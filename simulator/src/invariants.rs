@@ -17,6 +17,8 @@ mod minority;
 mod notices;
 mod once;
 mod quiet;
+mod terms;
+mod verified;
 
 use crate::world::World;
 use protocol::{
@@ -81,6 +83,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(equal_ledgers::EqualLedgers),
         Box::new(notices::Notices),
         Box::new(quiet::Quiet::default()),
+        Box::new(terms::Terms::default()),
+        Box::new(verified::Verified::default()),
     ]
 }
 

@@ -12,12 +12,19 @@
 //! hold), `expectation` (what the story itself expects), `run` (one story, one seed), [`cli`].
 
 pub mod cli;
+mod coverage;
 mod document_test;
 mod expectation;
 mod invariants;
+#[cfg(feature = "mistakes")]
+mod mistakes;
 mod output;
 mod random;
+mod reduction;
+mod report;
 mod run;
 mod scenario;
+mod shrink;
+mod sights;
 mod trace;
 mod world;

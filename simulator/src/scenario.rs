@@ -13,7 +13,7 @@ use protocol::{
     name::{Labels, Name},
     record::Outcome,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// A story.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// Its file, as it was given on the command line.
     pub(crate) path: String,
+    /// The comment that it opens with: what it is about.
+    pub(crate) prose: String,
     /// How long things happen; then every fault is healed.
     pub(crate) lasts: Duration,
     /// How long the mesh then has to bring everything to an end.
@@ -36,6 +38,8 @@ pub(crate) struct Scenario {
     pub(crate) events: Vec<Event>,
     /// What happens by chance.
     pub(crate) chaos: Option<Chaos>,
+    /// Which of that does not happen: see [`crate::reduction`].
+    pub(crate) without: BTreeSet<u32>,
     /// The network when nothing is wrong with it.
     pub(crate) weather: Weather,
     /// The longest that a host's disk takes to make a write durable.
@@ -70,6 +74,8 @@ pub(crate) struct RungEffect {
     pub(crate) ends: Outcome,
     /// Whether the service works again, or the silent peer runs again.
     pub(crate) helps: bool,
+    /// Which check of the same peer fails afterwards.
+    pub(crate) breaks: Option<Name>,
     /// How long it takes.
     pub(crate) takes: Duration,
     /// In how many of a hundred cases it does so; otherwise it exits with 1 and changes nothing.
@@ -150,6 +156,8 @@ pub(crate) enum Deed {
     Answer(Who, bool),
     /// An operator takes peers under maintenance for a while.
     Maintenance(Vec<usize>, Duration),
+    /// An operator applies other documents, as the next revision.
+    Apply(Source),
     /// A peer writes documents of its own, which no operator has signed, into the log.
     Forge(Who),
     /// The notifiers' channel takes nothing any more.
@@ -184,6 +192,7 @@ impl Deed {
             | Self::Freeze
             | Self::Thaw
             | Self::Maintenance(..)
+            | Self::Apply(_)
             | Self::ChannelDown
             | Self::ChannelUp => {}
         }

@@ -18,6 +18,8 @@ pub(crate) mod host;
 pub(crate) mod network;
 pub(crate) mod queue;
 pub(crate) mod raft;
+pub(crate) mod seen;
+pub(crate) mod tale;
 pub(crate) mod watch;
 pub(crate) mod work;
 
@@ -25,6 +27,7 @@ use crate::{
     invariants::{self, Broken, Invariant, Step},
     random::Random,
     scenario::{Deed, Moment, Scenario, Who},
+    sights::Sight,
     trace::Trace,
 };
 use chronicle::Happened;
@@ -34,6 +37,7 @@ use protocol::{
     agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Standing},
     document::Verdict,
     ledger::{Ledger, roster},
+    mistakes::{self, Mistake},
     name::{IncidentId, Name, PeerId},
 };
 use queue::{Daemon, Event, Queue};
@@ -42,6 +46,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+use tale::{Mark, Told};
 use work::Execution;
 
 /// The least time between two wake-ups of an agent: no timer is finer.
@@ -60,6 +65,8 @@ pub(crate) struct World<'s> {
     pub(crate) steps: u64,
     /// The history.
     pub(crate) trace: Trace,
+    /// The same for people.
+    pub(crate) tale: Vec<Told>,
     /// The hosts.
     pub(crate) hosts: BTreeMap<PeerId, Host>,
     /// The hosts in the order of their names.
@@ -78,10 +85,18 @@ pub(crate) struct World<'s> {
     pub(crate) left_alone: BTreeSet<PeerId>,
     /// Whether the faults are over.
     pub(crate) healed: bool,
+    /// How many faults were drawn.
+    pub(crate) faults: u32,
     /// Whether any wall clock has jumped.
     pub(crate) clocks_jumped: bool,
+    /// What came about that must come about sometimes.
+    pub(crate) sights: BTreeSet<Sight>,
+    /// The starts that are being written, and by whom.
+    writing: BTreeSet<(Daemon, (IncidentId, u32))>,
     queue: Queue,
     random: Random,
+    /// What faults by chance are drawn from: the same ones come whatever else is different.
+    fate: Random,
     network: Network,
     channel_up: bool,
     /// What waits for a moment in an attempt's life.
@@ -107,6 +122,7 @@ impl<'s> World<'s> {
     /// The world at the beginning of a story.
     pub(crate) fn new(story: &'s Scenario, seed: u64, keep_trace: bool) -> Self {
         let mut random = Random::new(seed);
+        let fate = Random::new(random.next());
         let hosts = founding::hosts(story, &mut random);
         let order: Vec<PeerId> = hosts.iter().map(Host::id).collect();
         let raft = Raft::founded(&hosts[0].card, founding::first_entries(story, &hosts));
@@ -116,6 +132,7 @@ impl<'s> World<'s> {
             time: Duration::ZERO,
             steps: 0,
             trace: Trace::new(keep_trace),
+            tale: Vec::new(),
             hosts: hosts.into_iter().map(|host| (host.id(), host)).collect(),
             order,
             raft,
@@ -125,9 +142,13 @@ impl<'s> World<'s> {
             chronicle: Vec::new(),
             left_alone: BTreeSet::new(),
             healed: false,
+            faults: 0,
             clocks_jumped: false,
+            sights: BTreeSet::new(),
+            writing: BTreeSet::new(),
             queue: Queue::default(),
             random,
+            fate,
             network,
             channel_up: true,
             ambushes: Vec::new(),
@@ -216,6 +237,7 @@ impl<'s> World<'s> {
             Event::ForwardArrives { from, to, forwarding, entry } => {
                 self.forward_arrives(from, to, forwarding, *entry);
             }
+            Event::Proposed(daemon, what) => self.proposed(daemon, *what),
             Event::Commit => self.try_to_commit(),
             Event::Feed(daemon) => self.feed(daemon),
             Event::RaftTick => self.raft_tick(),
@@ -368,7 +390,11 @@ impl<'s> World<'s> {
             trust: founding::trust(),
             policy: LocalPolicy::default(),
             ledger: host.disk.ledger.clone(),
-            started: host.disk.started.clone(),
+            started: if mistakes::is_made(Mistake::StartNotKept) {
+                BTreeSet::new()
+            } else {
+                host.disk.started.clone()
+            },
         });
         host.process = Some(Process {
             agent,
@@ -387,6 +413,7 @@ impl<'s> World<'s> {
         let daemon = host.daemon();
         let facts = BTreeMap::from([(BOOT_ID.to_owned(), host.boot_id())]);
         self.note(peer, "starts");
+        self.tell(peer, Mark::Up, "starts");
         let first = self.random.millis(1, 250);
         self.after(first, Event::GossipRound(daemon));
         self.give(daemon, Input::Facts(facts));
@@ -394,10 +421,12 @@ impl<'s> World<'s> {
 
     /// The daemon is gone, with everything that it had not written down.
     fn end_process(&mut self, peer: PeerId) {
+        self.see_the_end_of(peer);
         let Some(host) = self.hosts.get_mut(&peer) else { return };
         host.paused = false;
         if host.process.take().is_some() {
             self.note(peer, "the daemon is gone");
+            self.tell(peer, Mark::Down, "its daemon is gone");
         }
     }
 

@@ -10,6 +10,7 @@ use super::{Agent, Output};
 use crate::{
     document::Silence,
     ledger::roster::Standing as Running,
+    mistakes::{self, Mistake},
     name::PeerId,
     record::{Because, Seen, Testimony},
     rendezvous,
@@ -218,6 +219,8 @@ impl Agent {
         let by_word = self.leader.silence.suspected.get(&peer).map(|word| word.since);
         let since = by_gossip.into_iter().chain(by_word).min();
         let since = since.unwrap_or_else(|| self.clock.now(now));
+        let counted_twice = mistakes::is_made(Mistake::WitnessCountedTwice);
+        let witnesses = if counted_twice { witnesses.div_ceil(2) } else { witnesses };
         let mut asked: BTreeSet<PeerId> =
             self.witnesses_for(peer).into_iter().take(witnesses).collect();
         for witness in &asked {

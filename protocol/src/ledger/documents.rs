@@ -234,6 +234,16 @@ fn specificity(runbook: &Runbook, because: &Because) -> Option<u8> {
     }
 }
 
+#[cfg(feature = "mistakes")]
+impl Ledger {
+    /// As if the limits were missing from a snapshot.
+    pub(crate) fn forget_limits(&mut self) {
+        let mut documents = std::mem::take(&mut self.library.documents);
+        documents.retain(|key, _| key.kind != DocumentKind::Limits);
+        self.library.set(documents);
+    }
+}
+
 impl Ledger {
     pub(super) fn apply_documents(&mut self, context: &Context, bundle: &SignedBundle) -> Outcome {
         let mesh = self.mesh.as_ref().ok_or(Refusal::NotFounded)?;

@@ -10,7 +10,10 @@ use protocol::{
     },
     name::Name,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How long the mesh has to come to rest before a test begins: voters are appointed, everybody has
 /// been heard of.
@@ -63,6 +66,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
         attempt: played.attempt,
         ends: played.ends,
         helps: played.helps,
+        breaks: None,
         takes: played.takes.unwrap_or(TAKES),
         chance_percent: 100,
     });
@@ -77,6 +81,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
     Scenario {
         name: test.name.clone(),
         path: test.file.to_string(),
+        prose: String::new(),
         // Nothing is healed while the test is watched.
         lasts: WARM_UP + lasts + Duration::from_secs(1),
         settle: Duration::ZERO,
@@ -85,6 +90,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
         rungs: rungs.collect(),
         events: events.collect(),
         chaos: None,
+        without: BTreeSet::new(),
         weather: Weather {
             loss_percent: 0,
             delay_min: Duration::from_micros(200),

@@ -7,7 +7,10 @@
 use super::{Invariant, Step, executions};
 use crate::world::World;
 use protocol::{
-    ledger::{incident::State, roster::Standing},
+    ledger::{
+        incident::{News, Notice, State},
+        roster::Standing,
+    },
     name::{IncidentId, PeerId},
     order::Action,
     record::{Because, Record},
@@ -167,7 +170,8 @@ impl Brake {
         let Some(latest) = self.latest else { return Ok(()) };
         for (id, (peer, _)) in &self.silences {
             let Some(incident) = world.raft.truth.incidents().get(id) else { continue };
-            if let Some(notice) = incident.notices.iter().find(|notice| notice.due_at > latest) {
+            let is_call = |notice: &&Notice| notice.news == News::Called && notice.due_at > latest;
+            if let Some(notice) = incident.notices.iter().find(is_call) {
                 // Another storm may have passed since: then the books are behind the ledger.
                 if world.raft.truth.brake().is_some_and(|brake| notice.due_at >= brake.since) {
                     return Err(format!("a person is called about {} alone", world.name(*peer)));

@@ -7,7 +7,8 @@ use protocol::{
     document::{Retry, Rung},
     ledger::incident::ATTEMPTS_PER_RUNG_MAX,
     name::{IncidentId, Name, PeerId},
-    record::Part,
+    record::{Entry, Part, Record},
+    refusal::Refusal,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,6 +17,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub(super) struct CoolDown {
     acted: BTreeMap<(Name, PeerId), (IncidentId, Duration)>,
     tried: BTreeMap<(IncidentId, u32, Part), u32>,
+    /// How much of the log was read.
+    read: usize,
 }
 
 /// How often a part of a rung is executed in one incident at most: as often as it says that it is
@@ -51,6 +54,10 @@ impl Invariant for CoolDown {
                     incident.id
                 ));
             }
+            if attempt.part == Part::Verify {
+                // To look whether a rung has helped changes nothing.
+                continue;
+            }
             let key = (plan.name.clone(), incident.peer);
             let before = self.acted.insert(key, (incident.id, world.time));
             // A clock that jumped ahead takes the log's time with it, and cool-downs end early:
@@ -68,6 +75,30 @@ impl Invariant for CoolDown {
                 ));
             }
         }
+        while let Some(logged) = world.raft.log.get(self.read) {
+            self.read += 1;
+            if let Some(entry) = &logged.entry {
+                not_longer_than_said(world, entry)?;
+            }
+        }
         Ok(())
+    }
+}
+
+/// A cool-down is counted from now at most: a clock that was ahead and is not any more, or whoever
+/// leads next with another one, does not prolong it.
+fn not_longer_than_said(world: &World<'_>, entry: &Entry) -> Result<(), String> {
+    let Record::Held { incident, refusal: Refusal::CoolDown { runbook, until } } = &entry.record
+    else {
+        return Ok(());
+    };
+    let plan = world.raft.truth.incidents().get(incident).and_then(|known| known.plan.as_ref());
+    match plan {
+        Some(plan) if *until > entry.at.plus(plan.cooldown) => Err(format!(
+            "{incident} waits for runbook \"{runbook}\" to cool down until {until}, and it was {} \
+             when that was said",
+            entry.at
+        )),
+        Some(_) | None => Ok(()),
     }
 }

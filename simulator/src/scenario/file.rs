@@ -74,6 +74,8 @@ pub(crate) struct Rung {
     pub(super) peer: Option<String>,
     pub(super) does: Does,
     #[serde(default)]
+    pub(super) check: Option<Name>,
+    #[serde(default)]
     pub(super) takes: Option<Span>,
     #[serde(default)]
     pub(super) chance_percent: Option<u64>,
@@ -86,6 +88,8 @@ pub(crate) enum Does {
     Nothing,
     Fails,
     Hangs,
+    /// What it is for works again, and what `check` looks at does not any more.
+    Breaks,
 }
 
 /// `[[event]]`: one thing that happens.
@@ -112,6 +116,8 @@ pub(crate) struct Event {
     pub(super) lasting: Option<Span>,
     #[serde(default)]
     pub(super) groups: Option<Vec<Vec<String>>>,
+    #[serde(default)]
+    pub(super) documents: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) loss_percent: Option<u64>,
     #[serde(default)]
@@ -148,6 +154,10 @@ pub(crate) enum Deed {
     Forge,
     ChannelDown,
     ChannelUp,
+    Apply,
+    Maintenance,
+    Approve,
+    Deny,
 }
 
 /// `[chaos]`: what happens by chance.

@@ -13,11 +13,19 @@ use protocol::{
     name::Name,
     record::Outcome,
 };
-use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::Path,
+    time::Duration,
+};
 
 /// How long the mesh has after the faults when a story does not say. The longest way of a repair is
 /// an attempt that is lost (10 s to start, its time limit, 8 s of grace) on each of three tries.
 const SETTLE: Duration = Duration::from_secs(120);
+
+/// The most peers of a story.
+const PEERS_MAX: usize = 20_000;
 
 /// What a rung takes when a story does not say.
 const TAKES: Duration = Duration::from_millis(300);
@@ -83,7 +91,7 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
         place.error(error.span().unwrap_or(0..0), error.message().replace('\n', " "))
     })?;
     let peers = peers(&place, &file)?;
-    let (documents, known) = documents(&place, &file)?;
+    let (documents, known) = written(&place, &file.documents)?;
     let names = Names { place: &place, peers: &peers, documents: &known };
     let mut rungs = Vec::new();
     for rung in &file.rung {
@@ -106,12 +114,20 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
         rungs,
         events,
         chaos: file.chaos.as_ref().map(chaos),
+        without: BTreeSet::new(),
         weather,
         expectations,
         peers,
+        prose: prose(text),
         name,
         path: path.clone(),
     })
+}
+
+/// The comment that a story opens with, in one line.
+fn prose(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix('#'));
+    lines.map(str::trim).collect::<Vec<&str>>().join(" ")
 }
 
 /// Where things stand in the text.
@@ -132,8 +148,8 @@ impl Place<'_> {
 
 fn peers(place: &Place<'_>, file: &File) -> Result<Vec<Peer>, ScenarioError> {
     let count = *file.peers.count.get_ref();
-    if !(1..=100).contains(&count) {
-        let message = format!("\"count\" must be 1 to 100, not {count}");
+    if !(1..=PEERS_MAX).contains(&count) {
+        let message = format!("\"count\" must be 1 to {PEERS_MAX}, not {count}");
         return Err(place.error(file.peers.count.span(), message));
     }
     let mut peers = Vec::new();
@@ -167,9 +183,12 @@ fn no_such_peer(name: &str, count: usize) -> String {
 }
 
 /// The documents, moved down so that their lines are those of the story's file.
-fn documents(place: &Place<'_>, file: &File) -> Result<(Source, Documents), ScenarioError> {
-    let padding = "\n".repeat(place.line(&file.documents.span()));
-    let text = format!("{padding}{}", file.documents.get_ref());
+fn written(
+    place: &Place<'_>,
+    documents: &toml::Spanned<String>,
+) -> Result<(Source, Documents), ScenarioError> {
+    let padding = "\n".repeat(place.line(&documents.span()));
+    let text = format!("{padding}{}", documents.get_ref());
     let source = Source { file: place.path.to_owned(), text };
     let bundle = Bundle { mesh: [0; 32], revision: 1, sources: vec![source.clone()] };
     let known = read_bundle(&bundle, &BTreeMap::new())
@@ -240,7 +259,22 @@ impl Names<'_> {
             Some(name) => Some(self.peer(rung.span(), name)?),
             None => None,
         };
+        let breaks = match (given.does, &given.check) {
+            (file::Does::Breaks, Some(check)) => {
+                Some(self.known_check(rung.span(), check.clone())?)
+            }
+            (file::Does::Breaks, None) => {
+                let message = "a rung that breaks something needs \"check\" as well".to_owned();
+                return Err(self.place.error(rung.span(), message));
+            }
+            (_, Some(_)) => {
+                let message = "\"check\" is for a rung that breaks something".to_owned();
+                return Err(self.place.error(rung.span(), message));
+            }
+            (_, None) => None,
+        };
         let (ends, helps) = match given.does {
+            file::Does::Breaks => (Outcome::Succeeded, true),
             file::Does::Repairs => (Outcome::Succeeded, true),
             file::Does::Nothing => (Outcome::Succeeded, false),
             file::Does::Fails => (Outcome::Failed, false),
@@ -253,9 +287,18 @@ impl Names<'_> {
             attempt: None,
             ends,
             helps,
+            breaks,
             takes: given.takes.map_or(TAKES, |span| span.0),
             chance_percent: given.chance_percent.unwrap_or(100),
         })
+    }
+
+    fn known_check(&self, span: Range<usize>, check: Name) -> Result<Name, ScenarioError> {
+        let key = DocumentKey { kind: DocumentKind::Check, name: check.clone() };
+        if self.documents.contains_key(&key) {
+            return Ok(check);
+        }
+        Err(self.place.error(span, format!("there is no check \"{check}\"")))
     }
 
     fn event(&self, event: &toml::Spanned<file::Event>) -> Result<Event, ScenarioError> {
@@ -288,11 +331,7 @@ impl Names<'_> {
         };
         let check = || {
             let check = given.check.clone().ok_or_else(|| missing("check"))?;
-            let key = DocumentKey { kind: DocumentKind::Check, name: check.clone() };
-            if self.documents.contains_key(&key) {
-                return Ok(check);
-            }
-            Err(self.place.error(event.span(), format!("there is no check \"{check}\"")))
+            self.known_check(event.span(), check)
         };
         Ok(match given.deed {
             file::Deed::Break => Deed::Break(peer()?, check()?, Verdict::Fail),
@@ -327,6 +366,19 @@ impl Names<'_> {
             file::Deed::Thaw => Deed::Thaw,
             file::Deed::Close => Deed::Close(peer()?),
             file::Deed::Forge => Deed::Forge(peer()?),
+            file::Deed::Apply => {
+                let text = given.documents.as_ref().ok_or_else(|| missing("documents"))?;
+                Deed::Apply(written(self.place, text)?.0)
+            }
+            file::Deed::Maintenance => {
+                let peers = match &given.peer {
+                    Some(name) => vec![self.peer(event.span(), name)?],
+                    None => (0..self.peers.len()).collect(),
+                };
+                Deed::Maintenance(peers, given.lasting.ok_or_else(|| missing("for"))?.0)
+            }
+            file::Deed::Approve => Deed::Answer(peer()?, true),
+            file::Deed::Deny => Deed::Answer(peer()?, false),
             file::Deed::ChannelDown => Deed::ChannelDown,
             file::Deed::ChannelUp => Deed::ChannelUp,
         })

@@ -7,14 +7,21 @@ use super::{
     network::Purpose,
     queue::{Daemon, Event},
     raft::Client,
+    tale::Mark,
 };
-use crate::scenario::Moment;
+use crate::{scenario::Moment, sights::Sight};
 use protocol::{
-    agent::{Forwarding, Input, Output},
+    agent::{Forwarding, Input, Output, Proposal},
     name::IncidentId,
     record::Entry,
 };
 use std::time::Duration;
+
+/// In how many of a hundred cases a decision waits before it is appended, in chaos.
+const BUSY_PERCENT: u64 = 3;
+
+/// For how long at the longest.
+const BUSY_MAX: Duration = Duration::from_secs(4);
 
 impl World<'_> {
     pub(super) fn carry(&mut self, daemon: Daemon, output: &Output) {
@@ -36,8 +43,15 @@ impl World<'_> {
             Output::Probe { peer } => self.send_probe(daemon, *peer, Purpose::Own),
             Output::AskWitness { witness, peer } => self.ask_witness(daemon, *witness, *peer),
             Output::Propose { proposal, entry } => {
-                let client = Client::Decision(daemon, proposal.clone());
-                self.propose(daemon.peer, entry.clone(), client);
+                let what = Box::new((proposal.clone(), entry.clone()));
+                // A host that is busy gets to it late, perhaps in a later term.
+                let busy = self.story.chaos.is_some() && self.random.percent(BUSY_PERCENT);
+                if busy {
+                    let late = self.random.between(Duration::ZERO, BUSY_MAX);
+                    self.after(late, Event::Proposed(daemon, what));
+                } else {
+                    self.proposed(daemon, *what);
+                }
             }
             Output::Forward { forwarding, entry } => self.forward(daemon, forwarding, entry),
             Output::RecordStart { incident, attempt } => {
@@ -58,6 +72,12 @@ impl World<'_> {
                 self.after(back, answer);
             }
             Output::ChangeMembers(change) => self.change_members(daemon, *change),
+        }
+    }
+
+    pub(super) fn proposed(&mut self, daemon: Daemon, (proposal, entry): (Proposal, Entry)) {
+        if self.is_up(daemon) {
+            self.propose(daemon.peer, entry, Client::Decision(daemon, proposal));
         }
     }
 
@@ -84,10 +104,12 @@ impl World<'_> {
     fn record_start(&mut self, daemon: Daemon, key: (IncidentId, u32)) {
         let disk = self.random.between(Duration::from_micros(100), self.story.disk_max);
         self.after(disk, Event::StartOnDisk(daemon, key));
+        self.writing.insert((daemon, key));
         self.moment(Moment::Recording, daemon.peer);
     }
 
     pub(super) fn start_on_disk(&mut self, daemon: Daemon, (incident, attempt): (IncidentId, u32)) {
+        self.writing.remove(&(daemon, (incident, attempt)));
         if !self.is_up(daemon) {
             // The daemon died before its write was durable. A write that was under way when the
             // daemon died may still have been made, or not.
@@ -107,9 +129,14 @@ impl World<'_> {
 
     pub(super) fn notice_arrives(&mut self, daemon: Daemon, incident: IncidentId, notice: u32) {
         let result = if self.channel_up {
-            *self.received.entry((incident, notice)).or_default() += 1;
+            let times = self.received.entry((incident, notice)).or_default();
+            *times += 1;
+            let again = *times > 1;
+            self.saw_if(Sight::NoticeRepeated, again);
             self.chronicle.push((self.time, Happened::Told { key: (incident, notice) }));
             self.note_world(&format!("people are told: notice {notice} of {incident}"));
+            let what = format!("people are told: notice {notice} of {incident}");
+            self.tell_all(Mark::Person, &what);
             Ok("200".to_owned())
         } else {
             Err("connection refused".to_owned())

@@ -2,7 +2,10 @@
 //! itself after a while, and all of them when the story says so.
 
 use super::{Ambush, World, queue::Event};
-use crate::scenario::{Chaos, Deed, Fault, Moment, Weather, Who};
+use crate::{
+    random::Random,
+    scenario::{Chaos, Deed, Fault, Moment, Weather, Who},
+};
 use protocol::{
     document::Verdict,
     name::{Name, PeerId},
@@ -24,15 +27,22 @@ impl World<'_> {
     pub(super) fn chaos(&mut self) {
         let story = self.story;
         let Some(chaos) = story.chaos.as_ref().filter(|_| !self.healed) else { return };
-        let next = self.random.between(chaos.every / 4, chaos.every * 7 / 4);
+        let next = self.fate.between(chaos.every / 4, chaos.every * 7 / 4);
         self.after(next, Event::Chaos);
         let all: Vec<usize> = (0..self.order.len()).collect();
-        let (Some(fault), Some(place)) = (self.random.pick(&chaos.faults), self.random.pick(&all))
+        let (Some(fault), Some(place)) = (self.fate.pick(&chaos.faults), self.fate.pick(&all))
         else {
             return;
         };
-        let lasts = self.random.between(LASTS_MIN, chaos.lasts);
-        self.fault(chaos, fault, place, lasts);
+        let lasts = self.fate.between(LASTS_MIN, chaos.lasts);
+        // Drawn in any case, so that leaving one out leaves the others what they are.
+        let rest = Random::new(self.fate.next());
+        self.faults += 1;
+        if !story.without.contains(&self.faults) {
+            let fate = std::mem::replace(&mut self.fate, rest);
+            self.fault(chaos, fault, place, lasts);
+            self.fate = fate;
+        }
     }
 
     fn fault(&mut self, chaos: &Chaos, fault: Fault, place: usize, lasts: Duration) {
@@ -53,22 +63,22 @@ impl World<'_> {
             Fault::Partition => {
                 let count = self.order.len();
                 let all: Vec<usize> = (0..count).collect();
-                let size = self.random.below(u64::try_from(count).unwrap_or(1));
-                let one = self.random.some(&all, usize::try_from(size).unwrap_or(1));
+                let size = self.fate.below(u64::try_from(count).unwrap_or(1));
+                let one = self.fate.some(&all, usize::try_from(size).unwrap_or(1));
                 let other = all.into_iter().filter(|place| !one.contains(place)).collect();
                 (Deed::Partition(vec![one, other]), Some(Deed::Heal))
             }
             Fault::Cut => {
-                let to = if self.random.percent(30) { leader } else { place };
+                let to = if self.fate.percent(30) { leader } else { place };
                 let all: Vec<usize> = (0..self.order.len()).collect();
-                let Some(from) = self.random.pick(&all) else { return };
+                let Some(from) = self.fate.pick(&all) else { return };
                 (Deed::Cut(Who::Peer(from), Who::Peer(to)), Some(Deed::Heal))
             }
             Fault::Loss => (Deed::Weather(BAD_WEATHER), Some(Deed::Weather(self.story.weather))),
             Fault::Clock => {
                 let hour = Duration::from_secs(3_600);
-                let by = self.random.between(Duration::from_secs(1), hour);
-                let back = self.random.percent(50);
+                let by = self.fate.between(Duration::from_secs(1), hour);
+                let back = self.fate.percent(50);
                 (Deed::Clock(who, by, back), Some(Deed::Clock(who, by, !back)))
             }
             Fault::Freeze => (Deed::Freeze, Some(Deed::Thaw)),
@@ -82,8 +92,8 @@ impl World<'_> {
 
     fn ambush_worker(&mut self, chaos: &Chaos, lasts: Duration) {
         let moments = [Moment::Recording, Moment::Recorded, Moment::Executing, Moment::Finished];
-        let Some(moment) = self.random.pick(&moments) else { return };
-        let after = self.random.millis(0, 20);
+        let Some(moment) = self.fate.pick(&moments) else { return };
+        let after = self.fate.millis(0, 20);
         let deed = Deed::Kill(Who::Worker);
         let undo = Some((lasts.min(chaos.lasts), Deed::Start(Who::Worker)));
         self.ambushes.push(Ambush { not_before: self.time, moment, after, deed, undo });
@@ -100,7 +110,7 @@ impl World<'_> {
             .filter(|check| check.selector.fits(labels))
             .map(|check| &check.name)
             .collect();
-        self.random.pick(&checks).cloned()
+        self.fate.pick(&checks).cloned()
     }
 
     /// A peer's place in the story.

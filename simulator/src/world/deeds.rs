@@ -1,7 +1,10 @@
 //! What happens to the mesh: faults and their ends, and what operators do.
 
-use super::{World, founding, host::EPOCH, queue::Event, raft::Client};
-use crate::scenario::{Deed, Who};
+use super::{World, founding, host::EPOCH, queue::Event, raft::Client, tale::Mark};
+use crate::{
+    scenario::{Deed, Who},
+    sights::Sight,
+};
 use protocol::{
     agent::{Forwarding, Input},
     document::{Selector, bundle::Source},
@@ -22,10 +25,12 @@ impl World<'_> {
             Deed::Break(who, check, says) => self.to(*who, |world, peer| {
                 world.broken.insert((peer, check.clone()), *says);
                 world.note(peer, &format!("{check} breaks"));
+                world.tell(peer, Mark::Broken, &format!("{check} breaks"));
             }),
             Deed::Mend(who, check) => self.to(*who, |world, peer| {
                 world.broken.remove(&(peer, check.clone()));
                 world.note(peer, &format!("{check} works again by itself"));
+                world.tell(peer, Mark::Mended, &format!("{check} works again by itself"));
             }),
             Deed::Kill(who) => self.to(*who, |world, peer| {
                 world.leave_alone(peer);
@@ -48,28 +53,41 @@ impl World<'_> {
             }
             Deed::Clock(who, by, back) => self.to(*who, |world, peer| {
                 world.clocks_jumped = true;
+                let repairs = !world.executions.is_empty();
+                world.saw_if(Sight::ClockBackInARepair, *back && repairs);
                 let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
                 if let Some(host) = world.hosts.get_mut(&peer) {
                     let jump = if *back { -millis } else { millis };
                     host.clock_ahead_millis = host.clock_ahead_millis.saturating_add(jump);
                 }
                 world.note(peer, &format!("its wall clock jumps by {by:?}, back: {back}"));
+                let way = if *back { "back" } else { "ahead" };
+                world.tell(peer, Mark::Other, &format!("its wall clock jumps {by:?} {way}"));
             }),
             Deed::Partition(groups) => self.partition(groups),
             Deed::Cut(from, to) => {
                 if let (Some(from), Some(to)) = (self.who(*from), self.who(*to)) {
                     self.network.cuts.insert((from, to));
-                    self.note(from, &format!("does not reach {} any more", self.name(to)));
+                    let what = format!("does not reach {} any more", self.name(to));
+                    self.note(from, &what);
+                    self.tell(from, Mark::Network, &what);
                 }
             }
             Deed::Heal => {
-                self.network.parts = None;
+                if self.network.parts.take().is_some() || !self.network.cuts.is_empty() {
+                    self.tell_all(Mark::Network, "the network is whole");
+                }
                 self.network.cuts.clear();
                 self.note_world("the network is whole");
             }
             Deed::Weather(weather) => {
                 self.network.weather = *weather;
                 self.note_world(&format!("the network is like {weather:?}"));
+                let what = format!(
+                    "the network loses {} % and takes {:?} to {:?}",
+                    weather.loss_percent, weather.delay_min, weather.delay_max
+                );
+                self.tell_all(Mark::Network, &what);
             }
             Deed::Freeze => {
                 if self.raft.truth.frozen().is_none() && !self.healed {
@@ -96,9 +114,16 @@ impl World<'_> {
                 let reason = "an operator said so".to_owned();
                 self.order(Action::StartMaintenance { name, peers, selector, until, reason });
             }
+            Deed::Apply(source) => self.apply(source),
             Deed::Forge(who) => self.to(*who, Self::forge),
-            Deed::ChannelDown => self.channel_up = false,
-            Deed::ChannelUp => self.channel_up = true,
+            Deed::ChannelDown => {
+                self.channel_up = false;
+                self.tell_all(Mark::Other, "the channel to people takes nothing");
+            }
+            Deed::ChannelUp => {
+                self.channel_up = true;
+                self.tell_all(Mark::Other, "the channel to people is up");
+            }
         }
     }
 
@@ -132,6 +157,7 @@ impl World<'_> {
             host.powered = false;
         }
         self.note(peer, "has no power");
+        self.tell(peer, Mark::Down, "has no power");
     }
 
     pub(super) fn pause(&mut self, peer: PeerId, lasting: Duration) {
@@ -142,6 +168,7 @@ impl World<'_> {
         host.paused = true;
         let daemon = host.daemon();
         self.note(peer, &format!("is halted for {lasting:?}"));
+        self.tell(peer, Mark::Halted, &format!("is halted for {lasting:?}"));
         self.after(lasting, Event::Resume(daemon));
     }
 
@@ -155,6 +182,9 @@ impl World<'_> {
         let Some(process) = &mut host.process else { return };
         let inbox = std::mem::take(&mut process.inbox);
         self.note(daemon.peer, "goes on");
+        self.tell(daemon.peer, Mark::Resumed, "goes on");
+        let led = self.hosts[&daemon.peer].process.as_ref().is_some_and(|p| p.standing.leads);
+        self.saw_if(Sight::DeposedWhileHalted, led && self.raft.leader != Some(daemon.peer));
         for input in inbox {
             self.give(daemon, input);
         }
@@ -176,6 +206,14 @@ impl World<'_> {
             parts.iter().map(|(peer, part)| format!("{}:{part}", self.name(*peer))).collect();
         self.network.parts = Some(parts);
         self.note_world(&format!("the network falls apart: {}", shown.join(" ")));
+        let sides: Vec<String> = groups.iter().map(|group| self.names_of(group)).collect();
+        let what = format!("the network falls apart: {}", sides.join(" | "));
+        self.tell_all(Mark::Network, &what);
+    }
+
+    fn names_of(&self, places: &[usize]) -> String {
+        let peers = places.iter().filter_map(|place| self.order.get(*place));
+        peers.map(|peer| self.name(*peer)).collect::<Vec<String>>().join(" ")
     }
 
     /// An operator's order goes to the leader.
@@ -183,6 +221,21 @@ impl World<'_> {
         self.nonce += 1;
         let record = Record::Ordered { order: founding::order(self.nonce, action) };
         let Some(leader) = self.raft.leader.filter(|leader| self.has_majority(*leader)) else {
+            return;
+        };
+        let at = self.hosts[&leader].log_now(self.time);
+        let entry = Entry { at, by: leader, term: self.raft.term, record };
+        self.propose(leader, entry, Client::Operator);
+    }
+
+    /// An operator's next revision goes to the leader.
+    fn apply(&mut self, source: &Source) {
+        let revision = self.raft.truth.library().revision() + 1;
+        let bundle = founding::bundle(revision, vec![source.clone()], &founding::operator());
+        let record = Record::DocumentsApplied { bundle };
+        let Some(leader) = self.raft.leader.filter(|leader| self.has_majority(*leader)) else {
+            // Nobody took them: the operator tries again.
+            self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Apply(source.clone()))));
             return;
         };
         let at = self.hosts[&leader].log_now(self.time);
@@ -238,12 +291,14 @@ impl World<'_> {
             );
         }
         self.note(peer, "forges documents");
+        self.tell(peer, Mark::Other, "forges documents");
     }
 
     /// The faults are over: from here on the mesh has to bring everything to an end.
     pub(super) fn heal_all(&mut self) {
         self.healed = true;
         self.note_world("every fault is healed");
+        self.tell_all(Mark::Other, "every fault is healed");
         self.deed(&Deed::Heal);
         self.network.weather = self.story.weather;
         self.channel_up = true;

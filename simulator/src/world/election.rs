@@ -5,7 +5,9 @@ use super::{
     World,
     queue::Event,
     raft::{self},
+    tale::Mark,
 };
+use crate::sights::Sight;
 use protocol::{
     agent::{Input, Standing},
     name::PeerId,
@@ -47,6 +49,8 @@ impl World<'_> {
     /// A leader falls silent, and is not elected again for a while.
     pub(super) fn step_down(&mut self, peer: PeerId) {
         self.note(peer, "steps down");
+        self.tell(peer, Mark::Other, "steps down");
+        self.saw(Sight::SteppedDown);
         if self.raft.leader == Some(peer) {
             self.raft.leader = None;
             self.raft.stepped_down = Some((peer, self.time + STEPPED_DOWN_FOR));
@@ -74,7 +78,9 @@ impl World<'_> {
             return;
         };
         let old_term = self.raft.term;
-        self.settle_pending();
+        let brake = self.raft.truth.brake().is_some() && self.raft.elections > 0;
+        self.saw_if(Sight::BrakeThroughAnElection, brake);
+        self.settle_pending(winner);
         self.raft.term = old_term + 1 + self.random.below(2);
         self.raft.leader = Some(winner);
         self.raft.elections += 1;
@@ -82,6 +88,7 @@ impl World<'_> {
         let (position, _blank) = self.raft.append(self.raft.term, None);
         self.raft.blank = position.index;
         self.note(winner, &format!("is elected in term {}", self.raft.term));
+        self.tell(winner, Mark::Elected, &format!("is elected in term {}", self.raft.term));
         self.replicate();
     }
 

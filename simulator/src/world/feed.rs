@@ -5,6 +5,7 @@ use super::{
     World,
     queue::{Daemon, Event},
 };
+use crate::sights::Sight;
 use protocol::{agent::Input, ledger::Ledger, name::PeerId};
 use std::time::Duration;
 
@@ -45,7 +46,11 @@ impl World<'_> {
             return;
         }
         let input = match self.ledger_from_afar(daemon.peer, applied) {
-            Some(ledger) => Input::Restored(Box::new(ledger)),
+            Some(ledger) => {
+                let led = self.raft.leader.is_some_and(|leader| self.has_majority(leader));
+                self.saw_if(Sight::SnapshotInAnElection, !led);
+                Input::Restored(Box::new(ledger))
+            }
             None => {
                 let Some(logged) = self.raft.logged(applied + 1) else { return };
                 Input::Committed { position: logged.position, entry: logged.entry.clone() }

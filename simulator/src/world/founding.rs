@@ -45,12 +45,12 @@ pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
     let mut hosts = Vec::new();
     for (place, peer) in story.peers.iter().enumerate() {
         let key = SigningKey::from_bytes(&random.bytes());
-        let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
+        let [_, _, high, low] = u32::try_from(place + 1).unwrap_or(u32::MAX).to_be_bytes();
         let card = PeerCard {
             id: PeerId::from_random(random.next()),
             name: peer.name.clone(),
             labels: peer.labels.clone(),
-            address: SocketAddr::from(([10, 0, 0, number], 4327)),
+            address: SocketAddr::from(([10, 0, high, low], 4327)),
             public_key: key.verifying_key().to_bytes(),
             raft_id: RaftId(random.next()),
             generation: 0,

@@ -3,7 +3,7 @@
 use super::network::Purpose;
 use crate::scenario::Deed;
 use protocol::{
-    agent::{Forwarding, Input},
+    agent::{Forwarding, Input, Proposal},
     name::{IncidentId, PeerId},
     record::Entry,
     report::SignedReport,
@@ -83,6 +83,8 @@ pub(crate) enum Event {
         /// The entry.
         entry: Box<Entry>,
     },
+    /// What an agent wants appended gets to the Raft group of its host.
+    Proposed(Daemon, Box<(Proposal, Entry)>),
     /// The first entry that waits for a majority may have it.
     Commit,
     /// A replica may receive its next entry.

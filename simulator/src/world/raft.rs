@@ -8,16 +8,18 @@ use super::{
     World,
     queue::{Daemon, Event},
 };
+use crate::sights::Sight;
 use protocol::{
     agent::{Forwarding, Input, Proposal, voters::MemberChange},
     codec,
     ledger::{self, Ledger},
+    mistakes::{self, Mistake},
     name::{IncidentId, PeerId, RaftId},
     record::{Entry, PeerCard, Position, Record},
 };
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -68,6 +70,8 @@ struct Pending {
     what: What,
     term: u64,
     due: Duration,
+    /// The voters that could receive it when it was appended.
+    sent_to: BTreeSet<PeerId>,
     answer_to: Client,
 }
 
@@ -164,7 +168,9 @@ impl World<'_> {
             self.hosts[*voter].is_active() && self.network.both_ways(peer, **voter)
         };
         let agree = self.raft.voters.keys().filter(hear).count();
-        self.hosts[&peer].is_active() && agree > self.raft.voters.len() / 2
+        let half = self.raft.voters.len() / 2;
+        let least = if mistakes::is_made(Mistake::QuorumOffByOne) { half } else { half + 1 };
+        self.hosts[&peer].is_active() && agree >= least
     }
 
     /// A peer that believes to lead appends something.
@@ -196,6 +202,7 @@ impl World<'_> {
     fn append_at(&mut self, by: PeerId, what: What, answer_to: Client) {
         if self.raft.leader != Some(by) {
             // A deposed leader: it may notice, or it waits for an answer that never comes.
+            self.saw(Sight::DeposedLeaderProposes);
             if self.random.percent(50) {
                 self.answer(&answer_to, Err("not the leader any more".to_owned()));
             }
@@ -207,7 +214,10 @@ impl World<'_> {
         let due = (self.time + disk + there + back).max(self.raft.last_due);
         self.raft.last_due = due;
         let term = self.raft.term;
-        self.raft.pending.push_back(Pending { what, term, due, answer_to });
+        let voters = self.raft.voters.keys().copied();
+        let hears = |voter: &PeerId| self.hosts[voter].is_active() && self.network.open(by, *voter);
+        let sent_to = voters.filter(hears).collect();
+        self.raft.pending.push_back(Pending { what, term, due, sent_to, answer_to });
         self.queue.push(due, Event::Commit);
     }
 
@@ -235,7 +245,11 @@ impl World<'_> {
                 None
             }
         };
-        let (position, outcome) = self.raft.append(term, entry);
+        let (position, outcome) = self.raft.append(term, entry.clone());
+        if let Some(entry) = &entry {
+            self.see_committed(position, entry, &outcome);
+            self.tell_committed(IncidentId(position.index), entry, &outcome);
+        }
         let said = match (&self.raft.log.last().and_then(|logged| logged.entry.as_ref()), &outcome)
         {
             (Some(entry), Ok(_)) => super::describe::entry(entry),
@@ -290,9 +304,16 @@ impl World<'_> {
 
     /// Another leader takes over: of what the old one had appended, some has reached the new one
     /// and is committed in the old term; the rest is gone.
-    pub(super) fn settle_pending(&mut self) {
+    pub(super) fn settle_pending(&mut self, winner: PeerId) {
         let count = u64::try_from(self.raft.pending.len()).unwrap_or(u64::MAX);
-        let survive = self.random.below(count + 1);
+        let may_have = |pending: &&Pending| pending.sent_to.contains(&winner);
+        let reached = self.raft.pending.iter().take_while(may_have).count();
+        let reached = u64::try_from(reached).unwrap_or(u64::MAX);
+        // Its successor has all of what itself had appended.
+        let all = self.raft.leader == Some(winner);
+        let survive = if all { reached } else { self.random.below(reached + 1) };
+        self.saw_if(Sight::SuccessorCommits, survive > 0);
+        self.saw_if(Sight::DecisionLost, survive < count);
         for _ in 0..survive {
             if let Some(pending) = self.raft.pending.pop_front() {
                 let answered = self.random.percent(30);

@@ -8,6 +8,7 @@ use super::{
     World,
     chronicle::Happened,
     queue::{Daemon, Event},
+    tale::Mark,
 };
 use crate::scenario::{Deed, Moment, Who};
 use protocol::{
@@ -39,6 +40,8 @@ pub(crate) struct Execution {
     ends: Outcome,
     /// Whether what was wrong is well afterwards.
     helps: bool,
+    /// Which check of the target fails when it has ended well.
+    breaks: Option<Name>,
     /// What becomes of the target's power.
     power: Option<Power>,
     started_at: Timestamp,
@@ -87,6 +90,7 @@ impl World<'_> {
         if !self.random.percent(chance) {
             (ends, helps) = (Outcome::Failed, false);
         }
+        let breaks = effect.and_then(|effect| effect.breaks.clone());
         let check = Name::parse(told("HEARTEN_CHECK")).ok();
         let runs_out = ends == Outcome::TimedOut || takes >= order.timeout;
         let wall = self.hosts[&daemon.peer].wall(self.time);
@@ -99,11 +103,15 @@ impl World<'_> {
             check,
             ends,
             helps,
+            breaks,
             power,
             started_at: wall,
             runs_out,
         };
         self.executions.insert(key, execution);
+        let rung = told("HEARTEN_RUNG").to_owned();
+        let what = format!("executes \"{rung}\" for {} ({})", self.name(target), order.incident);
+        self.tell(daemon.peer, Mark::Acts, &what);
         let leads = self.raft.leader == Some(daemon.peer);
         self.chronicle.push((self.time, Happened::Executed { key, worker: daemon.peer, leads }));
         let lasts = if runs_out { order.timeout } else { takes };
@@ -121,12 +129,19 @@ impl World<'_> {
             Outcome::TimedOut | Outcome::Refused | Outcome::Unknown => None,
         };
         self.note(worker.peer, &format!("ends {}/{}: {}", key.0, key.1, outcome.as_str()));
+        let what = format!("attempt {} of {} ends: {}", key.1, key.0, outcome.as_str());
+        self.tell(worker.peer, Mark::Acted, &what);
         self.chronicle.push((self.time, Happened::Ended { key, outcome }));
         match execution.power.filter(|_| outcome == execution.ends) {
             Some(Power::Off) if outcome == Outcome::Succeeded => self.power_off(execution.target),
             Some(Power::Reboot) if execution.helps => self.reboot(&execution),
             Some(_) | None if outcome == execution.ends && execution.helps => {
                 self.repair(&execution);
+                if let Some(check) = &execution.breaks {
+                    self.broken.insert((execution.target, check.clone()), Verdict::Fail);
+                    let what = format!("{check} breaks by it");
+                    self.tell(execution.target, Mark::Broken, &what);
+                }
             }
             Some(_) | None => {}
         }
@@ -171,6 +186,7 @@ impl World<'_> {
             Some(check) => {
                 self.broken.remove(&(execution.target, check.clone()));
                 self.note(execution.target, &format!("{check} works again"));
+                self.tell(execution.target, Mark::Mended, &format!("{check} works again"));
             }
             None => {
                 self.left_alone.remove(&execution.target);
@@ -191,6 +207,8 @@ impl World<'_> {
             if all || self.random.percent(50) {
                 self.executions.remove(&key);
                 self.note(peer, &format!("{}/{} dies with it", key.0, key.1));
+                let what = format!("attempt {} of {} dies with it", key.1, key.0);
+                self.tell(peer, Mark::Acted, &what);
             }
         }
     }

@@ -1,6 +1,10 @@
 //! What the smaller side of a split mesh does: nothing.
 
-use crate::{field::Field, figures::Raw, now_nanos};
+use crate::{
+    field::{Field, Stamp},
+    figures::Raw,
+    now_nanos,
+};
 use anyhow::Result;
 use serde_json::json;
 use std::time::Duration;
@@ -26,7 +30,8 @@ pub(crate) fn measure(
         let side: Vec<usize> = (0..size).map(|place| (time * size + place) % hosts).collect();
         let names: Vec<String> = side.iter().map(|host| field.name(*host).to_owned()).collect();
         let looker = (0..hosts).find(|host| !side.contains(host)).unwrap_or_default();
-        let leader = field.lab[looker].status().map(|status| status["leader"].clone());
+        let status = field.lab[looker].status().unwrap_or_default();
+        let known = field.incidents()?;
         let from = now_nanos()?;
         field.lab.partition(&side, cut)?;
         std::thread::sleep(lasts);
@@ -37,11 +42,20 @@ pub(crate) fn measure(
         let (few, many): (Vec<_>, Vec<_>) = during.partition(|stamp| names.contains(&stamp.by));
         by_minority += few.len();
         by_majority += many.len();
+        let act = |stamp: &&Stamp| {
+            let millis = (stamp.nanos - from) / 1_000_000;
+            format!("{} about {} after {millis} ms", stamp.by, stamp.about.join(" "))
+        };
+        let acts: Vec<String> = few.iter().chain(&many).map(act).collect();
+        // Why something was done can be read from these.
+        let silences = if acts.is_empty() { Vec::new() } else { field.silences(&known)? };
         raw.keep(
             "partition",
             json!({
-                "hosts": hosts, "time": time, "cut": format!("{cut:?}"), "minority": names, "leader": leader,
+                "hosts": hosts, "time": time, "cut": format!("{cut:?}"), "minority": names,
+                "leader": status["leader"], "voters": status["voters"], "from": from,
                 "seconds": lasts.as_secs_f64(), "by_minority": few.len(), "by_majority": many.len(),
+                "acts": acts, "silences": silences,
             }),
         )?;
     }

@@ -8,6 +8,7 @@ use crate::{
     agent::output::Message,
     explain,
     ledger::incident::{Incident, News, Notice},
+    mistakes::{self, Mistake},
     name::IncidentId,
     record::{Because, Record},
     time::{Now, format_span},
@@ -104,7 +105,8 @@ impl Agent {
             return;
         };
         sending.tries += 1;
-        sending.again_at = now.mono + ANSWER_WITHIN;
+        let patient = !mistakes::is_made(Mistake::NoticeRepeated);
+        sending.again_at = now.mono + if patient { ANSWER_WITHIN } else { Duration::ZERO };
         let channel = notifier.channel.clone();
         if let Some(message) = self.message(incident, notice) {
             out.push(Output::Notify { channel, message });

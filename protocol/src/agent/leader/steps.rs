@@ -13,6 +13,7 @@ use crate::{
         limits,
         roster::Standing as Running,
     },
+    mistakes::{self, Mistake},
     name::{IncidentId, Name, PeerId},
     record::{Because, Failing, Outcome, Part, Record},
     refusal::Refusal,
@@ -95,6 +96,13 @@ impl Agent {
         };
         if !incident.may_clear() {
             return None;
+        }
+        let succeeded = || {
+            let attempt = incident.last_attempt();
+            attempt.is_some_and(|attempt| attempt.outcome() == Some(Outcome::Succeeded))
+        };
+        if mistakes::is_made(Mistake::ResolvedUnverified) && succeeded() {
+            return Some("its rung succeeded".to_owned());
         }
         match &incident.because {
             Because::Check { check, since, .. } => {

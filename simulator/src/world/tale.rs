@@ -1,0 +1,180 @@
+//! What happened, in sentences for people: the tale of a run, from which its report is made. The
+//! trace beside it has every input and output of every agent.
+
+use super::World;
+use protocol::{
+    ledger,
+    name::{IncidentId, PeerId},
+    record::{Because, Entry, Part, Record},
+};
+use std::time::Duration;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// When, from the beginning.
+    pub(crate) at: Duration,
+    /// To which peer, by its place; nothing where it concerns the mesh.
+    pub(crate) peer: Option<usize>,
+    /// What kind of thing it is.
+    pub(crate) mark: Mark,
+    /// A sentence without its full stop.
+    pub(crate) what: String,
+}
+
+/// What a report draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The daemon runs from here on.
+    Up,
+    /// It is gone.
+    Down,
+    /// It stands still.
+    Halted,
+    /// It goes on.
+    Resumed,
+    /// It leads from here on.
+    Elected,
+    /// Something breaks.
+    Broken,
+    /// Something works again.
+    Mended,
+    /// A rung's execution begins here, for the peer with this place.
+    Acts,
+    /// It ends here.
+    Acted,
+    /// The network falls apart or comes together.
+    Network,
+    /// The log says so.
+    Decided,
+    /// A person is told.
+    Person,
+    /// Something else.
+    Other,
+}
+
+impl World<'_> {
+    /// Tells of something that happened to a peer.
+    pub(super) fn tell(&mut self, peer: PeerId, mark: Mark, what: &str) {
+        let peer = self.place(peer);
+        self.tale.push(Told { at: self.time, peer, mark, what: what.to_owned() });
+    }
+
+    /// Tells of something that concerns the mesh.
+    pub(super) fn tell_all(&mut self, mark: Mark, what: &str) {
+        self.tale.push(Told { at: self.time, peer: None, mark, what: what.to_owned() });
+    }
+
+    /// Tells what the log says from here on.
+    pub(super) fn tell_committed(
+        &mut self,
+        id: IncidentId,
+        entry: &Entry,
+        outcome: &ledger::Outcome,
+    ) {
+        if let Err(refusal) = outcome {
+            let what = format!("what {} wanted is refused: {refusal}", self.name(entry.by));
+            self.tell_all(Mark::Other, &what);
+            return;
+        }
+        let Some(what) = self.sentence(id, entry) else { return };
+        let peer = self.about(id, entry);
+        let peer = peer.and_then(|peer| self.place(peer));
+        self.tale.push(Told { at: self.time, peer, mark: Mark::Decided, what });
+    }
+
+    /// Whom an entry is about.
+    fn about(&self, id: IncidentId, entry: &Entry) -> Option<PeerId> {
+        let of = |incident: &IncidentId| {
+            self.raft.truth.incidents().get(incident).map(|known| known.peer)
+        };
+        match &entry.record {
+            Record::Opened { .. } => of(&id),
+            Record::EvidenceTaken { incident, .. }
+            | Record::Assigned { incident, .. }
+            | Record::Reported { incident, .. }
+            | Record::Lost { incident, .. }
+            | Record::Held { incident, .. }
+            | Record::Called { incident, .. }
+            | Record::Resolved { incident, .. }
+            | Record::Escalated { incident, .. }
+            | Record::Notified { incident, .. }
+            | Record::Skipped { incident, .. }
+            | Record::Restarted { incident }
+            | Record::NotRebooted { incident, .. } => of(incident),
+            Record::PeerStopped { peer }
+            | Record::PeerLeft { peer }
+            | Record::Booted { peer, .. } => Some(*peer),
+            Record::PeerStarted { peer } | Record::PeerJoined { peer, .. } => Some(peer.id),
+            Record::Founded(_) | Record::Ordered { .. } | Record::DocumentsApplied { .. } => None,
+        }
+    }
+
+    fn sentence(&self, id: IncidentId, entry: &Entry) -> Option<String> {
+        let rung = |incident: &IncidentId, number: u32| {
+            let known = self.raft.truth.incidents().get(incident);
+            let rung = known.and_then(|known| known.rung(number));
+            rung.map_or_else(String::new, |rung| format!(" \"{}\"", rung.name))
+        };
+        let said = match &entry.record {
+            Record::Opened { peer, because } => {
+                let peer = self.name(*peer);
+                match because {
+                    Because::Check { check, .. } => {
+                        format!("{id} is opened: {check} fails on {peer}")
+                    }
+                    Because::Silent { kind, witnesses, .. } => {
+                        let saw = witnesses.iter().filter(|said| said.seen.is_silence()).count();
+                        format!("{id} is opened: {peer} is {}, {saw} have seen it", kind.as_str())
+                    }
+                    Because::Ladder { ladder, level, .. } => {
+                        format!("{id} is opened: level {level} of ladder {ladder}")
+                    }
+                    Because::Operator { runbook, .. } => {
+                        format!("{id} is opened: an operator wants {runbook} on {peer}")
+                    }
+                    Because::Storm { silent, cause, .. } => {
+                        let (count, cause) = (silent.len(), cause.as_str());
+                        format!("{id} is opened: a storm, {count} peers are silent ({cause})")
+                    }
+                }
+            }
+            Record::Assigned { incident, attempt, rung: number, part, worker, .. } => {
+                let (rung, worker) = (rung(incident, *number), self.name(*worker));
+                let part = match part {
+                    Part::Act => String::new(),
+                    part => format!(" ({})", part.as_str()),
+                };
+                format!("{incident}: attempt {attempt}, rung{rung}{part}, is given to {worker}")
+            }
+            Record::Reported { incident, attempt, report } => {
+                format!("{incident}: attempt {attempt} ended, {}", report.outcome.as_str())
+            }
+            Record::Lost { incident, attempt, .. } => {
+                format!("{incident}: attempt {attempt} is given up, nobody knows how it ended")
+            }
+            Record::Held { incident, refusal } => format!("{incident} waits: {refusal}"),
+            Record::Called { incident, .. } => format!("{incident}: a person is to be called"),
+            Record::Resolved { incident, because } => format!("{incident} is resolved: {because}"),
+            Record::Escalated { incident, reason } => format!("{incident} is escalated: {reason}"),
+            Record::Skipped { incident, refusal, .. } => {
+                format!("{incident}: a rung is skipped: {refusal}")
+            }
+            Record::Restarted { incident } => format!("{incident} begins anew"),
+            Record::NotRebooted { incident, .. } => format!("{incident}: nothing was rebooted"),
+            Record::PeerStopped { peer } => format!("{} said goodbye", self.name(*peer)),
+            Record::PeerLeft { peer } => format!("{} has left the mesh", self.name(*peer)),
+            Record::Ordered { order } => format!("an operator's order: {:?}", order.order.action),
+            Record::DocumentsApplied { bundle } => {
+                format!("documents of revision {} are applied", bundle.bundle.revision)
+            }
+            Record::Founded(_)
+            | Record::PeerJoined { .. }
+            | Record::PeerStarted { .. }
+            | Record::Booted { .. }
+            | Record::EvidenceTaken { .. }
+            | Record::Notified { .. } => return None,
+        };
+        Some(said)
+    }
+}
