@@ -15,7 +15,7 @@ use protocol::{
         limits::RULES,
     },
     order::Action,
-    record::{Because, Record, StormCause},
+    record::{Because, Record, Seen, StormCause},
 };
 
 fn storm(driver: &Driver) -> Option<&Incident> {
@@ -127,6 +127,28 @@ fn that_there_was_no_storm_says_nothing_about_those_who_fall_silent_next() {
         driver.pass(1_000);
         assert_eq!(driver.executed(), [], "after {n}");
     }
+    assert!(storm(&driver).is_some());
+}
+
+#[test]
+fn who_falls_silent_while_the_leader_looks_around_is_looked_at_again() {
+    let mut driver = thirty();
+    driver.gossip = false;
+    let suspect = |driver: &mut Driver, n: u64| {
+        let others = (1..=30).filter(|other| *other != n);
+        others.for_each(|other| driver.tell(other, Input::Liveness { peer: id(n), alive: false }));
+    };
+    // The answers of ten are lost in the first round, and come in the second; meanwhile ten others,
+    // which have answered, lose their power, and nine of these are suspected.
+    driver.lies.insert(1, Seen::NoAnswer);
+    driver.lied_about = (21..=30).collect();
+    suspect(&mut driver, 21);
+    driver.lies.clear();
+    (11..=20).for_each(|n| driver.kill(n));
+    (12..=20).for_each(|n| suspect(&mut driver, n));
+    driver.until("all are found", |driver| silences(driver) >= 9);
+    driver.pass(5_000);
+    assert_eq!(driver.executed(), []);
     assert!(storm(&driver).is_some());
 }
 

@@ -35,11 +35,17 @@ const CLEAR_FOR: Duration = Duration::from_secs(10);
 /// hashing chooses.
 const ASKED_MAX: usize = 256;
 
+/// Whoever has not answered a probe for so long is a bad choice for a repair: it may be cut off in
+/// one direction.
+const ANSWERS_SOON: Duration = Duration::from_millis(200);
+
 /// A look around.
 #[derive(Debug, Clone)]
 struct Look {
     began: Duration,
     round: u32,
+    /// Those that were suspected when the first round began.
+    suspects: BTreeSet<PeerId>,
     /// Those that have not answered yet.
     open: BTreeSet<PeerId>,
     /// Those whose host said that nobody listens there.
@@ -48,12 +54,25 @@ struct Look {
     reached: BTreeSet<PeerId>,
 }
 
+/// What a look around has come to where there is no storm.
+#[derive(Debug, Clone)]
+struct Clear {
+    /// Until when that holds.
+    until: Duration,
+    /// Who was not heard then, and counted.
+    known: BTreeSet<PeerId>,
+    /// Those that were asked and have not answered yet, and when they were asked.
+    open: BTreeSet<PeerId>,
+    asked_at: Duration,
+    /// Whether they have had time to answer.
+    is_late: bool,
+}
+
 /// What the leader knows about storms.
 #[derive(Debug, Clone, Default)]
 pub(in crate::agent) struct Storms {
     look: Option<Look>,
-    /// Until when there is no storm, and who was not heard then.
-    clear: Option<(Duration, BTreeSet<PeerId>)>,
+    clear: Option<Clear>,
     /// When a peer last fell silent while the brake held, and when this host learnt of it by its
     /// own clock; kept whoever leads. The log's time follows wall clocks, and one that jumps must
     /// not end a calm that has hardly begun.
@@ -82,6 +101,9 @@ impl Storms {
 
     /// Takes what a direct probe saw.
     pub(in crate::agent) fn probed(&mut self, peer: PeerId, seen: Seen) {
+        if let Some(clear) = self.clear.as_mut().filter(|_| seen.is_life()) {
+            clear.open.remove(&peer);
+        }
         let Some(look) = &mut self.look else { return };
         match seen {
             Seen::Reached | Seen::Heard => {
@@ -96,6 +118,11 @@ impl Storms {
             // time says that nothing came back.
             Seen::Refused | Seen::NoAnswer | Seen::Abstained | Seen::Unreachable => {}
         }
+    }
+
+    /// Whether a peer has owed the leader an answer for longer than it should.
+    pub(super) fn owes_an_answer(&self, peer: PeerId) -> bool {
+        self.clear.as_ref().is_some_and(|clear| clear.is_late && clear.open.contains(&peer))
     }
 
     /// Keeps in mind since when it has been calm, by this host's own clock.
@@ -135,13 +162,16 @@ impl Agent {
         }
         let unheard = self.suspects();
         match &self.leader.storm.clear {
-            Some((_, known)) if unheard.is_subset(known) => Held::Not,
+            Some(clear) if unheard.is_subset(&clear.known) => Held::Not,
             Some(_) | None => Held::UntilSeen,
         }
     }
 
     /// Looks around when something is to be done about a silence, and opens what it sees.
     pub(super) fn watch_for_storms(&mut self, now: Now, out: &mut Vec<Output>) {
+        if let Some(clear) = &mut self.leader.storm.clear {
+            clear.is_late = now.mono >= clear.asked_at + ANSWERS_SOON;
+        }
         if let Some(brake) = self.ledger.brake() {
             let told = brake.incident.is_some();
             self.leader.storm.forget();
@@ -165,8 +195,12 @@ impl Agent {
             return;
         }
         let unheard = self.suspects();
-        let is_clear = matches!(&self.leader.storm.clear, Some((until, known))
-            if *until > now.mono && unheard.is_subset(known));
+        let is_clear = self
+            .leader
+            .storm
+            .clear
+            .as_ref()
+            .is_some_and(|clear| clear.until > now.mono && unheard.is_subset(&clear.known));
         if is_clear {
             return;
         }
@@ -205,14 +239,19 @@ impl Agent {
     ) {
         out.extend(asked.iter().map(|peer| Output::Probe { peer: *peer }));
         let refused = BTreeSet::new();
+        let suspects = match &self.leader.storm.look {
+            Some(look) if round > 1 => look.suspects.clone(),
+            Some(_) | None => self.suspects(),
+        };
         self.leader.storm.look =
-            Some(Look { began: now.mono, round, open: asked, refused, reached });
+            Some(Look { began: now.mono, round, suspects, open: asked, refused, reached });
     }
 
     fn conclude_the_look(&mut self, now: Now, out: &mut Vec<Output>) {
         let Some(look) = &self.leader.storm.look else { return };
         let waits = now.mono < look.began + ANSWERS_WITHIN && !look.open.is_empty();
-        let (round, reached) = (look.round, look.reached.clone());
+        let (began, round, reached) = (look.began, look.round, look.reached.clone());
+        let (open, suspects) = (look.open.clone(), look.suspects.clone());
         let missing: BTreeSet<PeerId> = look.open.union(&look.refused).copied().collect();
         let at = self.clock.now(now);
         // When the silent ones fell silent the log knows; the others just did, or an operator has
@@ -226,8 +265,12 @@ impl Agent {
         let unheard = with_new(self.ledger.silent_since_thaw());
         let is_storm = self.ledger.storm_among(&fallen).is_some();
         if !is_storm && !self.ledger.hears_a_minority(&unheard) {
-            // Whoever has not answered yet cannot change it, and is not known to be silent either.
-            self.leader.storm.clear = Some((now.mono + CLEAR_FOR, self.suspects()));
+            // Whoever has not answered yet cannot change it, and is not known to be silent either;
+            // nor is who answered and fell under suspicion after that.
+            let mut known = self.suspects();
+            known.retain(|peer| suspects.contains(peer) || !reached.contains(peer));
+            let (until, asked_at) = (now.mono + CLEAR_FOR, began);
+            self.leader.storm.clear = Some(Clear { until, known, open, asked_at, is_late: false });
             self.leader.storm.look = None;
         } else if waits {
             // Their answers may yet say that it is none.
