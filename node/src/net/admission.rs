@@ -75,6 +75,7 @@ async fn handshake(shared: Arc<Shared>, incoming: Incoming, permit: OwnedSemapho
     drop(permit);
     match caller(&shared, &connection) {
         Some(Caller::Member(peer, purpose)) => {
+            shared.pulses.hear(peer);
             let link = Link::new(peer, connection, purpose, false);
             // A peer that has left the roster meanwhile is told so and counted there.
             serve::begin(&shared, &link);

@@ -82,10 +82,13 @@ impl Pulses {
         lock(&self.0).entry(peer).or_default().called = Some(Instant::now());
     }
 
-    /// Whether that was a short while ago.
+    /// Whether that was a short while ago, and the last that was heard of it. Of a call that got
+    /// through more is heard than the call: then it says nothing of what has become of the peer since.
     pub(crate) fn has_called(&self, peer: PeerId) -> bool {
-        let called = lock(&self.0).get(&peer).and_then(|pulse| pulse.called);
-        called.is_some_and(|at| at.elapsed() < CALLED_WITHIN)
+        let Some(pulse) = lock(&self.0).get(&peer).copied() else { return false };
+        pulse.called.is_some_and(|at| {
+            at.elapsed() < CALLED_WITHIN && pulse.heard.is_none_or(|heard| heard <= at)
+        })
     }
 
     /// A peer has answered a ping.
@@ -201,6 +204,20 @@ mod tests {
         pulses.pong(peer, 3_000_000_000);
         pulses.retain(|_| false);
         assert!(pulses.heard(peer).is_none());
+    }
+
+    #[test]
+    fn a_call_counts_until_more_is_heard() {
+        let pulses = Pulses::default();
+        let peer = PeerId::from_random(1);
+        assert!(!pulses.has_called(peer));
+        pulses.hear(peer);
+        pulses.called(peer);
+        assert!(pulses.has_called(peer), "nothing was heard since");
+        pulses.hear(peer);
+        assert!(!pulses.has_called(peer), "it got through, and what came after that is unknown");
+        pulses.called(peer);
+        assert!(pulses.has_called(peer));
     }
 
     #[test]

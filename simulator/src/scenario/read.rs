@@ -12,6 +12,7 @@ use protocol::{
     },
     name::Name,
     record::Outcome,
+    time::format_span,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -93,6 +94,13 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
     let peers = peers(&place, &file)?;
     let (documents, known) = written(&place, &file.documents)?;
     let names = Names { place: &place, peers: &peers, documents: &known };
+    let ends = file.lasts.0.saturating_add(file.settle.map_or(SETTLE, |span| span.0));
+    if let Some(late) =
+        file.event.iter().find(|event| event.get_ref().at.is_some_and(|at| at.0 > ends))
+    {
+        let message = format!("the story is over after {}", format_span(ends));
+        return Err(place.error(late.span(), message));
+    }
     let mut rungs = Vec::new();
     for rung in &file.rung {
         rungs.push(names.rung(rung)?);
@@ -384,6 +392,42 @@ impl Names<'_> {
         })
     }
 
+    /// Why nothing that can happen meets an expectation.
+    fn cannot_be_met(&self, given: &file::Expect) -> Option<String> {
+        if let Some(about) = &given.about {
+            let named = |kind: DocumentKind, name: &str| {
+                let name = Name::parse(name).ok()?;
+                self.documents.contains_key(&DocumentKey { kind, name }).then_some(())
+            };
+            let of = |prefix: &str, kind: DocumentKind| named(kind, about.strip_prefix(prefix)?);
+            let is_known = matches!(about.as_str(), "silence" | "storm")
+                || named(DocumentKind::Check, about).is_some()
+                || of("ladder ", DocumentKind::Ladder).is_some()
+                || of("runbook ", DocumentKind::Runbook).is_some();
+            if !is_known {
+                return Some(format!(
+                    "nothing is ever about \"{about}\": write silence, storm, the name of a check, \
+                     ladder NAME or runbook NAME"
+                ));
+            }
+        }
+        let of_one = given.incident.is_some()
+            || given.attempts.is_some_and(|attempts| attempts > 0)
+            || given.outcomes.is_some()
+            || given.told == Some(true);
+        if given.count == Some(0) && of_one {
+            return Some("of no incident at all nothing else can be expected".to_owned());
+        }
+        let ended = given.outcomes.as_ref().map_or(0, Vec::len);
+        if given.attempts.is_some_and(|attempts| attempts < ended) {
+            return Some(format!("{ended} attempts cannot have ended where there were fewer"));
+        }
+        if given.calls.is_some_and(|calls| calls > 0) && given.told == Some(false) {
+            return Some("a call reaches somebody, who is told then".to_owned());
+        }
+        None
+    }
+
     fn expectation(
         &self,
         expect: &toml::Spanned<file::Expect>,
@@ -404,6 +448,9 @@ impl Names<'_> {
                            \"told\", \"count\" or \"calls\", and \"within\" needs \"incident\""
                 .to_owned();
             return Err(self.place.error(expect.span(), message));
+        }
+        if let Some(why) = self.cannot_be_met(given) {
+            return Err(self.place.error(expect.span(), why));
         }
         Ok(Expectation {
             line: self.place.line(&expect.span()),
@@ -451,6 +498,17 @@ mod tests {
             (&format!("{peers}[[event]]\ndo = \"heal\""), 6, "\"at\""),
             (&format!("{peers}[[expect]]\nincident = \"fine\""), 7, "fine"),
             (&format!("{peers}[[expect]]\npeer = \"p1\""), 6, "needs"),
+            (&format!("{peers}[[expect]]\npeer = \"p4\"\ncount = 1"), 6, "p4"),
+            (&format!("{peers}[[expect]]\nabout = \"web\"\ncount = 1"), 6, "ever about"),
+            (&format!("{peers}[[expect]]\ncount = 0\ntold = true"), 6, "no incident at all"),
+            (&format!("{peers}[[expect]]\nattempts = 0\noutcomes = [\"failed\"]"), 6, "fewer"),
+            (&format!("{peers}[[expect]]\ncalls = 1\ntold = false"), 6, "told then"),
+            (&format!("{peers}[[event]]\nat = \"-5s\"\ndo = \"heal\""), 7, "-5s"),
+            (&format!("{peers}[[event]]\nat = \"1h\"\ndo = \"heal\""), 6, "is over after"),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"maintenance\""), 6, "\"for\""),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"apply\""), 6, "\"documents\""),
+            ("peers = { count = 1000000 }", 4, "1 to 20000"),
+            ("peers = { count = -3 }", 4, "-3"),
         ] {
             let error = read(rest).unwrap_err();
             assert!(error.starts_with(&format!("story.toml:{line}: ")), "{rest}: {error}");
