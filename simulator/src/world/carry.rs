@@ -18,10 +18,10 @@ use protocol::{
 use std::time::Duration;
 
 /// In how many of a hundred cases a decision waits before it is appended, in chaos.
-const BUSY_PERCENT: u64 = 3;
+const BUSY_PERCENT: u64 = 4;
 
 /// For how long at the longest.
-const BUSY_MAX: Duration = Duration::from_secs(4);
+const BUSY_MAX: Duration = Duration::from_secs(8);
 
 impl World<'_> {
     pub(super) fn carry(&mut self, daemon: Daemon, output: &Output) {

@@ -5,8 +5,24 @@ use super::{World, queue::Daemon};
 use protocol::{agent::Input, name::PeerId, record::Seen};
 use std::collections::BTreeMap;
 
-/// How many rounds in a row a ward may be missed before that is told.
+/// How many rounds in a row a ward may be missed before that is told, at the least.
 const PATIENCE: u32 = 3;
+
+/// The daemon waits for as many as are missed by chance no more than once in so many times.
+const MISSED_BY_CHANCE: f64 = 0.01;
+
+/// How many rounds in a row a ward may be missed where so many of a hundred datagrams are lost.
+fn patience(loss_percent: u64) -> u32 {
+    let lost = f64::from(u32::try_from(loss_percent.min(99)).unwrap_or(99)) / 100.0;
+    let missed = 1.0 - (1.0 - lost) * (1.0 - lost);
+    let mut chance = missed.powi(3);
+    let mut rounds = PATIENCE;
+    while chance > MISSED_BY_CHANCE && rounds < 12 {
+        chance *= missed;
+        rounds += 1;
+    }
+    rounds
+}
 
 /// What a daemon knows of its wards: how often each was missed in a row, and what was told.
 pub(crate) type Wards = BTreeMap<PeerId, (u32, Seen)>;
@@ -25,12 +41,13 @@ impl World<'_> {
     pub(super) fn watch_round(&mut self, daemon: Daemon) {
         let Some(process) = &self.hosts[&daemon.peer].process else { return };
         let wards = process.wards.clone();
+        let patience = patience(self.network.weather.loss_percent);
         let mut told = Vec::new();
         let mut after = Wards::new();
         for (peer, (missed, said)) in wards {
             let seen = self.knock_and_ping(daemon.peer, peer);
             let missed = if seen == Seen::NoAnswer { missed + 1 } else { 0 };
-            let bears = seen == Seen::NoAnswer && missed < PATIENCE;
+            let bears = seen == Seen::NoAnswer && missed < patience;
             let says = if bears { said } else { seen };
             if says != said {
                 told.push((peer, says));
