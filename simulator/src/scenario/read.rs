@@ -394,7 +394,8 @@ impl Names<'_> {
 
     /// Why nothing that can happen meets an expectation.
     fn cannot_be_met(&self, given: &file::Expect) -> Option<String> {
-        if let Some(about) = &given.about {
+        // That there is none may be expected of anything, of what is forged too.
+        if let Some(about) = given.about.as_ref().filter(|_| given.count != Some(0)) {
             let named = |kind: DocumentKind, name: &str| {
                 let name = Name::parse(name).ok()?;
                 self.documents.contains_key(&DocumentKey { kind, name }).then_some(())
