@@ -25,7 +25,7 @@
 //! - `rack`: a third of the hosts, a zone, loses its power at once: rungs and messages.
 //!
 //! Options: `--hosts 5,30`, `--runs 20` of `crash`, `dark` and `rack`, `--loss 0,5,20,30`, `--minutes 5`
-//! and `--trouble loss,flapping,stop,hogs` of the `verdicts`, `--times 100` and `--seconds 5` of `partition`, `--out FILE` for the raw
+//! and `--trouble loss,flapping,stop,hogs` of the `verdicts`, `--times 100`, `--seconds 5` and `--parts 3,4` of `partition`, `--out FILE` for the raw
 //! numbers (JSON lines, added to; `bench/silence.jsonl` in cargo's target directory unless said), and
 //! names of parts (all unless said). The table goes to standard output. When serf's own figure strays
 //! by more than 25 % from what it is known to need, the run says that it is void. A mesh is formed once
@@ -69,6 +69,7 @@ struct Options {
     minutes: f64,
     troubles: Vec<String>,
     times: usize,
+    parts: Vec<usize>,
     seconds: f64,
     out: PathBuf,
     names: Vec<String>,
@@ -99,6 +100,7 @@ fn main() -> Result<ExitCode> {
         minutes: 5.0,
         troubles: TROUBLES.map(str::to_owned).into(),
         times: 100,
+        parts: vec![3, 4],
         seconds: 5.0,
         out: default_out()?,
         names: Vec::new(),
@@ -113,6 +115,7 @@ fn main() -> Result<ExitCode> {
             "--minutes" => options.minutes = value()?.parse()?,
             "--trouble" => options.troubles = list(&value()?)?,
             "--times" => options.times = value()?.parse()?,
+            "--parts" => options.parts = list(&value()?)?,
             "--seconds" => options.seconds = value()?.parse()?,
             "--out" => options.out = value()?.into(),
             name if NAMES.contains(&name) => options.names.push(name.to_owned()),
@@ -174,9 +177,9 @@ fn measure(hosts: usize, greatest: bool, options: &Options, raw: &Raw) -> Result
         }
     }
     if options.wants("partition") {
-        for parts in [3, 4] {
+        for parts in &options.parts {
             let lasts = Duration::from_secs_f64(options.seconds);
-            partition::measure(&mut field, parts, options.times, lasts, raw)?;
+            partition::measure(&mut field, *parts, options.times, lasts, raw)?;
         }
     }
     if options.wants("rack") {
