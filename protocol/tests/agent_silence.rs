@@ -230,3 +230,29 @@ fn a_silent_peers_failing_check_is_not_repaired_by_a_ghost() {
     driver.pass(30_000);
     assert!(driver.executed().iter().all(|(n, rung)| *n != 5 && rung == "power"));
 }
+
+#[test]
+fn who_was_asked_about_a_silence_and_did_not_answer_is_not_sent_to_repair_it() {
+    for silent in 2..=5 {
+        for dead in (2..=5).filter(|dead| *dead != silent) {
+            let mut driver = Driver::of(5);
+            driver.gossip = false;
+            driver.effects.insert("power".to_owned(), Effect::InVain);
+            driver.pass(2_000);
+            // Nobody has noticed yet that a second one is gone.
+            driver.kill(silent);
+            driver.kill(dead);
+            for other in (1..=5).filter(|other| *other != silent) {
+                driver.tell(other, Input::Liveness { peer: id(silent), alive: false });
+            }
+            let given = |driver: &Driver| {
+                driver.records().into_iter().find_map(|record| match record {
+                    Record::Assigned { worker, .. } => Some(*worker),
+                    _ => None,
+                })
+            };
+            driver.until("given out", |driver| given(driver).is_some());
+            assert_ne!(given(&driver), Some(id(dead)), "{silent}, {dead}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::{
     },
     mistakes::{self, Mistake},
     name::{IncidentId, Name, PeerId},
-    record::{Because, Failing, Outcome, Part, Record},
+    record::{Because, Failing, Outcome, Part, Record, Seen},
     refusal::Refusal,
     rendezvous,
     time::{Now, Timestamp},
@@ -348,8 +348,7 @@ impl Agent {
 
     /// Who executes the next rung.
     ///
-    /// A neighbour is one that is heard of, that answers the leader's probes, of the same zone
-    /// first, whose last attempt here did not come to nothing, that is not busy and not ill; among
+    /// A neighbour is one that is heard of, that answers the leader, of the same zone first, whose last attempt here did not come to nothing, that is not busy and not ill; among
     /// equals the hash decides.
     fn choose_worker(&self, incident: &Incident, rung: &Rung) -> Result<PeerId, Refusal> {
         let heard = |peer: PeerId| self.is_heard(peer);
@@ -393,8 +392,9 @@ impl Agent {
                             })
                             .count();
                         let weight = rendezvous::weight(incident.id.0, *peer);
+                        let owes = self.leader.storm.owes_an_answer(*peer);
                         (
-                            self.leader.storm.owes_an_answer(*peer),
+                            owes || gave_no_testimony(incident, *peer),
                             failed,
                             member.zone() != zone,
                             busy.contains(peer),
@@ -407,6 +407,14 @@ impl Agent {
             }
         }
     }
+}
+
+/// Whether a peer was asked what it sees of the silent one and did not say: it may be silent itself.
+fn gave_no_testimony(incident: &Incident, peer: PeerId) -> bool {
+    let Because::Silent { witnesses, .. } = &incident.because else { return false };
+    witnesses.iter().any(|testimony| {
+        testimony.witness == peer && matches!(testimony.seen, Seen::Unreachable | Seen::Abstained)
+    })
 }
 
 /// Asks a person, waits for the answer, or hands it over when nobody answered.
