@@ -19,7 +19,10 @@ use crate::{
     rendezvous,
     time::{Now, Timestamp, format_span},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How long answers are waited for: a direct probe takes up to 0.6 s.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(700);
@@ -61,11 +64,6 @@ struct Clear {
     until: Duration,
     /// Who was not heard then, and counted.
     known: BTreeSet<PeerId>,
-    /// Those that were asked and have not answered yet, and when they were asked.
-    open: BTreeSet<PeerId>,
-    asked_at: Duration,
-    /// Whether they have had time to answer.
-    is_late: bool,
 }
 
 /// What the leader knows about storms.
@@ -73,6 +71,10 @@ struct Clear {
 pub(in crate::agent) struct Storms {
     look: Option<Look>,
     clear: Option<Clear>,
+    /// Those that were asked and have not answered yet, and since when they owe the answer.
+    owing: BTreeMap<PeerId, Duration>,
+    /// Those of them that have owed it for too long.
+    late: BTreeSet<PeerId>,
     /// When a peer last fell silent while the brake held, and when this host learnt of it by its
     /// own clock; kept whoever leads. The log's time follows wall clocks, and one that jumps must
     /// not end a calm that has hardly begun.
@@ -93,6 +95,8 @@ impl Storms {
     pub(super) fn forget(&mut self) {
         self.look = None;
         self.clear = None;
+        self.owing.clear();
+        self.late.clear();
     }
 
     pub(super) fn next_due(&self) -> Option<Duration> {
@@ -101,8 +105,9 @@ impl Storms {
 
     /// Takes what a direct probe saw.
     pub(in crate::agent) fn probed(&mut self, peer: PeerId, seen: Seen) {
-        if let Some(clear) = self.clear.as_mut().filter(|_| seen.is_life()) {
-            clear.open.remove(&peer);
+        if seen.is_life() {
+            self.owing.remove(&peer);
+            self.late.remove(&peer);
         }
         let Some(look) = &mut self.look else { return };
         match seen {
@@ -122,7 +127,7 @@ impl Storms {
 
     /// Whether a peer has owed the leader an answer for longer than it should.
     pub(super) fn owes_an_answer(&self, peer: PeerId) -> bool {
-        self.clear.as_ref().is_some_and(|clear| clear.is_late && clear.open.contains(&peer))
+        self.late.contains(&peer)
     }
 
     /// Keeps in mind since when it has been calm, by this host's own clock.
@@ -169,9 +174,10 @@ impl Agent {
 
     /// Looks around when something is to be done about a silence, and opens what it sees.
     pub(super) fn watch_for_storms(&mut self, now: Now, out: &mut Vec<Output>) {
-        if let Some(clear) = &mut self.leader.storm.clear {
-            clear.is_late = now.mono >= clear.asked_at + ANSWERS_SOON;
-        }
+        let storm = &mut self.leader.storm;
+        let is_late = |since: &Duration| now.mono >= *since + ANSWERS_SOON;
+        let late = storm.owing.iter().filter(|(_, since)| is_late(since));
+        storm.late = late.map(|(peer, _)| *peer).collect();
         if let Some(brake) = self.ledger.brake() {
             let told = brake.incident.is_some();
             self.leader.storm.forget();
@@ -238,6 +244,9 @@ impl Agent {
         out: &mut Vec<Output>,
     ) {
         out.extend(asked.iter().map(|peer| Output::Probe { peer: *peer }));
+        for peer in &asked {
+            self.leader.storm.owing.entry(*peer).or_insert(now.mono);
+        }
         let refused = BTreeSet::new();
         let suspects = match &self.leader.storm.look {
             Some(look) if round > 1 => look.suspects.clone(),
@@ -250,8 +259,8 @@ impl Agent {
     fn conclude_the_look(&mut self, now: Now, out: &mut Vec<Output>) {
         let Some(look) = &self.leader.storm.look else { return };
         let waits = now.mono < look.began + ANSWERS_WITHIN && !look.open.is_empty();
-        let (began, round, reached) = (look.began, look.round, look.reached.clone());
-        let (open, suspects) = (look.open.clone(), look.suspects.clone());
+        let (round, reached) = (look.round, look.reached.clone());
+        let suspects = look.suspects.clone();
         let missing: BTreeSet<PeerId> = look.open.union(&look.refused).copied().collect();
         let at = self.clock.now(now);
         // When the silent ones fell silent the log knows; the others just did, or an operator has
@@ -269,8 +278,7 @@ impl Agent {
             // nor is who answered and fell under suspicion after that.
             let mut known = self.suspects();
             known.retain(|peer| suspects.contains(peer) || !reached.contains(peer));
-            let (until, asked_at) = (now.mono + CLEAR_FOR, began);
-            self.leader.storm.clear = Some(Clear { until, known, open, asked_at, is_late: false });
+            self.leader.storm.clear = Some(Clear { until: now.mono + CLEAR_FOR, known });
             self.leader.storm.look = None;
         } else if waits {
             // Their answers may yet say that it is none.
