@@ -246,9 +246,9 @@ fn who_was_asked_about_a_silence_and_did_not_answer_is_not_sent_to_repair_it() {
                 driver.tell(other, Input::Liveness { peer: id(silent), alive: false });
             }
             let given = |driver: &Driver| {
-                driver.records().into_iter().find_map(|record| match record {
-                    Record::Assigned { worker, .. } => Some(*worker),
-                    _ => None,
+                driver.records().into_iter().find_map(|record| {
+                    let Record::Assigned { worker, .. } = record else { return None };
+                    Some(*worker)
                 })
             };
             driver.until("given out", |driver| given(driver).is_some());

@@ -269,7 +269,11 @@ pub async fn run_with(
     // While this daemon stood still, its guardian ended it.
     let end = match end {
         End::Signalled(_) if limits.guarded && started.elapsed() > limits.timeout => End::TimedOut,
-        end => end,
+        End::Exited(_)
+        | End::Signalled(_)
+        | End::TimedOut
+        | End::Cancelled
+        | End::NotStarted(_) => end,
     };
     if let Some(writer) = writer {
         writer.abort();

@@ -55,6 +55,24 @@ fn was_taken(world: &World<'_>, position: Position, entry: &Entry) -> bool {
             })
         }
         // What they change is not kept with a place in the log.
-        _ => false,
+        Record::Founded(_)
+        | Record::Ordered { .. }
+        | Record::PeerJoined { .. }
+        | Record::PeerStarted { .. }
+        | Record::PeerStopped { .. }
+        | Record::PeerLeft { .. }
+        | Record::DocumentsApplied { .. }
+        | Record::EvidenceTaken { .. }
+        | Record::Reported { .. }
+        | Record::Lost { .. }
+        | Record::Held { .. }
+        | Record::Resolved { .. }
+        | Record::Escalated { .. }
+        | Record::Called { .. }
+        | Record::Notified { .. }
+        | Record::Skipped { .. }
+        | Record::Restarted { .. }
+        | Record::Booted { .. }
+        | Record::NotRebooted { .. } => false,
     }
 }

@@ -78,7 +78,20 @@ impl World<'_> {
                 });
                 self.saw_if(Sight::EvidenceMissing, without);
             }
-            _ => {}
+            Record::Founded(_)
+            | Record::Ordered { .. }
+            | Record::PeerJoined { .. }
+            | Record::PeerStarted { .. }
+            | Record::PeerStopped { .. }
+            | Record::PeerLeft { .. }
+            | Record::DocumentsApplied { .. }
+            | Record::Opened { .. }
+            | Record::EvidenceTaken { .. }
+            | Record::Notified { .. }
+            | Record::Skipped { .. }
+            | Record::Restarted { .. }
+            | Record::Booted { .. }
+            | Record::NotRebooted { .. } => {}
         }
     }
 

@@ -143,7 +143,7 @@ impl World<'_> {
                 let (rung, worker) = (rung(incident, *number), self.name(*worker));
                 let part = match part {
                     Part::Act => String::new(),
-                    part => format!(" ({})", part.as_str()),
+                    Part::Verify | Part::Undo => format!(" ({})", part.as_str()),
                 };
                 format!("{incident}: attempt {attempt}, rung{rung}{part}, is given to {worker}")
             }
