@@ -1,6 +1,8 @@
 //! A repair ends in time also when the daemon that began it was killed or stands still: the mesh
 //! lets another host act after that.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
 use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, path::Path, time::Duration};
 use tests::{Mesh, until};

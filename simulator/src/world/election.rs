@@ -24,13 +24,21 @@ const LEASE: Duration = Duration::from_secs(2);
 /// For how long a leader that has stepped down is not elected.
 const STEPPED_DOWN_FOR: Duration = Duration::from_secs(10);
 
+/// In how many of a thousand looks a group that is well elects anew, in chaos.
+const DISTURBED_PER_MILLE: u64 = 3;
+
 impl World<'_> {
     pub(super) fn raft_tick(&mut self) {
         self.after(EVERY, Event::RaftTick);
         let able = self.raft.leader.is_some_and(|leader| {
             self.raft.voters.contains_key(&leader) && self.has_majority(leader)
         });
-        if able {
+        // A voter that was cut off for a moment comes back in a later term: the others elect anew,
+        // perhaps the leader that they had.
+        let chaos = self.story.chaos.is_some() && !self.healed;
+        if able && chaos && self.random.below(1_000) < DISTURBED_PER_MILLE {
+            self.elect();
+        } else if able {
             self.raft.election_at = None;
             self.replicate();
         } else {
