@@ -88,9 +88,11 @@ impl World<'_> {
         let old_term = self.raft.term;
         let brake = self.raft.truth.brake().is_some() && self.raft.elections > 0;
         self.saw_if(Sight::BrakeThroughAnElection, brake);
-        self.settle_pending(winner);
+        // What is committed from here on, the winner commits: whom it does not reach does not learn
+        // of it, the old leader among them.
+        let is_the_old_one = self.raft.leader.replace(winner) == Some(winner);
+        self.settle_pending(winner, is_the_old_one);
         self.raft.term = old_term + 1 + self.random.below(2);
-        self.raft.leader = Some(winner);
         self.raft.elections += 1;
         self.raft.election_at = None;
         let (position, _blank) = self.raft.append(self.raft.term, None);

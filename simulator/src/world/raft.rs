@@ -304,14 +304,13 @@ impl World<'_> {
 
     /// Another leader takes over: of what the old one had appended, some has reached the new one
     /// and is committed in the old term; the rest is gone.
-    pub(super) fn settle_pending(&mut self, winner: PeerId) {
+    pub(super) fn settle_pending(&mut self, winner: PeerId, is_the_old_one: bool) {
         let count = u64::try_from(self.raft.pending.len()).unwrap_or(u64::MAX);
         let may_have = |pending: &&Pending| pending.sent_to.contains(&winner);
         let reached = self.raft.pending.iter().take_while(may_have).count();
         let reached = u64::try_from(reached).unwrap_or(u64::MAX);
         // Its successor has all of what itself had appended.
-        let all = self.raft.leader == Some(winner);
-        let survive = if all { reached } else { self.random.below(reached + 1) };
+        let survive = if is_the_old_one { reached } else { self.random.below(reached + 1) };
         self.saw_if(Sight::SuccessorCommits, survive > 0);
         self.saw_if(Sight::DecisionLost, survive < count);
         for _ in 0..survive {
