@@ -49,6 +49,13 @@ fn rack() -> impl Iterator<Item = u64> {
     (1..=10).map(|n| n * 3)
 }
 
+/// Gossip does not hear of it any more.
+fn suspect(driver: &mut Driver, n: u64) {
+    for other in (1..=30).filter(|other| *other != n) {
+        driver.tell(other, Input::Liveness { peer: id(n), alive: false });
+    }
+}
+
 fn thaw(driver: &mut Driver) {
     let order =
         common::ordered(driver.index + 9_000, common::at(driver.now + 60_000), Action::Thaw);
@@ -113,10 +120,6 @@ fn one_silent_host_is_acted_on_after_one_look_around() {
 fn that_there_was_no_storm_says_nothing_about_those_who_fall_silent_next() {
     let mut driver = thirty();
     driver.gossip = false;
-    let suspect = |driver: &mut Driver, n: u64| {
-        let others = (1..=30).filter(|other| *other != n);
-        others.for_each(|other| driver.tell(other, Input::Liveness { peer: id(n), alive: false }));
-    };
     // It answers, and the look around is over before nine others have: they could be no storm.
     suspect(&mut driver, 2);
     assert!(driver.count(|output| matches!(output, Output::Probe { .. })) >= 29);
@@ -134,10 +137,6 @@ fn that_there_was_no_storm_says_nothing_about_those_who_fall_silent_next() {
 fn who_falls_silent_while_the_leader_looks_around_is_looked_at_again() {
     let mut driver = thirty();
     driver.gossip = false;
-    let suspect = |driver: &mut Driver, n: u64| {
-        let others = (1..=30).filter(|other| *other != n);
-        others.for_each(|other| driver.tell(other, Input::Liveness { peer: id(n), alive: false }));
-    };
     // The answers of ten are lost in the first round, and come in the second; meanwhile ten others,
     // which have answered, lose their power, and nine of these are suspected.
     driver.lies.insert(1, Seen::NoAnswer);

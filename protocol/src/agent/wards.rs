@@ -2,8 +2,8 @@
 //! nobody by all.
 //!
 //! Each peer is watched by a few others (`witnesses` of `[mesh]`), of other zones first, spread by
-//! hashing: the work of one host does not grow with the mesh. A watcher that misses its ward tells the leader, which
-//! looks for itself. The same peers are asked as witnesses first.
+//! hashing: the work of one host does not grow with the mesh. A watcher that misses its ward tells
+//! the leader, which looks for itself. The same peers are asked as witnesses first.
 
 use super::{Agent, Output};
 use crate::{

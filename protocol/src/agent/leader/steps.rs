@@ -348,8 +348,9 @@ impl Agent {
 
     /// Who executes the next rung.
     ///
-    /// A neighbour is one that is heard of, that answers the leader, of the same zone first, whose last attempt here did not come to nothing, that is not busy and not ill; among
-    /// equals the hash decides.
+    /// A neighbour is one that is heard of, that answers the leader, of the same zone first, whose
+    /// last attempt here did not come to nothing, that is not busy and not ill; among equals the
+    /// hash decides.
     fn choose_worker(&self, incident: &Incident, rung: &Rung) -> Result<PeerId, Refusal> {
         let heard = |peer: PeerId| self.is_heard(peer);
         if incident.next_part != Part::Act {
