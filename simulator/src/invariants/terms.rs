@@ -2,9 +2,8 @@
 //! in a later one changes nothing.
 
 use super::{Invariant, Step};
-use crate::world::World;
+use crate::world::{World, raft::is_stale};
 use protocol::{
-    ledger::is_decision,
     name::IncidentId,
     record::{Entry, Position, Record},
 };
@@ -23,10 +22,7 @@ impl Invariant for Terms {
     fn after(&mut self, world: &World<'_>, _step: &Step<'_>) -> Result<(), String> {
         while let Some(logged) = world.raft.log.get(self.read) {
             self.read += 1;
-            let stale = logged
-                .entry
-                .as_ref()
-                .filter(|entry| is_decision(&entry.record) && entry.term != logged.position.term);
+            let stale = logged.entry.as_ref().filter(|entry| is_stale(logged.position, entry));
             if let Some(entry) = stale.filter(|entry| was_taken(world, logged.position, entry)) {
                 return Err(format!(
                     "{} decided in term {} what was taken in term {}: {}",
@@ -44,35 +40,17 @@ impl Invariant for Terms {
 /// Whether the ledger has made something of it.
 fn was_taken(world: &World<'_>, position: Position, entry: &Entry) -> bool {
     let incidents = world.raft.truth.incidents();
-    match &entry.record {
-        Record::Opened { .. } => incidents.contains_key(&IncidentId(position.index)),
-        Record::Assigned { incident, attempt, worker, start_by, .. } => {
-            incidents.get(incident).is_some_and(|known| {
-                known.attempts.iter().any(|one| {
-                    (one.number, one.worker, one.start_by, one.term)
-                        == (*attempt, *worker, *start_by, position.term)
-                })
-            })
-        }
-        // What they change is not kept with a place in the log.
-        Record::Founded(_)
-        | Record::Ordered { .. }
-        | Record::PeerJoined { .. }
-        | Record::PeerStarted { .. }
-        | Record::PeerStopped { .. }
-        | Record::PeerLeft { .. }
-        | Record::DocumentsApplied { .. }
-        | Record::EvidenceTaken { .. }
-        | Record::Reported { .. }
-        | Record::Lost { .. }
-        | Record::Held { .. }
-        | Record::Resolved { .. }
-        | Record::Escalated { .. }
-        | Record::Called { .. }
-        | Record::Notified { .. }
-        | Record::Skipped { .. }
-        | Record::Restarted { .. }
-        | Record::Booted { .. }
-        | Record::NotRebooted { .. } => false,
+    if let Record::Opened { .. } = &entry.record {
+        return incidents.contains_key(&IncidentId(position.index));
     }
+    // What the others change is not kept with a place in the log.
+    let Record::Assigned { incident, attempt, worker, start_by, .. } = &entry.record else {
+        return false;
+    };
+    incidents.get(incident).is_some_and(|known| {
+        known.attempts.iter().any(|one| {
+            (one.number, one.worker, one.start_by, one.term)
+                == (*attempt, *worker, *start_by, position.term)
+        })
+    })
 }

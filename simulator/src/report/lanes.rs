@@ -165,37 +165,33 @@ fn spans(run: &Run, place: usize) -> Vec<Span> {
         let begin = |open: &mut Vec<Span>, class| {
             open.push(Span { class, from: at, until: end, what: told.what.clone() });
         };
-        let mine = told.peer == Some(place);
+        // Who is elected ends the time of whoever led before.
+        if told.mark == Mark::Elected {
+            close(&mut open, &["leads"], at);
+        }
+        if told.peer != Some(place) {
+            continue;
+        }
         match told.mark {
-            Mark::Elected => {
-                close(&mut open, &["leads"], at);
-                if mine {
-                    begin(&mut open, "leads");
-                }
-            }
-            Mark::Up if mine => {
+            Mark::Elected => begin(&mut open, "leads"),
+            Mark::Up => {
                 close(&mut open, &["down"], at);
                 begin(&mut open, "up");
             }
-            Mark::Down if mine => {
+            Mark::Down => {
                 close(&mut open, &["up", "down", "halted", "leads"], at);
                 begin(&mut open, "down");
             }
-            Mark::Halted if mine => begin(&mut open, "halted"),
-            Mark::Resumed if mine => close(&mut open, &["halted"], at),
-            Mark::Broken if mine => begin(&mut open, "wrong"),
-            Mark::Mended if mine => close(&mut open, &["wrong"], at),
-            Mark::Acts if mine => begin(&mut open, "acts"),
-            Mark::Acted if mine => close(&mut open, &["acts"], at),
-            Mark::Up
-            | Mark::Down
-            | Mark::Halted
-            | Mark::Resumed
-            | Mark::Broken
-            | Mark::Mended
-            | Mark::Acts
-            | Mark::Acted
-            | Mark::Network
+            Mark::Halted => begin(&mut open, "halted"),
+            Mark::Resumed => close(&mut open, &["halted"], at),
+            Mark::Broken => begin(&mut open, "wrong"),
+            Mark::Mended => close(&mut open, &["wrong"], at),
+            Mark::Acts => begin(&mut open, "acts"),
+            Mark::Acted => close(&mut open, &["acts"], at),
+            Mark::Network
+            | Mark::Whole
+            | Mark::Opened
+            | Mark::Resolved
             | Mark::Decided
             | Mark::Person
             | Mark::Other => {}
@@ -208,10 +204,10 @@ fn spans(run: &Run, place: usize) -> Vec<Span> {
 /// What happens at one moment.
 fn mark(page: &mut String, scale: &Scale, told: &Told, y: f64) {
     let class = match told.mark {
-        Mark::Decided if told.what.contains(" is opened") => "opened",
-        Mark::Decided if told.what.contains(" is resolved") => "resolved",
+        Mark::Opened => "opened",
+        Mark::Resolved => "resolved",
         Mark::Decided => "decided",
-        Mark::Other | Mark::Network => "other",
+        Mark::Other | Mark::Network | Mark::Whole => "other",
         Mark::Up
         | Mark::Down
         | Mark::Halted
@@ -238,42 +234,33 @@ fn above(page: &mut String, scale: &Scale, run: &Run) {
     let mut divided: Option<(Duration, &str)> = None;
     let of_all = run.tale.iter().filter(|told| told.peer.is_none());
     for told in of_all {
-        match told.mark {
-            Mark::Network => {
-                if let Some((from, what)) = divided.take() {
-                    stretch(page, scale, from, told.at, what);
-                }
-                if !told.what.ends_with("is whole") {
-                    divided = Some((told.at, &told.what));
-                }
-            }
-            Mark::Person => {
-                let x = scale.x(told.at);
-                let _never = writeln!(
-                    page,
-                    "<rect class=\"person\" x=\"{:.1}\" y=\"24\" width=\"8\" height=\"8\" \
-                     transform=\"rotate(45 {x:.1} 28)\"><title>{:.3} s: {}</title></rect>",
-                    x - 4.0,
-                    told.at.as_secs_f64(),
-                    escape(&told.what)
-                );
-            }
-            Mark::Up
-            | Mark::Down
-            | Mark::Halted
-            | Mark::Resumed
-            | Mark::Elected
-            | Mark::Broken
-            | Mark::Mended
-            | Mark::Acts
-            | Mark::Acted
-            | Mark::Decided
-            | Mark::Other => {}
+        if matches!(told.mark, Mark::Network | Mark::Whole)
+            && let Some((from, what)) = divided.take()
+        {
+            stretch(page, scale, from, told.at, what);
+        }
+        if told.mark == Mark::Network {
+            divided = Some((told.at, &told.what));
+        }
+        if told.mark == Mark::Person {
+            person(page, scale, told);
         }
     }
     if let Some((from, what)) = divided {
         stretch(page, scale, from, run.virtual_time, what);
     }
+}
+
+fn person(page: &mut String, scale: &Scale, told: &Told) {
+    let x = scale.x(told.at);
+    let _never = writeln!(
+        page,
+        "<rect class=\"person\" x=\"{:.1}\" y=\"24\" width=\"8\" height=\"8\" \
+         transform=\"rotate(45 {x:.1} 28)\"><title>{:.3} s: {}</title></rect>",
+        x - 4.0,
+        told.at.as_secs_f64(),
+        escape(&told.what)
+    );
 }
 
 fn stretch(page: &mut String, scale: &Scale, from: Duration, until: Duration, what: &str) {

@@ -75,7 +75,7 @@ impl World<'_> {
             }
             Deed::Heal => {
                 if self.network.parts.take().is_some() || !self.network.cuts.is_empty() {
-                    self.tell_all(Mark::Network, "the network is whole");
+                    self.tell_all(Mark::Whole, "the network is whole");
                 }
                 self.network.cuts.clear();
                 self.note_world("the network is whole");

@@ -99,6 +99,11 @@ pub(crate) fn fingerprint(ledger: &Ledger) -> [u8; 32] {
     Sha256::digest(codec::encode(ledger)).into()
 }
 
+/// Whether an entry is a leader's decision that came into the log in a later term than its own.
+pub(crate) fn is_stale(position: Position, entry: &Entry) -> bool {
+    ledger::is_decision(&entry.record) && entry.term != position.term
+}
+
 impl Raft {
     /// A group of the founder alone, with the first entries committed.
     pub(super) fn founded(founder: &PeerCard, entries: Vec<Entry>) -> Self {

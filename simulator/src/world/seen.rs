@@ -1,6 +1,6 @@
 //! Notes what came about that must come about sometimes: see [`crate::sights`].
 
-use super::World;
+use super::{World, raft::is_stale};
 use crate::sights::Sight;
 use protocol::{
     ledger::{self, incident::State},
@@ -47,10 +47,7 @@ impl World<'_> {
         entry: &Entry,
         outcome: &ledger::Outcome,
     ) {
-        self.saw_if(
-            Sight::DecisionOfAnEarlierTerm,
-            matches!(outcome, Err(Refusal::StaleTerm { .. })) || is_stale(position, entry),
-        );
+        self.saw_if(Sight::DecisionOfAnEarlierTerm, is_stale(position, entry));
         self.saw_if(Sight::BrakeEngaged, self.raft.truth.brake().is_some());
         if outcome.is_err() {
             return;
@@ -113,8 +110,4 @@ impl World<'_> {
                 && known.attempts.is_empty()
         })
     }
-}
-
-fn is_stale(position: Position, entry: &Entry) -> bool {
-    ledger::is_decision(&entry.record) && entry.term != position.term
 }

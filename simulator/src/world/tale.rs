@@ -43,9 +43,15 @@ pub(crate) enum Mark {
     Acts,
     /// It ends here.
     Acted,
-    /// The network falls apart or comes together.
+    /// The network falls apart, or is bad.
     Network,
-    /// The log says so.
+    /// It is whole again.
+    Whole,
+    /// An incident is opened.
+    Opened,
+    /// An incident is resolved.
+    Resolved,
+    /// The log says something else.
     Decided,
     /// A person is told.
     Person,
@@ -80,7 +86,14 @@ impl World<'_> {
         let Some(what) = self.sentence(id, entry) else { return };
         let peer = self.about(id, entry);
         let peer = peer.and_then(|peer| self.place(peer));
-        self.tale.push(Told { at: self.time, peer, mark: Mark::Decided, what });
+        let mark = if matches!(entry.record, Record::Opened { .. }) {
+            Mark::Opened
+        } else if matches!(entry.record, Record::Resolved { .. }) {
+            Mark::Resolved
+        } else {
+            Mark::Decided
+        };
+        self.tale.push(Told { at: self.time, peer, mark, what });
     }
 
     /// Whom an entry is about.
