@@ -18,8 +18,13 @@ use clap::{Args, Parser, Subcommand};
 use protocol::time::parse_span;
 use std::{
     collections::BTreeSet,
+    num::NonZero,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -261,25 +266,44 @@ fn write_report(file: &Path, results: &[StoryResult<'_>]) -> Result<(), String> 
     std::fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Runs one story with all seeds; a seed that fails does not stop the others.
+/// Runs one story with all seeds, as many at once as there are processors; a seed that fails does
+/// not stop the others.
 fn run_seeds(story: &Scenario, Seeds(from, to): Seeds) -> Vec<Run> {
-    let mut said = Instant::now();
-    let mut runs = Vec::new();
-    for seed in from..to {
-        let mut run = run(story, seed, false);
-        if run.failure.is_none() {
-            // Of what held, nobody reads the last lines, and the first seed alone is drawn.
-            run.trace.clear();
-            if seed > from {
-                run.tale.clear();
+    let next = AtomicU64::new(from);
+    let said = Mutex::new(Instant::now());
+    let one_after_the_other = || {
+        let mut runs = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= to {
+                return runs;
+            }
+            let mut run = run(story, seed, false);
+            if run.failure.is_none() {
+                // Of what held, nobody reads the last lines, and the first seed alone is drawn.
+                run.trace.clear();
+                if seed > from {
+                    run.tale.clear();
+                }
+            }
+            runs.push(run);
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.elapsed() >= PROGRESS_EVERY {
+                *said = Instant::now();
+                output::progress(story, seed + 1 - from, to - from);
             }
         }
-        runs.push(run);
-        if said.elapsed() >= PROGRESS_EVERY {
-            said = Instant::now();
-            output::progress(story, seed + 1 - from, to - from);
-        }
-    }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut runs: Vec<Run> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(one_after_the_other)).collect();
+        let done = threads.into_iter().map(|thread| match thread.join() {
+            Ok(runs) => runs,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        done.flatten().collect()
+    });
+    runs.sort_by_key(|run| run.seed);
     runs
 }
 

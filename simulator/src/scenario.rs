@@ -138,6 +138,12 @@ pub(crate) enum Deed {
     Pause(Who, Duration),
     /// The host's wall clock jumps; backwards when `true`.
     Clock(Who, Duration, bool),
+    /// The host's disk is slow from now on, full, or neither.
+    Disk(Who, Disk),
+    /// The programs that execute rungs on this host die half-way from now on, or not any more.
+    Executor(Who, bool),
+    /// Nothing gets to this peer or away from it, or it does again.
+    Isolate(Who, bool),
     /// The network falls into these parts; who is in none of them is alone.
     Partition(Vec<Vec<usize>>),
     /// Nothing gets from the first to the second; the other way it does.
@@ -179,6 +185,9 @@ impl Deed {
             | Self::Pause(who, _)
             | Self::Clock(who, _, _)
             | Self::Cut(who, _)
+            | Self::Disk(who, _)
+            | Self::Executor(who, _)
+            | Self::Isolate(who, _)
             | Self::Close(who)
             | Self::Answer(who, _)
             | Self::Forge(who) => {
@@ -199,11 +208,25 @@ impl Deed {
     }
 }
 
+/// How a host's disk does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Disk {
+    /// As the story says of all.
+    #[default]
+    Well,
+    /// Every write takes seconds until it is durable.
+    Slow,
+    /// Nothing can be written.
+    Full,
+}
+
 /// How messages fare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weather {
     /// How many of a hundred datagrams are lost.
     pub(crate) loss_percent: u64,
+    /// How many of a hundred messages arrive twice.
+    pub(crate) duplicate_percent: u64,
     /// The shortest way.
     pub(crate) delay_min: Duration,
     /// The longest way.
@@ -219,6 +242,9 @@ pub(crate) struct Chaos {
     pub(crate) lasts: Duration,
     /// Which kinds.
     pub(crate) faults: Vec<Fault>,
+    /// Whether each seed takes a part of the kinds only, and its own pace: what many faults at
+    /// once would hide, or mend by chance, comes to light in a run that has a few of them.
+    pub(crate) swarm: bool,
 }
 
 /// A kind of fault.
@@ -240,10 +266,18 @@ pub(crate) enum Fault {
     Partition,
     /// Nothing gets from one peer to another.
     Cut,
+    /// Several peers are cut off one after the other, and come back in another order.
+    Swizzle,
     /// Many messages are lost and late.
     Loss,
     /// A wall clock jumps.
     Clock,
+    /// A host's writes take seconds.
+    SlowDisk,
+    /// A host cannot write.
+    FullDisk,
+    /// What executes rungs on a host dies half-way.
+    Executor,
     /// An operator freezes the mesh for a while.
     Freeze,
     /// The channel takes nothing for a while.

@@ -159,6 +159,9 @@ fn named(story: &Scenario) -> usize {
         | Deed::Stop(who)
         | Deed::Pause(who, _)
         | Deed::Clock(who, ..)
+        | Deed::Disk(who, _)
+        | Deed::Executor(who, _)
+        | Deed::Isolate(who, _)
         | Deed::Close(who)
         | Deed::Answer(who, _)
         | Deed::Forge(who) => of_who(who),

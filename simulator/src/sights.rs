@@ -54,11 +54,19 @@ pub(crate) enum Sight {
     PersonCalled,
     /// A wall clock went back while a repair was under way.
     ClockBackInARepair,
+    /// A worker's disk was full when it wanted to write its start.
+    StartNotWritten,
+    /// A fact came to the leader twice.
+    FactTwice,
+    /// A host lost what it had not synced when its power failed.
+    UnsyncedLost,
+    /// What executed a rung died half-way.
+    ExecutorDied,
 }
 
 impl Sight {
     /// All of them.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::SnapshotInAnElection,
         Self::WorkerDiedAfterTheStart,
         Self::WorkerDiedInTheWrite,
@@ -83,6 +91,10 @@ impl Sight {
         Self::HeldByAFreeze,
         Self::PersonCalled,
         Self::ClockBackInARepair,
+        Self::StartNotWritten,
+        Self::FactTwice,
+        Self::UnsyncedLost,
+        Self::ExecutorDied,
     ];
 
     /// What it is, in words.
@@ -112,6 +124,10 @@ impl Sight {
             Self::HeldByAFreeze => "a freeze held a repair back",
             Self::PersonCalled => "a person was called",
             Self::ClockBackInARepair => "a clock went back in the middle of a repair",
+            Self::StartNotWritten => "a start could not be written, the disk was full",
+            Self::FactTwice => "a fact came to the leader twice",
+            Self::UnsyncedLost => "a host lost what it had not synced",
+            Self::ExecutorDied => "an executor died half-way",
         }
     }
 }

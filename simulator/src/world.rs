@@ -41,7 +41,7 @@ use protocol::{
     name::{IncidentId, Name, PeerId},
 };
 use queue::{Daemon, Event, Queue};
-use raft::Raft;
+use raft::{Client, Raft};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -97,6 +97,8 @@ pub(crate) struct World<'s> {
     random: Random,
     /// What faults by chance are drawn from: the same ones come whatever else is different.
     fate: Random,
+    /// Which those are.
+    doom: Option<chaos::Doom>,
     network: Network,
     channel_up: bool,
     /// What waits for a moment in an attempt's life.
@@ -126,7 +128,12 @@ impl<'s> World<'s> {
         let hosts = founding::hosts(story, &mut random);
         let order: Vec<PeerId> = hosts.iter().map(Host::id).collect();
         let raft = Raft::founded(&hosts[0].card, founding::first_entries(story, &hosts));
-        let network = Network { parts: None, cuts: BTreeSet::new(), weather: story.weather };
+        let network = Network {
+            parts: None,
+            cuts: BTreeSet::new(),
+            isolated: BTreeSet::new(),
+            weather: story.weather,
+        };
         let mut world = Self {
             story,
             time: Duration::ZERO,
@@ -149,6 +156,7 @@ impl<'s> World<'s> {
             queue: Queue::default(),
             random,
             fate,
+            doom: None,
             network,
             channel_up: true,
             ambushes: Vec::new(),
@@ -163,11 +171,13 @@ impl<'s> World<'s> {
 
     /// Starts the hosts and says what will happen.
     fn begin(&mut self) {
+        self.draw_doom();
         self.queue.push(Duration::ZERO, Event::RaftTick);
         for peer in self.order.clone() {
             let snapshot = self.raft.truth.clone();
             let logged = snapshot.position().index;
             if let Some(host) = self.hosts.get_mut(&peer) {
+                host.disk.ledger_before = snapshot.clone();
                 host.disk.ledger = snapshot;
                 host.disk.logged = logged;
                 if host.stopped {
@@ -191,9 +201,6 @@ impl<'s> World<'s> {
                     undo: None,
                 }),
             }
-        }
-        if let Some(chaos) = &self.story.chaos {
-            self.queue.push(chaos.every, Event::Chaos);
         }
         self.queue.push(self.story.lasts, Event::HealAll);
     }
@@ -234,8 +241,9 @@ impl<'s> World<'s> {
             Event::WitnessAsked { asker, witness, peer } => {
                 self.witness_asked(asker, witness, peer);
             }
-            Event::ForwardArrives { from, to, forwarding, entry } => {
-                self.forward_arrives(from, to, forwarding, *entry);
+            Event::ForwardArrives { from, by, to, forwarding, entry } => {
+                let client = from.map_or(Client::Operator, |from| Client::Fact(from, forwarding));
+                self.forward_arrives(client, by, to, *entry);
             }
             Event::Proposed(daemon, what) => self.proposed(daemon, *what),
             Event::Commit => self.try_to_commit(),
@@ -362,8 +370,10 @@ impl<'s> World<'s> {
         let Some(host) = self.hosts.get_mut(&peer) else { return };
         let Some(process) = &host.process else { return };
         let ledger = process.agent.ledger();
-        if due || ledger.position().index >= host.disk.ledger.position().index + 8 {
-            host.disk.ledger = ledger.clone();
+        let far = ledger.position().index >= host.disk.ledger.position().index + 8;
+        if host.can_write() && (due || far) {
+            let next = ledger.clone();
+            host.disk.ledger_before = std::mem::replace(&mut host.disk.ledger, next);
         }
     }
 

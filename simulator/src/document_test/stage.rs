@@ -93,6 +93,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
         without: BTreeSet::new(),
         weather: Weather {
             loss_percent: 0,
+            duplicate_percent: 0,
             delay_min: Duration::from_micros(200),
             delay_max: Duration::from_millis(2),
         },

@@ -121,6 +121,8 @@ pub(crate) struct Event {
     #[serde(default)]
     pub(super) loss_percent: Option<u64>,
     #[serde(default)]
+    pub(super) duplicate_percent: Option<u64>,
+    #[serde(default)]
     pub(super) delay: Option<[Span; 2]>,
 }
 
@@ -144,6 +146,13 @@ pub(crate) enum Deed {
     Stop,
     Pause,
     Clock,
+    SlowDisk,
+    FullDisk,
+    MendDisk,
+    FailExecutor,
+    MendExecutor,
+    Isolate,
+    Rejoin,
     Partition,
     Cut,
     Heal,
@@ -167,6 +176,8 @@ pub(crate) struct Chaos {
     pub(super) every: Span,
     pub(super) lasts: Span,
     pub(super) faults: Vec<Fault>,
+    #[serde(default = "yes")]
+    pub(super) swarm: bool,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -180,8 +191,12 @@ pub(crate) enum Fault {
     Pause,
     Partition,
     Cut,
+    Swizzle,
     Loss,
     Clock,
+    SlowDisk,
+    FullDisk,
+    Executor,
     Freeze,
     Channel,
 }
@@ -192,6 +207,8 @@ pub(crate) enum Fault {
 pub(crate) struct Network {
     #[serde(default)]
     pub(super) loss_percent: Option<u64>,
+    #[serde(default)]
+    pub(super) duplicate_percent: Option<u64>,
     #[serde(default)]
     pub(super) delay: Option<[Span; 2]>,
 }

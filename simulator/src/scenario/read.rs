@@ -3,7 +3,7 @@
 mod expected;
 
 use super::{
-    Chaos, Deed, Event, Fault, Moment, Peer, RungEffect, Scenario, Weather, Who,
+    Chaos, Deed, Disk, Event, Fault, Moment, Peer, RungEffect, Scenario, Weather, Who,
     file::{self, File},
 };
 use protocol::{
@@ -36,6 +36,7 @@ const TAKES: Duration = Duration::from_millis(300);
 /// A local network.
 const WEATHER: Weather = Weather {
     loss_percent: 0,
+    duplicate_percent: 0,
     delay_min: Duration::from_micros(200),
     delay_max: Duration::from_millis(5),
 };
@@ -115,7 +116,7 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
     for expect in &file.expect {
         expectations.push(names.expectation(expect)?);
     }
-    let weather = file.network.map_or(WEATHER, |n| weather(n.loss_percent, n.delay));
+    let weather = file.network.map_or(WEATHER, weather);
     Ok(Scenario {
         lasts: file.lasts.0,
         settle: file.settle.map_or(SETTLE, |span| span.0),
@@ -216,19 +217,25 @@ fn chaos(file: &file::Chaos) -> Chaos {
         file::Fault::Pause => Fault::Pause,
         file::Fault::Partition => Fault::Partition,
         file::Fault::Cut => Fault::Cut,
+        file::Fault::Swizzle => Fault::Swizzle,
         file::Fault::Loss => Fault::Loss,
         file::Fault::Clock => Fault::Clock,
+        file::Fault::SlowDisk => Fault::SlowDisk,
+        file::Fault::FullDisk => Fault::FullDisk,
+        file::Fault::Executor => Fault::Executor,
         file::Fault::Freeze => Fault::Freeze,
         file::Fault::Channel => Fault::Channel,
     };
     let faults = file.faults.iter().map(fault).collect();
-    Chaos { every: file.every.0, lasts: file.lasts.0, faults }
+    Chaos { every: file.every.0, lasts: file.lasts.0, faults, swarm: file.swarm }
 }
 
-fn weather(loss_percent: Option<u64>, delay: Option<[file::Span; 2]>) -> Weather {
-    let [min, max] = delay.map_or([WEATHER.delay_min, WEATHER.delay_max], |[a, b]| [a.0, b.0]);
-    let loss_percent = loss_percent.unwrap_or(0).min(100);
-    Weather { loss_percent, delay_min: min.min(max), delay_max: max }
+fn weather(given: file::Network) -> Weather {
+    let usual = [WEATHER.delay_min, WEATHER.delay_max];
+    let [min, max] = given.delay.map_or(usual, |[a, b]| [a.0, b.0]);
+    let loss_percent = given.loss_percent.unwrap_or(0).min(100);
+    let duplicate_percent = given.duplicate_percent.unwrap_or(0).min(100);
+    Weather { loss_percent, duplicate_percent, delay_min: min.min(max), delay_max: max }
 }
 
 type Documents = BTreeMap<DocumentKey, Document>;
@@ -357,6 +364,13 @@ impl Names<'_> {
                 let jump = given.by.ok_or_else(|| missing("by"))?;
                 Deed::Clock(peer()?, jump.by, jump.back)
             }
+            file::Deed::SlowDisk => Deed::Disk(peer()?, Disk::Slow),
+            file::Deed::FullDisk => Deed::Disk(peer()?, Disk::Full),
+            file::Deed::MendDisk => Deed::Disk(peer()?, Disk::Well),
+            file::Deed::FailExecutor => Deed::Executor(peer()?, true),
+            file::Deed::MendExecutor => Deed::Executor(peer()?, false),
+            file::Deed::Isolate => Deed::Isolate(peer()?, true),
+            file::Deed::Rejoin => Deed::Isolate(peer()?, false),
             file::Deed::Partition => {
                 let mut groups = Vec::new();
                 for group in given.groups.as_ref().ok_or_else(|| missing("groups"))? {
@@ -371,7 +385,12 @@ impl Names<'_> {
                 Deed::Cut(peer()?, self.who(event.span(), to)?)
             }
             file::Deed::Heal => Deed::Heal,
-            file::Deed::Network => Deed::Weather(weather(given.loss_percent, given.delay)),
+            file::Deed::Network => {
+                let (loss_percent, duplicate_percent) =
+                    (given.loss_percent, given.duplicate_percent);
+                let delay = given.delay;
+                Deed::Weather(weather(file::Network { loss_percent, duplicate_percent, delay }))
+            }
             file::Deed::Freeze => Deed::Freeze,
             file::Deed::Thaw => Deed::Thaw,
             file::Deed::Close => Deed::Close(peer()?),

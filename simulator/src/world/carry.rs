@@ -13,7 +13,7 @@ use crate::{scenario::Moment, sights::Sight};
 use protocol::{
     agent::{Forwarding, Input, Output, Proposal},
     name::IncidentId,
-    record::Entry,
+    record::{AttemptReport, Entry, Outcome},
 };
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ impl World<'_> {
                     let delay = self.network.reliable_delay(&mut self.random);
                     let told = Input::Suspected { peer: *peer, seen: *seen };
                     let to = self.hosts[&to].daemon();
+                    if self.network.doubled(&mut self.random) {
+                        self.after(delay * 2, Event::Give(to, Box::new(told.clone())));
+                    }
                     self.after(delay, Event::Give(to, Box::new(told)));
                 }
             }
@@ -88,7 +91,18 @@ impl World<'_> {
             Some(to) => {
                 let delay = self.network.reliable_delay(&mut self.random);
                 let (forwarding, entry) = (forwarding.clone(), Box::new(entry.clone()));
-                let event = Event::ForwardArrives { from: daemon, to, forwarding, entry };
+                if self.network.doubled(&mut self.random) {
+                    // Sent again, as no answer had come: it is carried out twice, answered once.
+                    self.saw(Sight::FactTwice);
+                    let later = self.network.reliable_delay(&mut self.random);
+                    let (from, entry) = (None, entry.clone());
+                    let forwarding = forwarding.clone();
+                    let again =
+                        Event::ForwardArrives { from, by: daemon.peer, to, forwarding, entry };
+                    self.after(later, again);
+                }
+                let (from, by) = (Some(daemon), daemon.peer);
+                let event = Event::ForwardArrives { from, by, to, forwarding, entry };
                 self.after(delay, event);
             }
             None => {
@@ -102,10 +116,27 @@ impl World<'_> {
 
     /// The start is written: durable after a while, known to be after another.
     fn record_start(&mut self, daemon: Daemon, key: (IncidentId, u32)) {
-        let disk = self.random.between(Duration::from_micros(100), self.story.disk_max);
+        let disk = self.disk_takes(daemon.peer);
+        if !self.hosts[&daemon.peer].can_write() {
+            return self.refuse_start(daemon, key, disk);
+        }
         self.after(disk, Event::StartOnDisk(daemon, key));
         self.writing.insert((daemon, key));
         self.moment(Moment::Recording, daemon.peer);
+    }
+
+    /// The start cannot be written: then nothing is started, and the log hears why.
+    fn refuse_start(&mut self, daemon: Daemon, key: (IncidentId, u32), after: Duration) {
+        self.saw(Sight::StartNotWritten);
+        let report = AttemptReport {
+            outcome: Outcome::Refused,
+            exit_code: None,
+            started_at: None,
+            finished_at: self.hosts[&daemon.peer].wall(self.time),
+            output: "the start could not be written to disk: no space left".to_owned(),
+        };
+        let input = Input::Finished { incident: key.0, attempt: key.1, report };
+        self.after(after, Event::Give(daemon, Box::new(input)));
     }
 
     pub(super) fn start_on_disk(&mut self, daemon: Daemon, (incident, attempt): (IncidentId, u32)) {

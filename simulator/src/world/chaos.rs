@@ -4,7 +4,7 @@
 use super::{Ambush, World, queue::Event};
 use crate::{
     random::Random,
-    scenario::{Chaos, Deed, Fault, Moment, Weather, Who},
+    scenario::{Deed, Disk, Fault, Moment, Weather, Who},
 };
 use protocol::{
     document::Verdict,
@@ -15,37 +15,90 @@ use std::time::Duration;
 /// The shortest that a fault lasts.
 const LASTS_MIN: Duration = Duration::from_millis(300);
 
+/// In how many of a hundred seeds a kind of fault takes part, in a swarm.
+const TAKES_PART_PERCENT: u64 = 60;
+
+/// How much faster or slower a host's clock runs than the world's, in parts of a million, at the
+/// most: what a bad quartz does.
+pub(super) const DRIFT_MAX_PPM: u64 = 200;
+
 /// A network as bad as it is promised to be survived: 30 % loss, 200 ms +- 100 ms.
 const BAD_WEATHER: Weather = Weather {
     loss_percent: 30,
+    duplicate_percent: 10,
     delay_min: Duration::from_millis(100),
     delay_max: Duration::from_millis(300),
 };
 
+/// The faults of one run.
+#[derive(Debug)]
+pub(crate) struct Doom {
+    /// The kinds; what is there twice comes twice as often.
+    kinds: Vec<Fault>,
+    /// The time from one to the next, on average.
+    every: Duration,
+    /// The longest that one lasts.
+    lasts: Duration,
+}
+
 impl World<'_> {
+    /// Draws what this seed's faults are, and how wrong each clock runs.
+    pub(super) fn draw_doom(&mut self) {
+        let Some(chaos) = &self.story.chaos else { return };
+        for peer in self.order.clone() {
+            let drift = i64::try_from(self.fate.below(2 * DRIFT_MAX_PPM + 1)).unwrap_or(0);
+            if let Some(host) = self.hosts.get_mut(&peer) {
+                host.drift_ppm = drift - i64::try_from(DRIFT_MAX_PPM).unwrap_or(0);
+            }
+        }
+        let (mut kinds, mut every) = (chaos.faults.clone(), chaos.every);
+        if chaos.swarm {
+            let mut part: Vec<Fault> = Vec::new();
+            let mut known: Vec<Fault> = Vec::new();
+            for kind in &chaos.faults {
+                if !known.contains(kind) {
+                    known.push(*kind);
+                    if self.fate.percent(TAKES_PART_PERCENT) {
+                        part.push(*kind);
+                    }
+                }
+            }
+            if part.is_empty() {
+                part.extend(self.fate.pick(&known));
+            }
+            kinds.retain(|kind| part.contains(kind));
+            every = self.fate.between(chaos.every / 2, chaos.every * 3 / 2);
+        }
+        self.note_world(&format!("faults, one every {every:?} or so: {kinds:?}"));
+        self.doom = Some(Doom { kinds, every, lasts: chaos.lasts });
+        self.after(every, Event::Chaos);
+    }
+
     /// One fault now, and the next one later.
     pub(super) fn chaos(&mut self) {
         let story = self.story;
-        let Some(chaos) = story.chaos.as_ref().filter(|_| !self.healed) else { return };
-        let next = self.fate.between(chaos.every / 4, chaos.every * 7 / 4);
+        let Some(doom) = self.doom.take_if(|_| !self.healed) else { return };
+        let next = self.fate.between(doom.every / 4, doom.every * 7 / 4);
         self.after(next, Event::Chaos);
+        let drawn = self.fate.pick(&doom.kinds);
+        let longest = doom.lasts;
+        self.doom = Some(doom);
         let all: Vec<usize> = (0..self.order.len()).collect();
-        let (Some(fault), Some(place)) = (self.fate.pick(&chaos.faults), self.fate.pick(&all))
-        else {
+        let (Some(fault), Some(place)) = (drawn, self.fate.pick(&all)) else {
             return;
         };
-        let lasts = self.fate.between(LASTS_MIN, chaos.lasts);
+        let lasts = self.fate.between(LASTS_MIN, longest);
         // Drawn in any case, so that leaving one out leaves the others what they are.
         let rest = Random::new(self.fate.next());
         self.faults += 1;
         if !story.without.contains(&self.faults) {
             let fate = std::mem::replace(&mut self.fate, rest);
-            self.fault(chaos, fault, place, lasts);
+            self.fault(fault, place, lasts);
             self.fate = fate;
         }
     }
 
-    fn fault(&mut self, chaos: &Chaos, fault: Fault, place: usize, lasts: Duration) {
+    fn fault(&mut self, fault: Fault, place: usize, lasts: Duration) {
         let who = Who::Peer(place);
         let leader = self.raft.leader.and_then(|leader| self.place(leader)).unwrap_or(place);
         let (deed, undo) = match fault {
@@ -57,7 +110,7 @@ impl World<'_> {
             Fault::KillLeader => {
                 (Deed::Kill(Who::Peer(leader)), Some(Deed::Start(Who::Peer(leader))))
             }
-            Fault::KillWorker => return self.ambush_worker(chaos, lasts),
+            Fault::KillWorker => return self.ambush_worker(lasts),
             Fault::PowerOff => (Deed::PowerOff(who), Some(Deed::Start(who))),
             Fault::Pause => (Deed::Pause(who, lasts), None),
             Fault::Partition => {
@@ -74,6 +127,10 @@ impl World<'_> {
                 let Some(from) = self.fate.pick(&all) else { return };
                 (Deed::Cut(Who::Peer(from), Who::Peer(to)), Some(Deed::Heal))
             }
+            Fault::Swizzle => return self.swizzle(lasts),
+            Fault::SlowDisk => (Deed::Disk(who, Disk::Slow), Some(Deed::Disk(who, Disk::Well))),
+            Fault::FullDisk => (Deed::Disk(who, Disk::Full), Some(Deed::Disk(who, Disk::Well))),
+            Fault::Executor => (Deed::Executor(who, true), Some(Deed::Executor(who, false))),
             Fault::Loss => (Deed::Weather(BAD_WEATHER), Some(Deed::Weather(self.story.weather))),
             Fault::Clock => {
                 let hour = Duration::from_secs(3_600);
@@ -90,12 +147,27 @@ impl World<'_> {
         }
     }
 
-    fn ambush_worker(&mut self, chaos: &Chaos, lasts: Duration) {
+    /// Several peers are cut off one after the other, and come back in another order: whoever
+    /// depends on an order of those two is found out.
+    fn swizzle(&mut self, lasts: Duration) {
+        let all: Vec<usize> = (0..self.order.len()).collect();
+        let count = 1 + self.fate.below(u64::try_from(all.len()).unwrap_or(1));
+        let some = self.fate.some(&all, usize::try_from(count).unwrap_or(1));
+        for place in some {
+            let who = Who::Peer(place);
+            let from = self.fate.between(Duration::ZERO, lasts);
+            let until = lasts + self.fate.between(Duration::ZERO, lasts);
+            self.after(from, Event::Deed(Box::new(Deed::Isolate(who, true))));
+            self.after(until, Event::Undo(Box::new(Deed::Isolate(who, false))));
+        }
+    }
+
+    fn ambush_worker(&mut self, lasts: Duration) {
         let moments = [Moment::Recording, Moment::Recorded, Moment::Executing, Moment::Finished];
         let Some(moment) = self.fate.pick(&moments) else { return };
         let after = self.fate.millis(0, 20);
         let deed = Deed::Kill(Who::Worker);
-        let undo = Some((lasts.min(chaos.lasts), Deed::Start(Who::Worker)));
+        let undo = Some((lasts, Deed::Start(Who::Worker)));
         self.ambushes.push(Ambush { not_before: self.time, moment, after, deed, undo });
     }
 

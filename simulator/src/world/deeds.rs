@@ -2,7 +2,7 @@
 
 use super::{World, founding, host::EPOCH, queue::Event, raft::Client, tale::Mark};
 use crate::{
-    scenario::{Deed, Who},
+    scenario::{Deed, Disk, Who},
     sights::Sight,
 };
 use protocol::{
@@ -15,6 +15,9 @@ use protocol::{
     refusal::Refusal,
 };
 use std::{collections::BTreeMap, time::Duration};
+
+/// In how many of a hundred failures of its power a host loses what it had not synced.
+const UNSYNCED_PERCENT: u64 = 50;
 
 /// How long until an operator looks whether an order was carried out.
 const LOOKS_AGAIN: Duration = Duration::from_secs(1);
@@ -64,6 +67,15 @@ impl World<'_> {
                 let way = if *back { "back" } else { "ahead" };
                 world.tell(peer, Mark::Other, &format!("its wall clock jumps {by:?} {way}"));
             }),
+            Deed::Disk(who, disk) => self.to(*who, |world, peer| world.set_disk(peer, *disk)),
+            Deed::Executor(who, fails) => self.to(*who, |world, peer| {
+                if let Some(host) = world.hosts.get_mut(&peer) {
+                    host.executor_fails = *fails;
+                }
+                let what = if *fails { "die half-way" } else { "run to their end" };
+                world.tell(peer, Mark::Other, &format!("its programs {what}"));
+            }),
+            Deed::Isolate(who, cut) => self.to(*who, |world, peer| world.isolate(peer, *cut)),
             Deed::Partition(groups) => self.partition(groups),
             Deed::Cut(from, to) => {
                 if let (Some(from), Some(to)) = (self.who(*from), self.who(*to)) {
@@ -74,7 +86,8 @@ impl World<'_> {
                 }
             }
             Deed::Heal => {
-                if self.network.parts.take().is_some() || !self.network.cuts.is_empty() {
+                let divided = self.network.parts.take().is_some();
+                if divided || !self.network.cuts.is_empty() {
                     self.tell_all(Mark::Whole, "the network is whole");
                 }
                 self.network.cuts.clear();
@@ -153,11 +166,33 @@ impl World<'_> {
     pub(super) fn power_off(&mut self, peer: PeerId) {
         self.end_process(peer);
         self.end_executions(peer, true);
+        self.lose_unsynced(peer);
         if let Some(host) = self.hosts.get_mut(&peer) {
             host.powered = false;
         }
         self.note(peer, "has no power");
         self.tell(peer, Mark::Down, "has no power");
+    }
+
+    /// What had not been brought to the disk is lost with the power: the latest snapshot, and what
+    /// of the log a majority has without this host.
+    fn lose_unsynced(&mut self, peer: PeerId) {
+        if self.story.chaos.is_none() || !self.random.percent(UNSYNCED_PERCENT) {
+            return;
+        }
+        let committed = self.raft.committed();
+        let voters = self.raft.voters.keys().filter(|voter| **voter != peer);
+        let elsewhere = voters.filter(|voter| self.hosts[*voter].disk.logged >= committed).count();
+        let spare = elsewhere > self.raft.voters.len() / 2;
+        let lost = self.random.below(4);
+        self.saw(Sight::UnsyncedLost);
+        let Some(host) = self.hosts.get_mut(&peer) else { return };
+        host.disk.ledger = host.disk.ledger_before.clone();
+        if spare {
+            let least = host.disk.ledger.position().index;
+            host.disk.logged = host.disk.logged.saturating_sub(lost).max(least);
+        }
+        self.note(peer, "what it had not synced is lost");
     }
 
     pub(super) fn pause(&mut self, peer: PeerId, lasting: Duration) {
@@ -189,6 +224,31 @@ impl World<'_> {
             self.give(daemon, input);
         }
         self.give(daemon, Input::Tick);
+    }
+
+    fn set_disk(&mut self, peer: PeerId, disk: Disk) {
+        if let Some(host) = self.hosts.get_mut(&peer) {
+            host.disk.health = disk;
+        }
+        let what = match disk {
+            Disk::Well => "its disk does well again",
+            Disk::Slow => "its disk is slow",
+            Disk::Full => "its disk is full",
+        };
+        self.note(peer, what);
+        self.tell(peer, Mark::Other, what);
+    }
+
+    fn isolate(&mut self, peer: PeerId, cut: bool) {
+        let (changed, mark, what) = if cut {
+            (self.network.isolated.insert(peer), Mark::Network, "is cut off from everybody")
+        } else {
+            (self.network.isolated.remove(&peer), Mark::Whole, "is reached again")
+        };
+        if changed {
+            self.note(peer, what);
+            self.tell(peer, mark, what);
+        }
     }
 
     fn partition(&mut self, groups: &[Vec<usize>]) {
@@ -284,14 +344,25 @@ impl World<'_> {
         for bundle in [own, borrowed] {
             let record = Record::DocumentsApplied { bundle };
             let entry = Box::new(Entry { at, by: peer, term: self.raft.term, record });
-            let forwarding = Forwarding::Leave;
+            let (from, by, forwarding) = (Some(daemon), peer, Forwarding::Leave);
             self.after(
                 Duration::from_millis(1),
-                Event::ForwardArrives { from: daemon, to: leader, forwarding, entry },
+                Event::ForwardArrives { from, by, to: leader, forwarding, entry },
             );
         }
         self.note(peer, "forges documents");
         self.tell(peer, Mark::Other, "forges documents");
+    }
+
+    fn mend_host(&mut self, who: Who) {
+        let Some(peer) = self.who(who) else { return };
+        if self.hosts[&peer].disk.health != Disk::Well {
+            self.deed(&Deed::Disk(who, Disk::Well));
+        }
+        if self.hosts[&peer].executor_fails {
+            self.deed(&Deed::Executor(who, false));
+        }
+        self.isolate(peer, false);
     }
 
     /// The faults are over: from here on the mesh has to bring everything to an end.
@@ -300,6 +371,9 @@ impl World<'_> {
         self.note_world("every fault is healed");
         self.tell_all(Mark::Other, "every fault is healed");
         self.deed(&Deed::Heal);
+        for place in 0..self.order.len() {
+            self.mend_host(Who::Peer(place));
+        }
         self.network.weather = self.story.weather;
         self.channel_up = true;
         self.ambushes.clear();

@@ -63,6 +63,8 @@ pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
             powered: true,
             paused: false,
             clock_ahead_millis: 0,
+            drift_ppm: 0,
+            executor_fails: false,
             boot: 0,
             powered_on: 1,
             stopped: !peer.starts,

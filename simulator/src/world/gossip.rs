@@ -58,6 +58,10 @@ impl World<'_> {
         if self.network.open(from, to) && !self.network.lost(&mut self.random) {
             let delay = self.network.delay(&mut self.random);
             self.after(delay, Event::GossipArrives(from, to, Rc::clone(gossip)));
+            if self.network.doubled(&mut self.random) {
+                let later = self.network.delay(&mut self.random);
+                self.after(delay + later, Event::GossipArrives(from, to, Rc::clone(gossip)));
+            }
         }
     }
 
@@ -134,6 +138,9 @@ impl World<'_> {
             && self.network.open(daemon.peer, leader)
         {
             let delay = self.network.reliable_delay(&mut self.random);
+            if self.network.doubled(&mut self.random) {
+                self.after(delay * 2, Event::ReportArrives(leader, Rc::clone(&signed)));
+            }
             self.after(delay, Event::ReportArrives(leader, signed));
         }
     }

@@ -4,6 +4,7 @@ use super::{
     queue::{Daemon, Gossip},
     watch::Wards,
 };
+use crate::scenario::Disk as DiskHealth;
 use ed25519_dalek::SigningKey;
 use protocol::{
     agent::{Agent, Input, Standing},
@@ -35,6 +36,10 @@ pub(crate) struct Host {
     pub(crate) paused: bool,
     /// How far its wall clock is ahead of the world's time, in milliseconds.
     pub(crate) clock_ahead_millis: i64,
+    /// How much faster its clocks run than the world's, in parts of a million.
+    pub(crate) drift_ppm: i64,
+    /// Whether the programs that execute rungs die half-way.
+    pub(crate) executor_fails: bool,
     /// How many times the daemon was started.
     pub(crate) boot: u64,
     /// How many times the machine was switched on.
@@ -54,6 +59,11 @@ pub(crate) struct Disk {
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     /// The latest snapshot of the ledger.
     pub(crate) ledger: Ledger,
+    /// The one before it: what is found after a power failure that came before the latest one was
+    /// really on the disk.
+    pub(crate) ledger_before: Ledger,
+    /// How it does.
+    pub(crate) health: DiskHealth,
     /// Up to where the Raft log is here, as a voter or learner.
     pub(crate) logged: u64,
 }
@@ -128,13 +138,25 @@ impl Host {
     /// What its clocks say.
     pub(crate) fn now(&self, time: Duration) -> Now {
         let since = self.process.as_ref().map_or(time, |process| process.since);
-        Now { wall: self.wall(time), mono: time.saturating_sub(since) }
+        Now { wall: self.wall(time), mono: self.drifted(time.saturating_sub(since)) }
     }
 
     /// What its wall clock says.
     pub(crate) fn wall(&self, time: Duration) -> Timestamp {
-        let true_time = EPOCH.plus(time).millis();
+        let true_time = EPOCH.plus(self.drifted(time)).millis();
         Timestamp::from_millis(true_time.saturating_add_signed(self.clock_ahead_millis))
+    }
+
+    /// What its clocks make of a span.
+    fn drifted(&self, span: Duration) -> Duration {
+        let parts = u32::try_from(self.drift_ppm.unsigned_abs()).unwrap_or(0);
+        let wrong = span * parts / 1_000_000;
+        if self.drift_ppm < 0 { span.saturating_sub(wrong) } else { span + wrong }
+    }
+
+    /// Whether its disk takes what is written.
+    pub(crate) fn can_write(&self) -> bool {
+        self.disk.health != DiskHealth::Full
     }
 
     /// What its agent takes the log's time to be.

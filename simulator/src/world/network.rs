@@ -28,6 +28,8 @@ pub(crate) struct Network {
     pub(crate) parts: Option<BTreeMap<PeerId, usize>>,
     /// From whom nothing gets to whom.
     pub(crate) cuts: BTreeSet<(PeerId, PeerId)>,
+    /// Whom nothing gets to or away from.
+    pub(crate) isolated: BTreeSet<PeerId>,
     /// How messages fare.
     pub(crate) weather: Weather,
 }
@@ -36,7 +38,10 @@ impl Network {
     /// Whether anything gets from one host to another.
     pub(crate) fn open(&self, from: PeerId, to: PeerId) -> bool {
         let together = self.parts.as_ref().is_none_or(|parts| parts.get(&from) == parts.get(&to));
-        from == to || (together && !self.cuts.contains(&(from, to)))
+        let cut = self.cuts.contains(&(from, to))
+            || self.isolated.contains(&from)
+            || self.isolated.contains(&to);
+        from == to || (together && !cut)
     }
 
     /// Whether two hosts can talk with each other.
@@ -52,6 +57,11 @@ impl Network {
     /// Whether a datagram is lost.
     pub(crate) const fn lost(&self, random: &mut Random) -> bool {
         random.percent(self.weather.loss_percent)
+    }
+
+    /// Whether a message arrives twice.
+    pub(crate) const fn doubled(&self, random: &mut Random) -> bool {
+        self.weather.duplicate_percent > 0 && random.percent(self.weather.duplicate_percent)
     }
 
     /// How long something takes that is sent again until it arrives.

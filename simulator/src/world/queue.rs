@@ -74,8 +74,10 @@ pub(crate) enum Event {
     },
     /// A fact arrives at the peer that is believed to lead.
     ForwardArrives {
+        /// Who is to be answered; nobody, where it is sent for the second time.
+        from: Option<Daemon>,
         /// Whose fact.
-        from: Daemon,
+        by: PeerId,
         /// Where it arrives.
         to: PeerId,
         /// Which fact.

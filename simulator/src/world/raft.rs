@@ -8,7 +8,7 @@ use super::{
     World,
     queue::{Daemon, Event},
 };
-use crate::sights::Sight;
+use crate::{scenario::Disk, sights::Sight};
 use protocol::{
     agent::{Forwarding, Input, Proposal, voters::MemberChange},
     codec,
@@ -22,6 +22,9 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
+
+/// The longest that a write takes on a slow disk.
+const SLOW_DISK: Duration = Duration::from_secs(3);
 
 /// The Raft group.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ pub(crate) enum Client {
     Fact(Daemon, Forwarding),
     /// The leader's agent, about the Raft group's members.
     Members(Daemon),
-    /// The operator, who looks at the ledger.
+    /// The operator, who looks at the ledger; or nobody.
     Operator,
 }
 
@@ -170,12 +173,14 @@ impl World<'_> {
     /// Whether so many voters hear a peer, and it them, that it can get a majority.
     pub(super) fn has_majority(&self, peer: PeerId) -> bool {
         let hear = |voter: &&PeerId| {
-            self.hosts[*voter].is_active() && self.network.both_ways(peer, **voter)
+            let host = &self.hosts[*voter];
+            host.is_active() && host.can_write() && self.network.both_ways(peer, **voter)
         };
         let agree = self.raft.voters.keys().filter(hear).count();
         let half = self.raft.voters.len() / 2;
         let least = if mistakes::is_made(Mistake::QuorumOffByOne) { half } else { half + 1 };
-        self.hosts[&peer].is_active() && agree >= least
+        let host = &self.hosts[&peer];
+        host.is_active() && host.can_write() && agree >= least
     }
 
     /// A peer that believes to lead appends something.
@@ -213,17 +218,27 @@ impl World<'_> {
             }
             return;
         }
-        let disk = self.random.between(Duration::from_micros(200), self.story.disk_max);
+        let disk = self.disk_takes(by);
         let there = self.network.reliable_delay(&mut self.random);
         let back = self.network.reliable_delay(&mut self.random);
         let due = (self.time + disk + there + back).max(self.raft.last_due);
         self.raft.last_due = due;
         let term = self.raft.term;
         let voters = self.raft.voters.keys().copied();
-        let hears = |voter: &PeerId| self.hosts[voter].is_active() && self.network.open(by, *voter);
+        let hears = |voter: &PeerId| {
+            let host = &self.hosts[voter];
+            host.is_active() && host.can_write() && self.network.open(by, *voter)
+        };
         let sent_to = voters.filter(hears).collect();
         self.raft.pending.push_back(Pending { what, term, due, sent_to, answer_to });
         self.queue.push(due, Event::Commit);
+    }
+
+    /// How long a host's write takes until it is durable.
+    pub(super) fn disk_takes(&mut self, peer: PeerId) -> Duration {
+        let slow = self.hosts[&peer].disk.health == Disk::Slow;
+        let longest = if slow { SLOW_DISK.max(self.story.disk_max) } else { self.story.disk_max };
+        self.random.between(Duration::from_micros(200), longest)
     }
 
     /// What is due is committed if the leader still has its majority.
@@ -300,6 +315,7 @@ impl World<'_> {
                 && member
                 && reached
                 && host.is_active()
+                && host.can_write()
             {
                 host.disk.logged = committed;
             }
@@ -354,18 +370,11 @@ impl World<'_> {
     }
 
     /// A fact has come to a peer that its author believes to lead.
-    pub(super) fn forward_arrives(
-        &mut self,
-        from: Daemon,
-        to: PeerId,
-        forwarding: Forwarding,
-        entry: Entry,
-    ) {
-        let client = Client::Fact(from, forwarding);
+    pub(super) fn forward_arrives(&mut self, client: Client, by: PeerId, to: PeerId, entry: Entry) {
         if !self.hosts[&to].is_active() {
             return;
         }
-        if let Err(refusal) = ledger::may_forward(from.peer, &entry) {
+        if let Err(refusal) = ledger::may_forward(by, &entry) {
             self.answer(&client, Err(refusal.to_string()));
         } else if self.raft.leader == Some(to) {
             // The leader stamps: no other host's clock reaches the log.

@@ -10,7 +10,10 @@ use super::{
     queue::{Daemon, Event},
     tale::Mark,
 };
-use crate::scenario::{Deed, Moment, Who};
+use crate::{
+    scenario::{Deed, Moment, Who},
+    sights::Sight,
+};
 use protocol::{
     agent::{Input, Work, WorkOrder},
     document::{Check, EvidenceStep, Power, Verdict},
@@ -90,6 +93,14 @@ impl World<'_> {
         if !self.random.percent(chance) {
             (ends, helps) = (Outcome::Failed, false);
         }
+        // What dies half-way may have done its work before, or not.
+        let takes = if self.hosts[&daemon.peer].executor_fails {
+            self.saw(Sight::ExecutorDied);
+            (ends, helps) = (Outcome::Failed, helps && self.random.percent(50));
+            self.random.between(Duration::ZERO, takes)
+        } else {
+            takes
+        };
         let breaks = effect.and_then(|effect| effect.breaks.clone());
         let check = Name::parse(told("HEARTEN_CHECK")).ok();
         let runs_out = ends == Outcome::TimedOut || takes >= order.timeout;
