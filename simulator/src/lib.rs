@@ -9,12 +9,14 @@
 //! Operators try out their own documents in it, too: `document_test`.
 //!
 //! Reading order: `scenario` (what a story is), `world` (what may happen), `invariants` (what must
-//! hold), `expectation` (what the story itself expects), `run` (one story, one seed), [`cli`].
+//! hold), `expectation` (what the story itself expects), `run` (one story, one seed), [`cli`];
+//! [`history`] for whoever compares the model with something else.
 
 pub mod cli;
 mod coverage;
 mod document_test;
 mod expectation;
+pub mod history;
 mod invariants;
 #[cfg(feature = "mistakes")]
 mod mistakes;

@@ -41,7 +41,7 @@ use protocol::{
     name::{IncidentId, Name, PeerId},
 };
 use queue::{Daemon, Event, Queue};
-use raft::{Client, Raft};
+use raft::{Blanks, Client, Raft};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -123,11 +123,21 @@ struct Ambush {
 impl<'s> World<'s> {
     /// The world at the beginning of a story.
     pub(crate) fn new(story: &'s Scenario, seed: u64, keep_trace: bool) -> Self {
+        Self::with_blanks(story, seed, keep_trace, Blanks::default())
+    }
+
+    /// The same, with a log in which Raft writes so much for itself.
+    pub(crate) fn with_blanks(
+        story: &'s Scenario,
+        seed: u64,
+        keep_trace: bool,
+        blanks: Blanks,
+    ) -> Self {
         let mut random = Random::new(seed);
         let fate = Random::new(random.next());
         let hosts = founding::hosts(story, &mut random);
         let order: Vec<PeerId> = hosts.iter().map(Host::id).collect();
-        let raft = Raft::founded(&hosts[0].card, founding::first_entries(story, &hosts));
+        let raft = Raft::founded(&hosts[0].card, founding::first_entries(story, &hosts), blanks);
         let network = Network {
             parts: None,
             cuts: BTreeSet::new(),

@@ -95,8 +95,7 @@ impl World<'_> {
         self.raft.term = old_term + 1 + self.random.below(2);
         self.raft.elections += 1;
         self.raft.election_at = None;
-        let (position, _blank) = self.raft.append(self.raft.term, None);
-        self.raft.blank = position.index;
+        self.raft.append_blank();
         self.note(winner, &format!("is elected in term {}", self.raft.term));
         self.tell(winner, Mark::Elected, &format!("is elected in term {}", self.raft.term));
         self.replicate();

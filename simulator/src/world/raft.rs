@@ -39,6 +39,8 @@ pub(crate) struct Raft {
     pub(crate) leader: Option<PeerId>,
     /// Where the leader's blank entry stands: it leads once it has applied it.
     pub(crate) blank: u64,
+    /// What Raft writes for itself.
+    blanks: Blanks,
     /// Who votes.
     pub(crate) voters: BTreeMap<PeerId, RaftId>,
     /// Who receives the log to vote later.
@@ -54,6 +56,21 @@ pub(crate) struct Raft {
     /// What the leader has appended and no majority has yet.
     pending: VecDeque<Pending>,
     last_due: Duration,
+}
+
+/// How much Raft writes for itself, so that a log has the places of another one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blanks {
+    /// Entries before the first of the story.
+    pub(crate) first: u64,
+    /// Entries of an election.
+    pub(crate) election: u64,
+}
+
+impl Default for Blanks {
+    fn default() -> Self {
+        Self { first: 0, election: 1 }
+    }
 }
 
 /// A committed entry.
@@ -109,13 +126,14 @@ pub(crate) fn is_stale(position: Position, entry: &Entry) -> bool {
 
 impl Raft {
     /// A group of the founder alone, with the first entries committed.
-    pub(super) fn founded(founder: &PeerCard, entries: Vec<Entry>) -> Self {
+    pub(super) fn founded(founder: &PeerCard, entries: Vec<Entry>, blanks: Blanks) -> Self {
         let mut raft = Self {
             log: Vec::new(),
             truth: Ledger::default(),
             term: 1,
             leader: None,
             blank: 0,
+            blanks,
             voters: BTreeMap::from([(founder.id, founder.raft_id)]),
             learners: BTreeMap::new(),
             elections: 0,
@@ -125,6 +143,10 @@ impl Raft {
             pending: VecDeque::new(),
             last_due: Duration::ZERO,
         };
+        for _ in 0..blanks.first {
+            let (_, outcome) = raft.append(1, None);
+            assert!(outcome.is_ok(), "nothing is refused where nothing is asked for");
+        }
         for entry in entries {
             let (_, outcome) = raft.append(1, Some(entry));
             assert!(outcome.is_ok(), "a story's mesh can be founded: {outcome:?}");
@@ -142,7 +164,15 @@ impl Raft {
         self.log.get(usize::try_from(index.checked_sub(1)?).ok()?)
     }
 
-    pub(super) fn append(
+    /// A new leader's first entry, which makes what was before it its own.
+    pub(super) fn append_blank(&mut self) {
+        for _ in 0..self.blanks.election {
+            let (position, _) = self.append(self.term, None);
+            self.blank = position.index;
+        }
+    }
+
+    fn append(
         &mut self,
         term: u64,
         entry: Option<Entry>,
