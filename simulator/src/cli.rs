@@ -63,6 +63,9 @@ struct RunArguments {
     /// The seeds to run, from A up to but without B.
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
     seeds: Option<Seeds>,
+    /// All faults are healed after so long, whatever the stories say.
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    lasts: Option<Duration>,
     /// Says what rare constellations the runs have come through, and fails where one of them never
     /// came about.
     #[arg(long)]
@@ -200,17 +203,24 @@ fn all_stories_in(paths: &[PathBuf]) -> Result<Vec<Scenario>, String> {
 }
 
 fn run_stories(arguments: &RunArguments) -> ExitCode {
-    let stories = match all_stories_in(&arguments.paths) {
+    let mut stories = match all_stories_in(&arguments.paths) {
         Ok(stories) => stories,
         Err(message) => return wrong(&message),
     };
+    for story in &mut stories {
+        story.lasts = arguments.lasts.unwrap_or(story.lasts);
+    }
     let one = Seeds(arguments.seed, arguments.seed.saturating_add(1));
     let seeds = arguments.seeds.unwrap_or(one);
     let mut results = Vec::new();
     for story in &stories {
         let runs = run_seeds(story, seeds);
         let failed = runs.iter().find(|run| run.failure.is_some());
-        let shrunk = failed.map(|run| shrink(story, run.clone(), arguments.shrink));
+        let mut shrunk = failed.map(|run| shrink(story, run.clone(), arguments.shrink));
+        if let Some(shrunk) = &mut shrunk {
+            // The file says something else.
+            shrunk.reduction.lasts = shrunk.reduction.lasts.or(arguments.lasts);
+        }
         let result = StoryResult { story, runs, shrunk };
         if !arguments.json {
             output::story(&result);

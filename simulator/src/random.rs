@@ -72,6 +72,20 @@ impl Random {
         from.get(usize::try_from(self.below(length)).unwrap_or(0)).copied()
     }
 
+    /// Up to `count` different numbers below `bound`, none of them `but`.
+    pub(crate) fn others(&mut self, bound: usize, but: usize, count: usize) -> Vec<usize> {
+        let wanted = count.min(bound.saturating_sub(1));
+        let mut drawn = Vec::with_capacity(wanted);
+        while drawn.len() < wanted {
+            let next = self.below(u64::try_from(bound).unwrap_or(u64::MAX));
+            let next = usize::try_from(next).unwrap_or(0);
+            if next != but && !drawn.contains(&next) {
+                drawn.push(next);
+            }
+        }
+        drawn
+    }
+
     /// Up to `count` different ones of these.
     pub(crate) fn some<T: Copy>(&mut self, from: &[T], count: usize) -> Vec<T> {
         let mut left = from.to_vec();
@@ -108,6 +122,10 @@ mod tests {
             assert!((Duration::from_millis(5)..=Duration::from_millis(9)).contains(&span));
         }
         assert_eq!(random.some(&[1, 2, 3], 9).len(), 3);
+        let mut others = random.others(4, 2, 9);
+        others.sort_unstable();
+        assert_eq!(others, [0, 1, 3]);
+        assert!(random.others(1, 0, 3).is_empty());
         assert_eq!(random.pick::<u8>(&[]), None);
     }
 }

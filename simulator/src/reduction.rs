@@ -24,7 +24,7 @@ impl Reduction {
             story.peers.truncate(peers);
         }
         if let Some(lasts) = self.lasts {
-            story.lasts = story.lasts.min(lasts);
+            story.lasts = lasts;
         }
         story.without.clone_from(&self.without);
         story

@@ -71,6 +71,8 @@ pub(crate) struct World<'s> {
     pub(crate) hosts: BTreeMap<PeerId, Host>,
     /// The hosts in the order of their names.
     pub(crate) order: Vec<PeerId>,
+    /// Where each of them stands there.
+    places: BTreeMap<PeerId, usize>,
     /// The Raft group and its log.
     pub(crate) raft: Raft,
     /// The services that do not work, and what their checks say.
@@ -151,6 +153,7 @@ impl<'s> World<'s> {
             trace: Trace::new(keep_trace),
             tale: Vec::new(),
             hosts: hosts.into_iter().map(|host| (host.id(), host)).collect(),
+            places: order.iter().enumerate().map(|(place, peer)| (*peer, place)).collect(),
             order,
             raft,
             broken: BTreeMap::new(),
@@ -405,6 +408,7 @@ impl<'s> World<'s> {
         host.boot += 1;
         host.paused = false;
         host.card.generation = host.boot;
+        let peers = self.order.len();
         let agent = Agent::new(Origin {
             card: host.card.clone(),
             trust: founding::trust(),
@@ -424,8 +428,9 @@ impl<'s> World<'s> {
             inbox: Vec::new(),
             feeding: false,
             standing: Standing::default(),
+            members_known: 0,
             doubts_since: None,
-            rumours: Rumours::default(),
+            rumours: Rumours::new(peers),
             rounds: 0,
             wards: BTreeMap::new(),
             stopping: false,

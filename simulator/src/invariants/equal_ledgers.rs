@@ -37,7 +37,7 @@ const LOOKS: usize = 8;
 
 fn is_looked_at(world: &World<'_>, peer: PeerId, index: u64) -> bool {
     let every = u64::try_from(world.order.len().div_ceil(LOOKS)).unwrap_or(1);
-    let place = world.order.iter().position(|other| *other == peer).unwrap_or(0);
+    let place = world.place(peer).unwrap_or(0);
     (index + u64::try_from(place).unwrap_or(0)).is_multiple_of(every)
 }
 

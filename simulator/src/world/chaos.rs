@@ -186,7 +186,7 @@ impl World<'_> {
     }
 
     /// A peer's place in the story.
-    pub(super) fn place(&self, peer: PeerId) -> Option<usize> {
-        self.order.iter().position(|other| *other == peer)
+    pub(crate) fn place(&self, peer: PeerId) -> Option<usize> {
+        self.places.get(&peer).copied()
     }
 }

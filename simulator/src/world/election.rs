@@ -3,6 +3,7 @@
 
 use super::{
     World,
+    host::Process,
     queue::Event,
     raft::{self},
     tale::Mark,
@@ -15,7 +16,7 @@ use protocol::{
 use std::time::Duration;
 
 /// How often the group looks at itself.
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = Duration::from_millis(100);
 
 /// How long a leader that hears of no majority still believes that it leads, at the longest: the
 /// longest election timeout.
@@ -25,7 +26,7 @@ const LEASE: Duration = Duration::from_secs(2);
 const STEPPED_DOWN_FOR: Duration = Duration::from_secs(10);
 
 /// In how many of a thousand looks a group that is well elects anew, in chaos.
-const DISTURBED_PER_MILLE: u64 = 3;
+const DISTURBED_PER_MILLE: u64 = 6;
 
 impl World<'_> {
     pub(super) fn raft_tick(&mut self) {
@@ -49,8 +50,9 @@ impl World<'_> {
                 self.elect();
             }
         }
-        for peer in self.order.clone() {
-            self.tell_standing(peer);
+        let leader = self.raft.leader.filter(|leader| self.has_majority(*leader));
+        for place in 0..self.order.len() {
+            self.tell_standing(self.order[place], leader);
         }
     }
 
@@ -101,34 +103,48 @@ impl World<'_> {
         self.replicate();
     }
 
-    /// What a daemon learns of the group, if it has changed.
-    fn tell_standing(&mut self, peer: PeerId) {
+    /// What a daemon learns of the group, which this leader has a majority of, if it has changed.
+    fn tell_standing(&mut self, peer: PeerId, leader: Option<PeerId>) {
         let host = &self.hosts[&peer];
         let Some(process) = host.process.as_ref().filter(|_| !host.paused) else { return };
+        let leader = leader.filter(|leader| self.network.both_ways(*leader, peer));
+        if leader.is_some() && process.doubts_since.is_none() && self.is_told(process, leader) {
+            return;
+        }
         let (told, doubts) = (process.standing.clone(), process.doubts_since);
         let applied = process.agent.ledger().position().index;
-        let (standing, doubts) = self.standing_of(peer, &told, applied, doubts);
+        let (standing, doubts) = self.standing_of(peer, leader, &told, applied, doubts);
         let Some(host) = self.hosts.get_mut(&peer) else { return };
         let daemon = host.daemon();
         let Some(process) = &mut host.process else { return };
         process.doubts_since = doubts;
         if standing != told {
             process.standing = standing.clone();
+            process.members_known = self.raft.members_changed;
             self.give(daemon, Input::Standing(standing));
         }
+    }
+
+    /// Whether a daemon knows all that there is to know: the usual case.
+    fn is_told(&self, process: &Process, leader: Option<PeerId>) -> bool {
+        let (told, raft) = (&process.standing, &self.raft);
+        let may_lead = process.agent.ledger().position().index >= raft.blank;
+        told.leader == leader
+            && told.term == raft.term
+            && told.leads == (leader == Some(process.agent.card().id) && may_lead)
+            && process.members_known == raft.members_changed
     }
 
     fn standing_of(
         &mut self,
         peer: PeerId,
+        leader: Option<PeerId>,
         told: &Standing,
         applied: u64,
         doubts: Option<Duration>,
     ) -> (Standing, Option<Duration>) {
-        let raft::Raft { leader, term, blank, .. } = self.raft;
-        let hears = leader
-            .filter(|leader| self.has_majority(*leader) && self.network.both_ways(*leader, peer));
-        if let Some(leader) = hears {
+        let raft::Raft { term, blank, .. } = self.raft;
+        if let Some(leader) = leader {
             let leads = leader == peer && applied >= blank;
             // Who leads knows it at once; the others hear of it with the next heartbeat or so.
             if leader != peer && told.term != term && !self.random.percent(40) {

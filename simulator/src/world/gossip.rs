@@ -45,11 +45,12 @@ impl World<'_> {
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let Some(process) = host.process.as_mut() else { return };
         process.rumours.count += 1;
-        let Some(gossip) = host.gossip(false).map(Rc::new) else { return };
-        let others: Vec<PeerId> =
-            self.order.iter().copied().filter(|other| *other != daemon.peer).collect();
-        for to in self.random.some(&others, FANOUT) {
-            self.send_gossip(daemon.peer, to, &gossip);
+        let Some(place) = self.place(daemon.peer) else { return };
+        let Some(gossip) = self.hosts[&daemon.peer].gossip(place, false).map(Rc::new) else {
+            return;
+        };
+        for to in self.random.others(self.order.len(), place, FANOUT) {
+            self.send_gossip(daemon.peer, self.order[to], &gossip);
         }
         self.suspect(daemon);
     }
@@ -70,8 +71,10 @@ impl World<'_> {
         let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
         let daemon = host.daemon();
         let Some(process) = &mut host.process else { return };
-        for (peer, beat) in gossip.beats.iter().filter(|(peer, _)| **peer != to) {
-            let heard = process.rumours.heard.entry(*peer).or_insert(Heard {
+        let Some(own) = self.places.get(&to).copied() else { return };
+        let beats = gossip.beats.iter().enumerate();
+        for (place, beat) in beats.filter(|(place, beat)| *place != own && **beat != (0, 0)) {
+            let heard = process.rumours.heard[place].get_or_insert(Heard {
                 beat: (0, 0),
                 at: time,
                 alive: None,
@@ -81,12 +84,17 @@ impl World<'_> {
                 heard.at = time;
             }
         }
-        for report in gossip.reports.values() {
-            self.hear(to, report);
+        let known = Rc::clone(&process.rumours.reports);
+        for (report, known) in gossip.reports.iter().zip(known.iter()) {
+            match (report, known) {
+                (Some(report), Some(known)) if Rc::ptr_eq(report, known) => {}
+                (Some(report), _) => self.hear(to, report),
+                (None, _) => {}
+            }
         }
         self.suspect(daemon);
         if !gossip.answer
-            && let Some(answer) = self.hosts[&to].gossip(true).map(Rc::new)
+            && let Some(answer) = self.hosts[&to].gossip(own, true).map(Rc::new)
         {
             self.send_gossip(to, from, &answer);
         }
@@ -98,11 +106,12 @@ impl World<'_> {
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let Some(process) = &mut host.process else { return };
         let mut changes = Vec::new();
-        for (peer, heard) in &mut process.rumours.heard {
+        for (place, heard) in process.rumours.heard.iter_mut().enumerate() {
+            let Some(heard) = heard else { continue };
             let alive = time < heard.at + SUSPECT_AFTER;
             if heard.alive != Some(alive) {
                 heard.alive = Some(alive);
-                changes.push((*peer, alive));
+                changes.push((self.order[place], alive));
             }
         }
         for (peer, alive) in changes {
@@ -116,10 +125,11 @@ impl World<'_> {
         let daemon = host.daemon();
         let Some(process) = &mut host.process else { return };
         let peer = signed.report.peer;
-        let known = process.rumours.reports.get(&peer);
-        let news = known.is_none_or(|known| signed.report.is_newer_than(&known.report));
+        let Some(place) = self.places.get(&peer).copied() else { return };
+        let known = &process.rumours.reports[place];
+        let news = known.as_ref().is_none_or(|known| signed.report.is_newer_than(&known.report));
         if news {
-            process.rumours.reports.insert(peer, Rc::clone(signed));
+            Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(signed));
             if peer != to {
                 self.give(daemon, Input::Heard(signed.as_ref().clone()));
             }
@@ -132,7 +142,8 @@ impl World<'_> {
         let signature = host.key.sign(&report.signed_bytes()).to_bytes().to_vec();
         let signed = Rc::new(SignedReport { report: report.clone(), signature });
         let Some(process) = &mut host.process else { return };
-        process.rumours.reports.insert(daemon.peer, Rc::clone(&signed));
+        let Some(place) = self.places.get(&daemon.peer).copied() else { return };
+        Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(&signed));
         let leader = process.standing.leader;
         if let Some(leader) = leader.filter(|leader| *leader != daemon.peer)
             && self.network.open(daemon.peer, leader)

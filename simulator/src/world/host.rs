@@ -14,11 +14,7 @@ use protocol::{
     report::SignedReport,
     time::{Now, Timestamp},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 /// When every story begins: 2026-01-01.
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -85,6 +81,8 @@ pub(crate) struct Process {
     pub(crate) feeding: bool,
     /// What it was told about the Raft group.
     pub(crate) standing: Standing,
+    /// How many changes of the group's members it was told of.
+    pub(crate) members_known: u64,
     /// Since when it leads without hearing of a majority.
     pub(crate) doubts_since: Option<Duration>,
     /// Its part of gossip.
@@ -97,15 +95,29 @@ pub(crate) struct Process {
     pub(crate) stopping: bool,
 }
 
-/// What a daemon knows by gossip.
-#[derive(Debug, Default)]
+/// What a daemon knows by gossip, of each peer by its place in the story.
+#[derive(Debug)]
 pub(crate) struct Rumours {
     /// Its own heartbeat.
     pub(crate) count: u64,
     /// The others' latest heartbeats, when they came in, and what was made of them.
-    pub(crate) heard: BTreeMap<PeerId, Heard>,
+    pub(crate) heard: Vec<Option<Heard>>,
     /// Everybody's latest report.
-    pub(crate) reports: BTreeMap<PeerId, Rc<SignedReport>>,
+    pub(crate) reports: Reports,
+}
+
+/// Everybody's latest report, by their places. Whoever sends them shares them.
+pub(crate) type Reports = Rc<Vec<Option<Rc<SignedReport>>>>;
+
+impl Rumours {
+    /// Nothing is known yet.
+    pub(crate) fn new(peers: usize) -> Self {
+        Self {
+            count: 0,
+            heard: std::iter::repeat_with(|| None).take(peers).collect(),
+            reports: Rc::new(vec![None; peers]),
+        }
+    }
 }
 
 /// What is known of another's heartbeat.
@@ -171,11 +183,11 @@ impl Host {
     }
 
     /// What it tells others by gossip.
-    pub(crate) fn gossip(&self, answer: bool) -> Option<Gossip> {
+    pub(crate) fn gossip(&self, place: usize, answer: bool) -> Option<Gossip> {
         let rumours = &self.process.as_ref()?.rumours;
-        let mut beats: BTreeMap<PeerId, (u64, u64)> =
-            rumours.heard.iter().map(|(peer, heard)| (*peer, heard.beat)).collect();
-        beats.insert(self.id(), (self.boot, rumours.count));
-        Some(Gossip { beats, reports: rumours.reports.clone(), answer })
+        let beat = |heard: &Option<Heard>| heard.as_ref().map_or((0, 0), |heard| heard.beat);
+        let mut beats: Vec<(u64, u64)> = rumours.heard.iter().map(beat).collect();
+        beats[place] = (self.boot, rumours.count);
+        Some(Gossip { beats, reports: Rc::clone(&rumours.reports), answer })
     }
 }

@@ -1,6 +1,6 @@
 //! What will happen and when: events on virtual time, in an order that is always the same.
 
-use super::network::Purpose;
+use super::{host::Reports, network::Purpose};
 use crate::scenario::Deed;
 use protocol::{
     agent::{Forwarding, Input, Proposal},
@@ -22,10 +22,10 @@ pub(crate) struct Daemon {
 /// What one gossiping peer tells another.
 #[derive(Debug, Clone)]
 pub(crate) struct Gossip {
-    /// Each peer's start and heartbeat, as far as it is known.
-    pub(crate) beats: BTreeMap<PeerId, (u64, u64)>,
+    /// Each peer's start and heartbeat by its place; zeroes where nothing is known.
+    pub(crate) beats: Vec<(u64, u64)>,
     /// Each peer's latest report.
-    pub(crate) reports: BTreeMap<PeerId, Rc<SignedReport>>,
+    pub(crate) reports: Reports,
     /// Whether this answers the other's gossip.
     pub(crate) answer: bool,
 }

@@ -43,6 +43,8 @@ pub(crate) struct Raft {
     blanks: Blanks,
     /// Who votes.
     pub(crate) voters: BTreeMap<PeerId, RaftId>,
+    /// How often the members have changed.
+    pub(super) members_changed: u64,
     /// Who receives the log to vote later.
     pub(crate) learners: BTreeMap<PeerId, RaftId>,
     /// How often a leader was elected.
@@ -135,6 +137,7 @@ impl Raft {
             blank: 0,
             blanks,
             voters: BTreeMap::from([(founder.id, founder.raft_id)]),
+            members_changed: 0,
             learners: BTreeMap::new(),
             elections: 0,
             able: BTreeMap::new(),
@@ -172,11 +175,7 @@ impl Raft {
         }
     }
 
-    fn append(
-        &mut self,
-        term: u64,
-        entry: Option<Entry>,
-    ) -> (Position, ledger::Outcome) {
+    fn append(&mut self, term: u64, entry: Option<Entry>) -> (Position, ledger::Outcome) {
         let position = Position { index: self.committed() + 1, term };
         if let Some(Entry { by, record: Record::Opened { peer, .. }, .. }) = &entry {
             let roster = self.truth.roster();
@@ -317,6 +316,7 @@ impl World<'_> {
 
     fn take_change(&mut self, change: MemberChange) {
         let raft = &mut self.raft;
+        raft.members_changed += 1;
         match change {
             MemberChange::AddLearner(peer, id) => {
                 raft.learners.insert(peer, id);
@@ -337,7 +337,13 @@ impl World<'_> {
     pub(super) fn replicate(&mut self) {
         let Some(leader) = self.raft.leader else { return };
         let committed = self.raft.committed();
-        for peer in self.order.clone() {
+        for place in 0..self.order.len() {
+            let peer = self.order[place];
+            let host = &self.hosts[&peer];
+            let applied = host.process.as_ref().map(|one| one.agent.ledger().position().index);
+            if host.disk.logged >= committed && applied.is_none_or(|index| index >= committed) {
+                continue;
+            }
             let member =
                 self.raft.voters.contains_key(&peer) || self.raft.learners.contains_key(&peer);
             let reached = self.network.both_ways(leader, peer);

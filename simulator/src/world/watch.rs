@@ -40,11 +40,11 @@ impl World<'_> {
     /// One round of pings and knocks.
     pub(super) fn watch_round(&mut self, daemon: Daemon) {
         let Some(process) = &self.hosts[&daemon.peer].process else { return };
-        let wards = process.wards.clone();
+        let mut wards: Vec<_> = process.wards.iter().map(|(peer, ward)| (*peer, *ward)).collect();
         let patience = patience(self.network.weather.loss_percent);
         let mut told = Vec::new();
-        let mut after = Wards::new();
-        for (peer, (missed, said)) in wards {
+        for (peer, ward) in &mut wards {
+            let (peer, (missed, said)) = (*peer, *ward);
             let seen = self.knock_and_ping(daemon.peer, peer);
             let missed = if seen == Seen::NoAnswer { missed + 1 } else { 0 };
             let bears = seen == Seen::NoAnswer && missed < patience;
@@ -52,11 +52,13 @@ impl World<'_> {
             if says != said {
                 told.push((peer, says));
             }
-            after.insert(peer, (missed, says));
+            *ward = (missed, says);
         }
         let host = self.hosts.get_mut(&daemon.peer);
         if let Some(process) = host.and_then(|host| host.process.as_mut()) {
-            process.wards = after;
+            for (place, (_, after)) in process.wards.values_mut().zip(wards) {
+                *place = after;
+            }
         }
         for (peer, seen) in told {
             self.give(daemon, Input::Watched { peer, seen });
