@@ -9,14 +9,14 @@ use std::time::Duration;
 /// The settings of a peer's part in the group; the same on every peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How often the leader speaks when there is nothing to say. Default 200 ms. Also the time
+    /// How often the leader speaks when there is nothing to say. Default 250 ms. Also the time
     /// limit of one attempt to replicate; an answer that comes later still counts.
     pub heartbeat: Duration,
     /// The shortest random wait before an election. Default 300 ms; longer than `heartbeat`.
     pub election_min: Duration,
     /// The longest random wait before an election, and the leader's lease, which is waited for
-    /// before the random time begins. Default 600 ms: three heartbeats may be lost, and a round
-    /// trip of 400 ms is no silence.
+    /// before the random time begins. Default 600 ms: two heartbeats may be lost, most times three,
+    /// and a round trip of 350 ms is no silence.
     pub election_max: Duration,
     /// How long [`propose`](crate::Consensus::propose) waits for the commit before it says that
     /// the entry's fate is not known. Default 5 s.
@@ -39,7 +39,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(200),
+            heartbeat: Duration::from_millis(250),
             election_min: Duration::from_millis(300),
             election_max: Duration::from_millis(600),
             propose_timeout: Duration::from_secs(5),

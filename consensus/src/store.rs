@@ -33,7 +33,7 @@ use log::Log;
 use protocol::name::{PeerId, RaftId};
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -48,6 +48,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// What must be free on the disk: sled grows its file by segments of 512 KiB when it opens, and
 /// panics half-way when it cannot.
 const ROOM_BYTES: usize = 1 << 20;
+
+/// What is written of it at once.
+const ROOM_PIECE: [u8; 16 << 10] = [0xa5; 16 << 10];
 
 /// How a store was found when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,11 +309,20 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Piece by piece: an allocator that has once been given back a large piece takes the next ones,
+/// such as sled's buffers, from where it cannot give them back.
+fn fill(path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    for _ in 0..ROOM_BYTES / ROOM_PIECE.len() {
+        file.write_all(&ROOM_PIECE)?;
+    }
+    file.sync_all()
+}
+
 /// A full disk must not look like a damaged store: sled panics on both.
 fn room(dir: &Path) -> Result<(), Fault> {
     let path = beside(dir, "room");
-    let tried =
-        fs::write(&path, vec![0xa5; ROOM_BYTES]).and_then(|()| File::open(&path)?.sync_all());
+    let tried = fill(&path);
     let removed = fs::remove_file(&path);
     tried.and(removed).map_err(|error| Fault::io("looking for room on the disk", &error))
 }

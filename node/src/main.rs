@@ -1,7 +1,8 @@
 //! `hearten`: the daemon and its commands in one binary.
 
 use std::{path::PathBuf, process::ExitCode};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
     node::cli::main_with(run, |options| node::demo::run(options.peers.into(), options.keep))
@@ -9,13 +10,31 @@ fn main() -> ExitCode {
 
 /// Runs the daemon of a data directory, with its messages on standard error.
 fn run(data: PathBuf) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
+    let (filter, wrong) = filter();
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(filter).with(lines).init();
+    if let Some(wrong) = wrong {
+        tracing::warn!("{wrong}");
+    }
     // Two threads are enough for what a daemon does, and keep its memory small on large hosts.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     node::exec::guardian::post();
     runtime.block_on(node::daemon::run(&data))
+}
+
+/// What is logged: the targets and levels of `RUST_LOG`, or all that an operator should know of;
+/// and what is wrong with what was asked for, which is no reason to leave a host to itself.
+fn filter() -> (Targets, Option<String>) {
+    let usual = || Targets::new().with_default(Level::INFO).with_target("openraft", Level::ERROR);
+    let Some(wanted) = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty()) else {
+        return (usual(), None);
+    };
+    wanted.parse().map_or_else(
+        |error| {
+            let expected = "targets and levels were expected, as in info,node=debug";
+            (usual(), Some(format!("RUST_LOG is {wanted:?}: {error}; {expected}")))
+        },
+        |targets| (targets, None),
+    )
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How often a follower is told how the group stands when nothing changes.
-const STANDING_EVERY: Duration = Duration::from_secs(1);
+const STANDING_EVERY: Duration = Duration::from_millis(1_400);
 
 /// A voter that has said nothing for so long is left for another.
 const SILENT_AFTER: Duration = Duration::from_secs(3);

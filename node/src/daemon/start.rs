@@ -250,7 +250,7 @@ async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
 
 /// Waits until the log says that this peer is no member any more.
 async fn left(daemon: &Daemon) {
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tick.tick().await;
         let agent = daemon.agent();

@@ -29,12 +29,12 @@ use tokio::{
 /// next. A knock is cheap: the other side's kernel deals with it (see `knock::ignored_by`).
 const ROUND: Duration = Duration::from_millis(100);
 
-/// The same while all wards answer. Half of it would find a crash a twentieth of a second sooner,
-/// for a tenth more of what an idle daemon costs.
-const CALM_ROUND: Duration = Duration::from_millis(200);
+/// The same while all wards answer. Half of it would find a crash a sixteenth of a second sooner,
+/// for an eighth more of what an idle daemon costs.
+const CALM_ROUND: Duration = Duration::from_millis(250);
 
 /// How often a daemon is pinged that answers. Each ping costs both sides three packets.
-const PING_EVERY: Duration = Duration::from_millis(500);
+const PING_EVERY: Duration = Duration::from_millis(750);
 
 /// The longest that an answer may take, however far away the ward is.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
