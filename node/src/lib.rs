@@ -4,7 +4,8 @@
 //! that `protocol` could decide.
 //!
 //! Reading order: how a host becomes a peer ([`setup`], [`identity`], [`files`]), how peers talk
-//! ([`net`]), what is carried out on the host ([`exec`]), the daemon that puts it together
+//! ([`net`]), what is carried out on the host ([`exec`]), what other systems send
+//! ([`intake`]), the daemon that puts it together
 //! ([`daemon`]), how operators talk to it ([`control`], [`cli`]), and a mesh to look at
 //! ([`demo`]).
 
@@ -15,5 +16,6 @@ pub mod demo;
 pub mod exec;
 pub mod files;
 pub mod identity;
+pub mod intake;
 pub mod net;
 pub mod setup;

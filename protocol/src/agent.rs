@@ -9,6 +9,7 @@
 //! * as the [`leader`]: open incidents, give out rungs, call people, attest [`silence`], appoint
 //!   [`voters`].
 
+mod alerts;
 pub mod checks;
 pub mod clock;
 pub mod doubt;
@@ -504,6 +505,9 @@ impl Agent {
         }
         if applied.is_ok() && matches!(entry.record, Record::Assigned { .. }) {
             self.watch_attempts(now);
+        }
+        if applied.is_ok() {
+            self.look_at_alerts(&entry.record, now);
         }
     }
 

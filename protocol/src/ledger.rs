@@ -10,6 +10,7 @@
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
 //! [`memory`] (what was done lately) and [`questions`] (what a person is asked).
 
+pub mod alerts;
 pub mod attempts;
 pub mod boots;
 mod bounds;
@@ -141,6 +142,8 @@ pub struct Ledger {
     brake: Option<brake::Brake>,
     /// When an operator last said that what is silent is no storm.
     thawed_at: Timestamp,
+    /// What other systems told of.
+    alerts: alerts::Alerts,
 }
 
 impl Ledger {
@@ -311,6 +314,7 @@ impl Ledger {
             Record::NotRebooted { incident, attempt } => {
                 self.not_rebooted(context, *incident, *attempt)
             }
+            Record::Alerted { words } => self.take_words(context, words),
         }
     }
 
@@ -408,6 +412,7 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::PeerLeft { .. }
         | Record::DocumentsApplied { .. }
         | Record::Booted { .. }
+        | Record::Alerted { .. }
         | Record::Opened { .. } => None,
     }
 }
@@ -438,6 +443,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::DocumentsApplied { .. }
         | Record::EvidenceTaken { .. }
         | Record::Booted { .. }
+        | Record::Alerted { .. }
         | Record::Reported { .. } => false,
     }
 }
@@ -467,6 +473,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::DocumentsApplied { .. }
         | Record::EvidenceTaken { .. }
         | Record::Booted { .. }
+        | Record::Alerted { .. }
         | Record::Reported { .. } => Ok(()),
         Record::Founded(_) => refused("a mesh is founded once"),
         Record::PeerJoined { .. }

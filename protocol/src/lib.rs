@@ -6,10 +6,11 @@
 //!
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
 //! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), what peers say of
-//! themselves ([`report`]) and their programs print ([`perfdata`]), what follows from it all
+//! themselves ([`report`]) and others of them ([`alert`]) and their programs print ([`perfdata`]), what follows from it all
 //! ([`agent`], [`keepers`]), how people are told ([`explain`]), and what would be done ([`plan`]).
 
 pub mod agent;
+pub mod alert;
 pub mod codec;
 pub mod document;
 pub mod explain;

@@ -187,6 +187,11 @@ pub enum Record {
         /// By which execution.
         attempt: u32,
     },
+    /// A peer passes on what other systems told it of alerts.
+    Alerted {
+        /// What, in the order in which it was told.
+        words: Vec<crate::alert::Word>,
+    },
 }
 
 /// A part of a rung: what an attempt carries out.

@@ -482,4 +482,10 @@ pub enum Refusal {
         /// What became of that one.
         why: String,
     },
+    /// No more alerts can fire at the same time.
+    #[error("more than {most} alerts would fire at the same time: nothing of it was taken")]
+    TooManyAlerts {
+        /// How many can.
+        most: usize,
+    },
 }

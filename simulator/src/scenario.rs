@@ -152,6 +152,8 @@ pub(crate) enum Deed {
     Heal,
     /// The network is like this from now on.
     Weather(Weather),
+    /// Another system tells of an alert with these labels about a peer, or that it has ended.
+    Alert(Who, Labels, bool),
     /// An operator stops all repairs.
     Freeze,
     /// An operator lets them go on.
@@ -190,6 +192,7 @@ impl Deed {
             | Self::Isolate(who, _)
             | Self::Close(who)
             | Self::Answer(who, _)
+            | Self::Alert(who, ..)
             | Self::Forge(who) => {
                 if matches!(who, Who::Worker) {
                     *who = worker;

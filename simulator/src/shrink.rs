@@ -164,6 +164,7 @@ fn named(story: &Scenario) -> usize {
         | Deed::Isolate(who, _)
         | Deed::Close(who)
         | Deed::Answer(who, _)
+        | Deed::Alert(who, ..)
         | Deed::Forge(who) => of_who(who),
         Deed::Cut(one, other) => of_who(one).max(of_who(other)),
         Deed::Partition(groups) => groups.iter().flatten().max().map_or(0, |place| place + 1),

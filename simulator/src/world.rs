@@ -5,6 +5,7 @@
 //! down to telling an agent something ([`World::give`]) and carrying out what it wants done
 //! ([`carry`]). The invariants look on after every such step.
 
+pub(crate) mod alerts;
 pub(crate) mod carry;
 pub(crate) mod chaos;
 pub(crate) mod chronicle;
@@ -35,10 +36,12 @@ use host::{Host, Process, Rumours};
 use network::Network;
 use protocol::{
     agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Standing},
+    alert::AlertId,
     document::Verdict,
     ledger::{Ledger, roster},
     mistakes::{self, Mistake},
-    name::{IncidentId, Name, PeerId},
+    name::{IncidentId, Labels, Name, PeerId},
+    time::Timestamp,
 };
 use queue::{Daemon, Event, Queue};
 use raft::{Blanks, Client, Raft};
@@ -103,6 +106,8 @@ pub(crate) struct World<'s> {
     doom: Option<chaos::Doom>,
     network: Network,
     channel_up: bool,
+    /// What another system tells of: about whom, with which labels, since when.
+    firing: BTreeMap<AlertId, (PeerId, Labels, Timestamp)>,
     /// What waits for a moment in an attempt's life.
     ambushes: Vec<Ambush>,
     last_worker: Option<PeerId>,
@@ -172,6 +177,7 @@ impl<'s> World<'s> {
             doom: None,
             network,
             channel_up: true,
+            firing: BTreeMap::new(),
             ambushes: Vec::new(),
             last_worker: None,
             nonce: 1,

@@ -21,6 +21,8 @@ pub struct Host {
     pub data: PathBuf,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it takes HTTP on loopback; nowhere unless a test needs it.
+    pub http: Option<u16>,
     /// What its network is reached through: a program and its arguments, before the daemon and
     /// before what has to speak to other hosts; none on loopback.
     pub through: Vec<String>,
@@ -41,7 +43,7 @@ impl Host {
     /// A host that is in no mesh yet and listens here.
     pub fn at(folder: &Path, name: &str, address: SocketAddr) -> Self {
         let data = folder.join(name);
-        Self { name: name.to_owned(), data, address, through: Vec::new(), daemon: None }
+        Self { name: name.to_owned(), data, address, http: None, through: Vec::new(), daemon: None }
     }
 
     /// Runs a command of the operator's on this host.

@@ -12,6 +12,7 @@ pub mod mesh;
 pub mod parts;
 pub mod stranger;
 pub mod turn;
+pub mod web;
 
 pub use desk::Desk;
 pub use hook::Hook;
@@ -20,6 +21,7 @@ pub use lab::{Bed, Lab};
 pub use mesh::Mesh;
 pub use stranger::Stranger;
 pub use turn::Turn;
+pub use web::post;
 
 use anyhow::{Result, bail};
 use std::{

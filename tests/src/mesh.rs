@@ -72,7 +72,8 @@ impl Mesh {
         let address = host.address.to_string();
         let mut arguments =
             vec!["--name", &host.name, "--listen", &address, "--advertise", &address];
-        arguments.extend(["--http", "off"]);
+        let http = host.http.map_or("off".to_owned(), |port| format!("127.0.0.1:{port}"));
+        arguments.extend(["--http", &http]);
         for label in labels.split(',').filter(|label| !label.is_empty()) {
             arguments.extend(["--label", label]);
         }

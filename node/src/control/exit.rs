@@ -123,7 +123,9 @@ impl From<&Refusal> for Exit {
             | Refusal::OrderSpent
             | Refusal::NoticeNotDue { .. } => Self::Conflict,
 
-            Refusal::NotFounded | Refusal::StaleTerm { .. } => Self::Unavailable,
+            Refusal::NotFounded | Refusal::StaleTerm { .. } | Refusal::TooManyAlerts { .. } => {
+                Self::Unavailable
+            }
 
             Refusal::InvalidDocuments { .. }
             | Refusal::NoWorker { .. }

@@ -9,7 +9,7 @@ use crate::{exec::check::Own, files, net::StreamKind};
 use async_trait::async_trait;
 use protocol::{
     codec,
-    document::{Measured, MeshProbe, mesh::clock_off},
+    document::{AlertProbe, Measured, MeshProbe, Verdict, mesh::clock_off},
     name::PeerId,
     rendezvous,
 };
@@ -85,6 +85,13 @@ impl std::fmt::Debug for OwnDaemon {
 
 #[async_trait]
 impl Own for OwnDaemon {
+    fn alerts(&self, probe: &AlertProbe) -> (Verdict, String) {
+        match self.0.upgrade() {
+            Some(daemon) => daemon.agent().judge_alerts(probe, daemon.now()),
+            None => (Verdict::Unknown, "the daemon is stopping".to_owned()),
+        }
+    }
+
     async fn measure(&self, probe: MeshProbe) -> Measured {
         let Some(daemon) = self.0.upgrade() else {
             return Measured::Nothing("the daemon is stopping".to_owned());

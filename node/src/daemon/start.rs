@@ -53,7 +53,8 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     let daemon = assemble(&config, data).await?;
     let mut parts = tokio::task::JoinSet::new();
     if let Http::At(address) = config.http {
-        parts.spawn(http::serve(Arc::clone(&daemon), address));
+        let tokens = config.intake_tokens.clone();
+        parts.spawn(http::serve(Arc::clone(&daemon), http::Address { at: address, tokens }));
     }
     parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
     parts.spawn(feed::bring(Arc::clone(&daemon)));

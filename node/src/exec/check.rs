@@ -24,7 +24,7 @@ use crate::exec::{
 };
 use async_trait::async_trait;
 use protocol::{
-    document::{Check, Measured, MeshProbe, Probe, Verdict},
+    document::{AlertProbe, Check, Measured, MeshProbe, Probe, Verdict},
     name::Labels,
     perfdata::{Datum, Range},
     time::format_span,
@@ -61,6 +61,9 @@ pub struct Tools {
 pub trait Own: std::fmt::Debug + Send + Sync {
     /// Measures what a probe looks at.
     async fn measure(&self, probe: MeshProbe) -> Measured;
+
+    /// What is known of alerts about this host.
+    fn alerts(&self, probe: &AlertProbe) -> (Verdict, String);
 }
 
 /// Which host a plugin is told that it is on.
@@ -130,6 +133,13 @@ pub async fn run_check(check: &Check, environment: &Environment, tools: &Tools) 
                 in_time(limit, looked).await
             }
             None => Found::new(Verdict::Unknown, "only a daemon can look at its own mesh"),
+        },
+        Probe::Alert(probe) => match &tools.own {
+            Some(own) => {
+                let (verdict, summary) = own.alerts(probe);
+                Found::new(verdict, summary)
+            }
+            None => Found::new(Verdict::Unknown, "only a daemon is told of alerts"),
         },
     };
     CheckRun {

@@ -123,6 +123,10 @@ pub struct Config {
     /// Where the HTTP interface listens; `127.0.0.1:4328` unless said, `off` for nowhere.
     #[serde(default)]
     pub http: Http,
+    /// The file with the tokens of those who may send something to the HTTP address: a name and a
+    /// token on each line. Needed where that address is reached from other hosts.
+    #[serde(default)]
+    pub intake_tokens: Option<PathBuf>,
     /// The peer's labels.
     #[serde(default)]
     pub labels: Labels,
@@ -185,6 +189,10 @@ impl Config {
             let reason = format!("secrets = \"{}\" is no absolute path", secrets.display());
             return Err(refusal(line_with(text, "secrets"), reason));
         }
+        if let Some(tokens) = config.intake_tokens.as_ref().filter(|path| !path.is_absolute()) {
+            let reason = format!("intake_tokens = \"{}\" is no absolute path", tokens.display());
+            return Err(refusal(line_with(text, "intake_tokens"), reason));
+        }
         Ok(config)
     }
 
@@ -212,6 +220,13 @@ impl Config {
                 quoted(&path.display())
             )
         });
+        let tokens = self.intake_tokens.as_ref().map_or_else(String::new, |path| {
+            format!(
+                "\n# Who may send alerts: a name and a token on each line; mode 0600.\n\
+                 intake_tokens = {}\n",
+                quoted(&path.display())
+            )
+        });
         format!(
             "# What this host needs in order to start. Everything else are documents: `hearten apply`.\n\
              # After a change: restart the daemon, or send it SIGHUP for labels and the deny-policy.\n\
@@ -227,7 +242,7 @@ impl Config {
              # What this host forbids by itself, whatever the documents say.\n\
              observe_only = {}\n\
              denied_runbooks = {denied}\n\
-             {secrets}",
+             {secrets}{tokens}",
             quoted(&self.name),
             quoted(&self.listen),
             quoted(&self.advertise),

@@ -51,6 +51,7 @@ impl HostOptions {
             observe_only: false,
             denied_runbooks: BTreeSet::new(),
             secrets: None,
+            intake_tokens: None,
         })
     }
 }

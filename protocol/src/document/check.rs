@@ -35,9 +35,15 @@ pub struct Check {
 }
 
 impl Check {
+    /// How often a check is run unless said otherwise.
+    pub const EVERY: Duration = Duration::from_secs(30);
+
+    /// How often alerts are looked at when none comes: for those that end by their time.
+    pub const ALERT_EVERY: Duration = Duration::from_secs(5);
+
     /// A check with every default filled in.
     pub fn new(name: Name, probe: Probe) -> Self {
-        let (every, timeout) = (Duration::from_secs(30), Duration::from_secs(10));
+        let (every, timeout) = (Self::EVERY, Duration::from_secs(10));
         Self {
             name,
             probe,

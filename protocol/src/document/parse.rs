@@ -8,6 +8,7 @@
 //! deterministic: no text makes it panic, and the same text gives the same answer everywhere.
 
 mod address;
+mod alert;
 mod check;
 mod command;
 mod evidence;

@@ -1,7 +1,7 @@
 //! The kinds of probe: how a check finds its answer.
 
 use super::{Command, MeshProbe, Pattern, Setting, Verdict};
-use crate::name::Name;
+use crate::{alert::Alert, ledger::roster::Member, name::Name};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,6 +38,8 @@ pub enum Probe {
     Aggregate(AggregateProbe),
     /// What the mesh looks at about itself.
     Mesh(MeshProbe),
+    /// An alert of another system about this host: it fails while one fires.
+    Alert(AlertProbe),
 }
 
 impl Probe {
@@ -56,7 +58,55 @@ impl Probe {
             Self::Plugin(_) => "plugin",
             Self::Aggregate(_) => "aggregate",
             Self::Mesh(_) => "mesh",
+            Self::Alert(_) => "alert",
         }
+    }
+}
+
+/// Which alerts a check is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertProbe {
+    /// What each of these labels must be.
+    pub labels: BTreeMap<String, LabelMatch>,
+    /// Which label names the host.
+    pub host: HostLabel,
+}
+
+/// What a label must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LabelMatch {
+    /// This very value.
+    Is(String),
+    /// This pattern fits it or a part of it.
+    Matches(Pattern),
+}
+
+/// Which label of an alert names the host that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostLabel {
+    /// The first that is there of [`crate::alert::HOST_LABELS`].
+    Usual,
+    /// This one.
+    Named(String),
+    /// None: such alerts are about whoever the check is for.
+    Any,
+}
+
+impl AlertProbe {
+    /// Whether an alert is one of these, and about this member.
+    pub fn fits(&self, alert: &Alert, member: &Member) -> bool {
+        let about = match &self.host {
+            HostLabel::Usual => alert.is_about(member, None),
+            HostLabel::Named(label) => alert.is_about(member, Some(label)),
+            HostLabel::Any => true,
+        };
+        about
+            && self.labels.iter().all(|(label, wanted)| {
+                alert.labels.get(label).is_some_and(|value| match wanted {
+                    LabelMatch::Is(text) => text == value,
+                    LabelMatch::Matches(pattern) => pattern.fits(value),
+                })
+            })
     }
 }
 

@@ -82,6 +82,7 @@ words! {
     NoProgram => "no-program",
     Returning => "returning",
     Needs => "needs",
+    TooManyAlerts => "too-many-alerts",
 }
 
 #[cfg(test)]

@@ -150,6 +150,7 @@ impl Brake {
             | Record::Skipped { .. }
             | Record::Restarted { .. }
             | Record::Booted { .. }
+            | Record::Alerted { .. }
             | Record::NotRebooted { .. } => {}
         }
         self.nobody_is_called(world)

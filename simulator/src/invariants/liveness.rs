@@ -6,8 +6,9 @@ use super::{Invariant, Step};
 use crate::world::World;
 use protocol::{
     ledger::incident::{Incident, State, Subject},
-    name::PeerId,
+    name::{Name, PeerId},
 };
+use std::collections::BTreeSet;
 
 /// Looks at the end only.
 #[derive(Debug)]
@@ -38,10 +39,11 @@ impl Invariant for Liveness {
                 return Err(format!("{} is {behind} entries behind", world.name(*peer)));
             }
         }
+        let ailing = world.ailing();
         for incident in world.raft.truth.open_incidents() {
-            well_held(world, incident)?;
+            well_held(world, incident, &ailing)?;
         }
-        for (peer, check) in world.broken.keys() {
+        for (peer, check) in &ailing {
             let runs = world.hosts[peer].process.is_some();
             if runs && !has_open(world, *peer, Subject::Check(check.clone())) {
                 let who = world.name(*peer);
@@ -65,18 +67,20 @@ fn has_open(world: &World<'_>, peer: PeerId, subject: Subject) -> bool {
 }
 
 /// Whether an open incident is where it may stay, and is still about something.
-fn well_held(world: &World<'_>, incident: &Incident) -> Result<(), String> {
+fn well_held(
+    world: &World<'_>,
+    incident: &Incident,
+    ailing: &BTreeSet<(PeerId, Name)>,
+) -> Result<(), String> {
     let host = &world.hosts[&incident.peer];
     let is_wrong = match Subject::of(&incident.because) {
-        Subject::Check(check) => {
-            host.process.is_none() || world.broken.contains_key(&(incident.peer, check))
-        }
+        Subject::Check(check) => host.process.is_none() || ailing.contains(&(incident.peer, check)),
         Subject::Silence => host.process.is_none(),
         // It has to be calm for a while first, and a leader that hears half of the mesh or less
         // does not know.
         Subject::Storm => world.raft.truth.brake().is_some(),
         // Its checks may be those of other hosts.
-        Subject::Ladder(_) => !world.broken.is_empty(),
+        Subject::Ladder(_) => !ailing.is_empty(),
         // It is over when its rung has succeeded, whatever is wrong.
         Subject::Operator(_) => true,
     };

@@ -111,6 +111,8 @@ pub(crate) struct Event {
     #[serde(default)]
     pub(super) check: Option<Name>,
     #[serde(default)]
+    pub(super) labels: Option<Labels>,
+    #[serde(default)]
     pub(super) by: Option<Jump>,
     #[serde(default, rename = "for")]
     pub(super) lasting: Option<Span>,
@@ -167,6 +169,8 @@ pub(crate) enum Deed {
     Maintenance,
     Approve,
     Deny,
+    Alert,
+    AlertEnds,
 }
 
 /// `[chaos]`: what happens by chance.

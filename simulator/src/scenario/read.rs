@@ -406,6 +406,11 @@ impl Names<'_> {
                 };
                 Deed::Maintenance(peers, given.lasting.ok_or_else(|| missing("for"))?.0)
             }
+            file::Deed::Alert | file::Deed::AlertEnds => {
+                let fires = matches!(given.deed, file::Deed::Alert);
+                let labels = given.labels.clone().ok_or_else(|| missing("labels"))?;
+                Deed::Alert(peer()?, labels, fires)
+            }
             file::Deed::Approve => Deed::Answer(peer()?, true),
             file::Deed::Deny => Deed::Answer(peer()?, false),
             file::Deed::ChannelDown => Deed::ChannelDown,
@@ -454,6 +459,7 @@ mod tests {
             (&format!("{peers}[[event]]\nat = \"1h\"\ndo = \"heal\""), 6, "is over after"),
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"maintenance\""), 6, "\"for\""),
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"apply\""), 6, "\"documents\""),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"alert\""), 6, "\"labels\""),
             ("peers = { count = 1000000 }", 4, "1 to 20000"),
             ("peers = { count = -3 }", 4, "-3"),
         ] {

@@ -119,6 +119,9 @@ impl World<'_> {
             Deed::Answer(who, yes) => {
                 self.to(*who, |world, peer| world.answer_questions_about(peer, *yes));
             }
+            Deed::Alert(who, labels, fires) => {
+                self.to(*who, |world, peer| world.alert(peer, labels, *fires));
+            }
             Deed::Maintenance(peers, lasts) => {
                 let name = Name::parse("work").unwrap_or_else(|_| unreachable!("it is a name"));
                 let until = EPOCH.plus(self.time).plus(*lasts);

@@ -119,6 +119,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
         }
         Record::Restarted { incident } => format!("restarted {incident}"),
         Record::Booted { peer, boot_id } => format!("booted {peer} {boot_id}"),
+        Record::Alerted { words } => format!("alerted {} words", words.len()),
         Record::NotRebooted { incident, attempt } => format!("not rebooted {incident}/{attempt}"),
         Record::Reported { incident, attempt, report } => {
             format!("reported {incident}/{attempt}: {}", report.outcome.as_str())

@@ -88,6 +88,7 @@ impl World<'_> {
             | Record::Skipped { .. }
             | Record::Restarted { .. }
             | Record::Booted { .. }
+            | Record::Alerted { .. }
             | Record::NotRebooted { .. } => {}
         }
     }

@@ -3,6 +3,7 @@
 
 use super::World;
 use protocol::{
+    alert::Word,
     ledger,
     name::{IncidentId, PeerId},
     record::{Because, Entry, Part, Record},
@@ -119,7 +120,10 @@ impl World<'_> {
             | Record::PeerLeft { peer }
             | Record::Booted { peer, .. } => Some(*peer),
             Record::PeerStarted { peer } | Record::PeerJoined { peer, .. } => Some(peer.id),
-            Record::Founded(_) | Record::Ordered { .. } | Record::DocumentsApplied { .. } => None,
+            Record::Founded(_)
+            | Record::Ordered { .. }
+            | Record::DocumentsApplied { .. }
+            | Record::Alerted { .. } => None,
         }
     }
 
@@ -181,6 +185,10 @@ impl World<'_> {
             Record::DocumentsApplied { bundle } => {
                 format!("documents of revision {} are applied", bundle.bundle.revision)
             }
+            Record::Alerted { words } => {
+                let said: Vec<String> = words.iter().map(alert_in_words).collect();
+                format!("another system says: {}", said.join(", "))
+            }
             Record::Founded(_)
             | Record::PeerJoined { .. }
             | Record::PeerStarted { .. }
@@ -189,5 +197,12 @@ impl World<'_> {
             | Record::Notified { .. } => return None,
         };
         Some(said)
+    }
+}
+
+fn alert_in_words(word: &Word) -> String {
+    match word {
+        Word::Fires(alert) => alert.in_words(),
+        Word::Ended { alert, .. } => format!("alert {alert} has ended"),
     }
 }

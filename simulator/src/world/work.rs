@@ -16,7 +16,7 @@ use crate::{
 };
 use protocol::{
     agent::{Input, Work, WorkOrder},
-    document::{Check, EvidenceStep, Power, Verdict},
+    document::{AlertProbe, Check, EvidenceStep, Power, Probe, Verdict},
     name::{IncidentId, Name, PeerId},
     record::{AttemptReport, EvidenceSummary, Outcome, Part},
     time::Timestamp,
@@ -38,7 +38,7 @@ pub(crate) struct Execution {
     /// For which peer.
     pub(crate) target: PeerId,
     /// The check that it answers; nothing when it answers a silence.
-    check: Option<Name>,
+    pub(crate) check: Option<Name>,
     /// How it ends when it is not ended.
     ends: Outcome,
     /// Whether what was wrong is well afterwards.
@@ -54,6 +54,9 @@ pub(crate) struct Execution {
 
 impl World<'_> {
     pub(super) fn run_check(&mut self, daemon: Daemon, check: &Check) {
+        if let Probe::Alert(probe) = &check.probe {
+            return self.look_at_alerts(daemon, check, probe);
+        }
         let verdict = self.broken.get(&(daemon.peer, check.name.clone()));
         let verdict = verdict.copied().unwrap_or(Verdict::Pass);
         let summary = match verdict {
@@ -66,6 +69,15 @@ impl World<'_> {
         let input = Input::CheckRan { check, verdict, summary };
         let takes = self.random.millis(2, 30);
         self.after(takes, Event::Give(daemon, Box::new(input)));
+    }
+
+    /// What other systems have told of, as the peer's own replica has it.
+    fn look_at_alerts(&mut self, daemon: Daemon, check: &Check, probe: &AlertProbe) {
+        let host = &self.hosts[&daemon.peer];
+        let Some(process) = &host.process else { return };
+        let (verdict, summary) = process.agent.judge_alerts(probe, host.now(self.time));
+        let input = Input::CheckRan { check: check.name.clone(), verdict, summary };
+        self.after(Duration::from_millis(1), Event::Give(daemon, Box::new(input)));
     }
 
     pub(super) fn execute(&mut self, daemon: Daemon, order: &WorkOrder) {
@@ -193,6 +205,9 @@ impl World<'_> {
     }
 
     fn repair(&mut self, execution: &Execution) {
+        if self.alert_is_mended(execution) {
+            return;
+        }
         match &execution.check {
             Some(check) => {
                 self.broken.remove(&(execution.target, check.clone()));

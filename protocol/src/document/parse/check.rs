@@ -29,9 +29,13 @@ pub(super) fn check(
     let name = reader.own_name();
     let probe = probe(&mut reader);
     let selector = reader.selector();
-    let every = reader.span("every", Duration::from_secs(30), Zero::Refused);
+    let of_alert = matches!(probe, Some(Probe::Alert(_)));
+    let usual = if of_alert { Check::ALERT_EVERY } else { Check::EVERY };
+    let every = reader.span("every", usual, Zero::Refused);
     let timeout = reader.span("timeout", Duration::from_secs(10), Zero::Refused);
-    let fail_after = reader.number("fail_after", 1..=100).unwrap_or(2);
+    let fail_after = reader.number("fail_after", 1..=100);
+    // Whoever sends alerts has waited already.
+    let fail_after = fail_after.unwrap_or(if of_alert { 1 } else { 2 });
     let pass_after = reader.number("pass_after", 1..=100).unwrap_or(1);
     let jitter = reader.span("jitter", Duration::ZERO, Zero::Allowed);
     if jitter >= every {

@@ -1,6 +1,7 @@
 //! The kinds of probe, each below a key of its own.
 
 use super::{
+    alert::alert,
     check::kinds,
     host::{disk, file, load, percent, process, unit},
     mesh::mesh,
@@ -14,7 +15,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 /// The kinds of probe by their keys.
-pub(super) const KINDS: [&str; 12] = [
+pub(super) const KINDS: [&str; 13] = [
     "command",
     "http",
     "tcp",
@@ -27,10 +28,11 @@ pub(super) const KINDS: [&str; 12] = [
     "plugin",
     "aggregate",
     "mesh",
+    "alert",
 ];
 
 /// Keys that stand beside a probe and belong to it.
-const BESIDE: [(&str, &str); 7] = [
+const BESIDE: [(&str, &str); 8] = [
     ("status", "http"),
     ("body", "http"),
     ("tls_expires_within", "http"),
@@ -38,6 +40,7 @@ const BESIDE: [(&str, &str); 7] = [
     ("facts", "plugin"),
     ("warn", "mesh"),
     ("fail", "mesh"),
+    ("host_label", "alert"),
 ];
 
 /// The longest text that a body is looked through for.
@@ -58,6 +61,7 @@ pub(super) fn probe(reader: &mut Reader<'_, '_>) -> Option<Probe> {
         plugin(reader).map(Probe::Plugin),
         aggregate(reader).map(Probe::Aggregate),
         mesh(reader).map(Probe::Mesh),
+        alert(reader).map(Probe::Alert),
     ];
     let kind = reader.choice("kind", &KINDS.map(|kind| (kind, kind)));
 

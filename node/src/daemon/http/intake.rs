@@ -1,0 +1,230 @@
+//! The intakes: a request is read, what is new in it is brought to the leader, and it is answered
+//! when that is committed. So what was answered with success is not lost, and what is sent again
+//! changes nothing.
+
+use super::{Shared, door::Barred};
+use crate::{
+    daemon::{Daemon, forward},
+    intake::{Unreadable, Words, alertmanager as formats, hospital},
+};
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use protocol::{
+    alert::Word,
+    ledger::alerts::WORDS_MAX,
+    record::{Entry, Record},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+/// The longest body.
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// How long a body may take to come in.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long it may take until the leader has it committed.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// When a sender may try again.
+const AGAIN_AFTER_SECONDS: &str = "1";
+
+/// Why a request came to nothing.
+pub(super) enum Failure {
+    Barred(Barred),
+    TooLarge,
+    TooSlow,
+    Unreadable(String),
+    /// Nothing of it could be used.
+    Useless(Vec<String>),
+    /// The ledger does not take it.
+    Refused(String),
+    /// It is not known to be committed.
+    NotCommitted(String),
+}
+
+impl Failure {
+    fn told(&self) -> (StatusCode, String) {
+        match self {
+            Self::Barred(why) => (why.status(), why.to_string()),
+            Self::TooLarge => {
+                let message = format!("the body has more than {BODY_BYTES_MAX} bytes");
+                (StatusCode::PAYLOAD_TOO_LARGE, message)
+            }
+            Self::TooSlow => {
+                let message = format!("the body did not come within {BODY_WITHIN:?}");
+                (StatusCode::REQUEST_TIMEOUT, message)
+            }
+            Self::Unreadable(why) => (StatusCode::BAD_REQUEST, why.clone()),
+            Self::Useless(why) => (StatusCode::BAD_REQUEST, why.join("; ")),
+            Self::Refused(why) => (StatusCode::TOO_MANY_REQUESTS, why.clone()),
+            Self::NotCommitted(why) => {
+                let message = format!("not known to be in the log, send it again: {why}");
+                (StatusCode::SERVICE_UNAVAILABLE, message)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, error) = self.told();
+        let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
+        let again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        if again.contains(&status) {
+            (status, [(header::RETRY_AFTER, AGAIN_AFTER_SECONDS)], body).into_response()
+        } else {
+            (status, body).into_response()
+        }
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(error: Unreadable) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// What came of a request that was taken.
+struct Taken {
+    words: usize,
+    news: usize,
+    refused: Vec<String>,
+}
+
+impl Taken {
+    fn json(self) -> Value {
+        json!({
+            "schema": 1,
+            "status": "success",
+            "alerts": self.words,
+            "news": self.news,
+            "refused": self.refused,
+        })
+    }
+}
+
+pub(super) async fn alertmanager(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let words = formats::webhook(&body, shared.daemon.log_now())?;
+    take(&shared.daemon, words).await.map(|taken| Json(taken.json()))
+}
+
+pub(super) async fn prometheus(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let words = formats::api(&body, shared.daemon.log_now())?;
+    take(&shared.daemon, words).await.map(|taken| Json(taken.json()))
+}
+
+/// Hospital's answer says how it was before, and nothing else.
+pub(super) async fn reception(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let read = hospital::reception(&body, shared.daemon.log_now())?;
+    let was = read.was;
+    take(&shared.daemon, read.words).await?;
+    Ok(Json(json!({ "status": format!("was {was}") })))
+}
+
+/// The alerts that fire, as this peer's replica has them.
+pub(super) async fn firing(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Failure> {
+    shared.door.open(&headers).map_err(Failure::Barred)?;
+    let at = shared.daemon.log_now();
+    let agent = shared.daemon.agent();
+    let firing: Vec<Value> = agent
+        .ledger()
+        .alerts()
+        .firing(at)
+        .map(|(id, firing)| {
+            json!({
+                "id": id.to_string(),
+                "labels": firing.alert.labels,
+                "summary": firing.alert.summary,
+                "starts_at": firing.alert.starts_at,
+                "ends_at": firing.alert.ends_at,
+                "since": firing.since,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "schema": 1, "alerts": firing })))
+}
+
+pub(super) async fn no_such_path() -> Response {
+    let error = "there is nothing at this path: POST /v1/alertmanager, /api/v2/alerts or \
+                 /v1/reception, GET /v1/alerts, /counters or /ping";
+    let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
+    (StatusCode::NOT_FOUND, body).into_response()
+}
+
+/// A request's body, if it may come in.
+async fn let_in(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failure> {
+    shared.door.open(headers).map_err(Failure::Barred)?;
+    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let told = told.and_then(|length| length.parse::<usize>().ok());
+    if told.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(Failure::TooLarge);
+    }
+    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a body was not read");
+            Err(Failure::TooLarge)
+        }
+        Err(_elapsed) => Err(Failure::TooSlow),
+    }
+}
+
+/// Brings what is new to the log.
+async fn take(daemon: &Daemon, words: Words) -> Result<Taken, Failure> {
+    let Words { words, refused } = words;
+    if words.is_empty() && !refused.is_empty() {
+        return Err(Failure::Useless(refused));
+    }
+    let count = words.len();
+    let news = news(daemon, words);
+    let taken = Taken { words: count, news: news.len(), refused };
+    for some in news.chunks(WORDS_MAX) {
+        commit(daemon, some.to_vec()).await?;
+    }
+    Ok(taken)
+}
+
+fn news(daemon: &Daemon, mut words: Vec<Word>) -> Vec<Word> {
+    let at: Timestamp = daemon.log_now();
+    let agent = daemon.agent();
+    let alerts = agent.ledger().alerts();
+    words.retain(|word| alerts.is_news(word, at));
+    words
+}
+
+async fn commit(daemon: &Daemon, words: Vec<Word>) -> Result<(), Failure> {
+    let term = daemon.standing().term;
+    let record = Record::Alerted { words };
+    let entry = Entry { at: daemon.log_now(), by: daemon.me, term, record };
+    let told = forward::to_leader(daemon, entry, COMMITTED_WITHIN).await;
+    match told {
+        Ok((_, Ok(_))) => Ok(()),
+        Ok((_, Err(refusal))) => Err(Failure::Refused(refusal.to_string())),
+        Err(error) => Err(Failure::NotCommitted(error.to_string())),
+    }
+}

@@ -1,0 +1,101 @@
+//! The HTTP address: whether the daemon lives, what it counts, and what other systems send.
+//!
+//! Whoever connects has so long to say what it wants, and only so many may be connected: one that
+//! dawdles, or a thousand of them, hold up nobody else.
+
+mod door;
+mod intake;
+
+use super::Daemon;
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{get, post},
+};
+use door::Door;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// How many may be connected at the same time.
+const CONNECTIONS_MAX: usize = 256;
+
+/// How long a request's head may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where to listen, and who may send something.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    /// Where.
+    pub(super) at: SocketAddr,
+    /// The file with the senders' tokens, if there is one.
+    pub(super) tokens: Option<PathBuf>,
+}
+
+/// What the handlers share.
+struct Shared {
+    daemon: Arc<Daemon>,
+    door: Door,
+}
+
+/// Serves until the daemon stops.
+pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
+    let at = address.at;
+    let listener = match tokio::net::TcpListener::bind(at).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(address = %at, %error, "the HTTP address cannot be opened; set another with `http` in hearten.toml, or \"off\"");
+            return;
+        }
+    };
+    let stop = daemon.stop.clone();
+    let door = Door::new(at, address.tokens);
+    let router = Router::new()
+        .route("/ping", get(|| async { "Pong" }))
+        .route("/counters", get(counters))
+        .route("/v1/alerts", get(intake::firing))
+        .route("/v1/alertmanager", post(intake::alertmanager))
+        .route("/api/v2/alerts", post(intake::prometheus))
+        .route("/v1/reception", post(intake::reception))
+        .fallback(intake::no_such_path)
+        .with_state(Arc::new(Shared { daemon, door }));
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _from)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the HTTP address was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Beyond that a connection is closed at once, which its sender sees.
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let (router, stop) = (router.clone(), stop.clone());
+        drop(tokio::spawn(async move {
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+            let service = TowerToHyperService::new(router);
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection to the HTTP address ended");
+                },
+            }
+            drop(place);
+        }));
+    }
+}
+
+async fn counters(State(shared): State<Arc<Shared>>) -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "schema": 1, "counters": shared.daemon.counters() }))
+}

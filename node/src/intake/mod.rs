@@ -1,0 +1,118 @@
+//! What other systems send: their requests, read as the words that the log takes.
+//!
+//! Nothing here brings a command in. A request says that something is the case, of which host, and
+//! since when; what is done about it stands in documents that operators signed.
+//!
+//! Each format has a file of its own that turns a body into [`Words`] without looking at anything
+//! else: the same body at the same time gives the same words.
+
+pub mod alertmanager;
+pub mod hospital;
+
+use protocol::{
+    alert::{Alert, Word},
+    time::Timestamp,
+};
+use serde::Deserialize;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How far ahead of this mesh's time a sender's clock may be.
+const AHEAD_MAX: Duration = Duration::from_secs(3_600);
+
+/// The longest that an alert may be said to go on.
+const ENDS_WITHIN: Duration = Duration::from_secs(7 * 86_400);
+
+/// The annotations of an alert that say in a line what is wrong, the best first.
+const SUMMARIES: [&str; 4] = ["summary", "title", "description", "message"];
+
+/// What a request says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// What is to be brought to the log, in the order of the request.
+    pub words: Vec<Word>,
+    /// What of it cannot be used, and why.
+    pub refused: Vec<String>,
+}
+
+/// A request that cannot be read at all: what is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self(format!("the body is not the JSON that is expected here: {error}"))
+    }
+}
+
+/// An alert as Prometheus and Alertmanager write it. What is not here is not looked at.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    #[serde(default)]
+    status: Option<String>,
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    starts_at: Option<String>,
+    #[serde(default)]
+    ends_at: Option<String>,
+}
+
+impl Told {
+    /// What it says at this moment of the mesh's time.
+    fn word(self, now: Timestamp) -> Result<Word, String> {
+        let summary = SUMMARIES.iter().find_map(|key| self.annotations.get(*key));
+        let summary = summary.map_or("", String::as_str);
+        let starts_at = moment("startsAt", self.starts_at.as_deref())?.unwrap_or(now);
+        let ends_at = moment("endsAt", self.ends_at.as_deref())?;
+        if starts_at > now.plus(AHEAD_MAX) {
+            return Err(format!(
+                "startsAt {starts_at} is in the future: its sender's clock is off"
+            ));
+        }
+        let resolved = match self.status.as_deref() {
+            Some("resolved") => true,
+            Some("firing") => false,
+            None => ends_at.is_some_and(|ends| ends <= now),
+            Some(other) => return Err(format!("status {other:?} is neither firing nor resolved")),
+        };
+        // Alertmanager says when it would forget a firing alert itself; it will tell of its end.
+        let told_until = ends_at.filter(|_| self.status.is_none());
+        let until = told_until.map(|ends| ends.min(now.plus(ENDS_WITHIN)));
+        let alert = Alert::new(self.labels, summary, starts_at, until);
+        let alert = alert.map_err(|error| error.to_string())?;
+        Ok(if resolved {
+            let at = ends_at.filter(|ends| *ends <= now).unwrap_or(now);
+            Word::Ended { alert: alert.id(), starts_at, at }
+        } else {
+            Word::Fires(alert)
+        })
+    }
+}
+
+/// A moment as RFC 3339; nothing where none is said. Go writes year 1 for that.
+fn moment(key: &str, text: Option<&str>) -> Result<Option<Timestamp>, String> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) if text.starts_with("0001-01-01") => Ok(None),
+        Some(text) => Timestamp::parse(text).map(Some).map_err(|error| format!("{key}: {error}")),
+    }
+}
+
+/// Alerts one after the other; what is wrong with one does not keep the others out.
+fn words(told: impl IntoIterator<Item = serde_json::Value>, now: Timestamp) -> Words {
+    let mut words = Words::default();
+    for (number, one) in told.into_iter().enumerate() {
+        let read = serde_json::from_value::<Told>(one).map_err(|error| error.to_string());
+        match read.and_then(|told| told.word(now)) {
+            Ok(word) => words.words.push(word),
+            Err(why) => words.refused.push(format!("alert {}: {why}", number + 1)),
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests;
