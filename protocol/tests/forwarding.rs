@@ -51,6 +51,7 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Restarted { incident }, false, true),
         (Record::Booted { peer: id(2), boot_id: "b".to_owned() }, true, false),
         (Record::NotRebooted { incident, attempt }, false, true),
+        (Record::Alerted { words: Vec::new() }, true, false),
         (
             Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
             false,
@@ -80,6 +81,7 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::Skipped { .. }
             | Record::Restarted { .. }
             | Record::Booted { .. }
+            | Record::Alerted { .. }
             | Record::NotRebooted { .. } => {}
         }
     }

@@ -10,6 +10,7 @@ use common::{
     silent, token,
 };
 use protocol::{
+    alert::{Alert, Word},
     codec,
     document::{Selector, Verdict},
     ledger::Ledger,
@@ -136,7 +137,15 @@ fn records() -> Vec<(&'static str, Record)> {
             "held-no-storm",
             Record::Held { incident, refusal: Refusal::NoStorm { silent: 3, of: 10 } },
         ),
+        ("alerted", Record::Alerted { words: words() }),
     ]
+}
+
+fn words() -> Vec<Word> {
+    let labels = BTreeMap::from([("alertname".to_owned(), "Down".to_owned())]);
+    let alert = Alert::new(labels, "it is down", moment(700), Some(moment(900))).unwrap();
+    let ended = Word::Ended { alert: alert.id(), starts_at: moment(700), at: moment(800) };
+    vec![Word::Fires(alert), ended]
 }
 
 fn a_storm() -> Because {

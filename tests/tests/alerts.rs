@@ -77,6 +77,10 @@ fn an_alert_is_one_incident_about_its_host_until_its_sender_says_that_it_is_over
             post(port(&mesh, host), "/v1/alertmanager", &webhook("h2:9100", "firing", first))?;
         assert_eq!((again.0, &again.1["news"]), (200, &json!(0)), "{again:?}");
     }
+    let listed = mesh[1].json(&["alert", "list"])?;
+    assert_eq!(listed["alerts"][0]["checks"], json!(["exporter-down on h2"]), "{listed:#}");
+    let table = mesh[1].ok(&["alert", "list"])?;
+    ensure!(table.contains("ExporterDown") && table.contains("exporter-down on h2"), "{table}");
     // What was answered with success outlives the leader.
     let leader = mesh.leader()?;
     mesh.hosts[leader].kill()?;

@@ -73,6 +73,12 @@ pub enum Command {
         #[command(subcommand)]
         command: CheckCommand,
     },
+    /// Show what other systems say.
+    Alert {
+        /// What to do.
+        #[command(subcommand)]
+        command: AlertCommand,
+    },
     /// Show, explain and close incidents.
     Incident {
         /// What to do.
@@ -495,6 +501,13 @@ pub struct RunOptions {
     /// How it is shown.
     #[command(flatten)]
     pub shown: Shown,
+}
+
+/// `hearten alert …`
+#[derive(Debug, Subcommand)]
+pub enum AlertCommand {
+    /// List the alerts that fire, and the checks that fail by them.
+    List(Shown),
 }
 
 /// `hearten maintenance …`

@@ -6,7 +6,7 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `incidents`, `orders`, `manual`:
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `incidents`, `orders`, `manual`:
 //!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
@@ -14,6 +14,7 @@ pub mod arguments;
 pub mod yaml;
 
 mod age;
+mod alerts;
 mod checks;
 mod documents;
 mod host;
@@ -36,8 +37,8 @@ use crate::{
     setup::SetupError,
 };
 use arguments::{
-    CheckCommand, Cli, Command, DemoOptions, DocumentCommand, GuardOptions, IncidentCommand,
-    MaintenanceCommand, PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
+    AlertCommand, CheckCommand, Cli, Command, DemoOptions, DocumentCommand, GuardOptions,
+    IncidentCommand, MaintenanceCommand, PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
 };
 use clap::Parser;
 use protocol::{
@@ -160,6 +161,7 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             MaintenanceCommand::List(shown) => repairs::maintenances(session, shown)?,
             MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
         },
+        Command::Alert { command: AlertCommand::List(shown) } => alerts::list(session, shown)?,
         Command::Operator { key } => repairs::operator(session, key)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
         Command::Thaw { key } => orders::thaw(session, key)?,

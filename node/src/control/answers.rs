@@ -7,10 +7,10 @@ use super::{
     api::{Answer, Failure, Request},
     exit::Exit,
     views::{
-        ChecksView, CountersView, DifferenceView, DocumentView, DocumentsView, ExplainView, Filter,
-        HistoryView, IncidentView, IncidentsView, MaintenancesView, MembersView, MeshView,
-        PeerView, PeersView, PlanView, PreviewView, RollbackView, RunbooksView, StatusView,
-        WhyNotView, find_peer,
+        AlertsView, ChecksView, CountersView, DifferenceView, DocumentView, DocumentsView,
+        ExplainView, Filter, HistoryView, IncidentView, IncidentsView, MaintenancesView,
+        MembersView, MeshView, PeerView, PeersView, PlanView, PreviewView, RollbackView,
+        RunbooksView, StatusView, WhyNotView, find_peer,
     },
 };
 use protocol::{
@@ -86,6 +86,7 @@ pub fn read(
             None => Err(no_peer(peer)),
         },
         Request::Maintenances => json(&MaintenancesView::of(agent, agent.log_now(now))),
+        Request::Alerts => json(&AlertsView::of(agent, agent.log_now(now))),
         Request::Checks => json(&ChecksView::of(agent)),
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),

@@ -119,6 +119,8 @@ pub enum Request {
     },
     /// The maintenances: [`super::views::MaintenancesView`].
     Maintenances,
+    /// The alerts that other systems told of: [`super::views::AlertsView`].
+    Alerts,
     /// This peer leaves for good: [`super::views::DoneView`].
     Leave,
     /// The Raft group: [`super::views::MembersView`].
@@ -146,6 +148,7 @@ impl Request {
             | Self::Runbooks
             | Self::Plan { .. }
             | Self::Maintenances
+            | Self::Alerts
             | Self::Documents
             | Self::Document { .. }
             | Self::History

@@ -101,6 +101,7 @@ impl Service for Operators {
             | Request::Runbooks
             | Request::Plan { .. }
             | Request::Maintenances
+            | Request::Alerts
             | Request::RaftMembers
             | Request::Counters => unreachable!("these are answered from what is known"),
         }

@@ -103,7 +103,7 @@ fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
 fn what_cannot_be_read_says_why() {
     for (text, said) in [
         ("", "EOF"),
-        ("[]", "invalid type"),
+        ("[]", "expected"),
         ("{\"alerts\": 7}", "invalid type"),
         ("{\"alerts\": [], \"version\": \"9\"}", "version \"9\""),
         ("{\"version\": \"4\"}", "missing field `alerts`"),

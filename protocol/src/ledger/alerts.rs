@@ -11,7 +11,10 @@ use crate::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The most alerts that fire at the same time.
 pub const ALERTS_MAX: usize = 10_000;
@@ -21,6 +24,9 @@ pub const WORDS_MAX: usize = 1_000;
 
 /// How often an alert that goes on is committed anew.
 const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
+
+/// How often what is over is forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// For how long it is remembered that an alert has ended, so that a late word does not revive it.
 const ENDED_FOR: Duration = Duration::from_secs(24 * 3_600);
@@ -58,6 +64,8 @@ struct Ended {
 pub struct Alerts {
     firing: BTreeMap<AlertId, Firing>,
     ended: BTreeMap<AlertId, Ended>,
+    /// When what is over was forgotten last.
+    tidied_at: Timestamp,
 }
 
 impl Alerts {
@@ -78,8 +86,9 @@ impl Alerts {
                 let Some(known) = self.firing.get(&id).filter(|known| known.fires_at(at)) else {
                     return true;
                 };
-                if alert.starts_at < known.alert.starts_at {
-                    return false;
+                // Its end and its new beginning may have overtaken each other.
+                if alert.starts_at != known.alert.starts_at {
+                    return alert.starts_at > known.alert.starts_at;
                 }
                 match (known.alert.ends_at, alert.ends_at) {
                     // Half of what it has left is time enough for the next word.
@@ -114,8 +123,26 @@ impl Alerts {
         }
     }
 
+    /// Whether all of it can be kept.
+    fn has_room_for(&self, words: &[Word], at: Timestamp) -> bool {
+        if self.firing.len() + words.len() <= ALERTS_MAX {
+            return true;
+        }
+        let new: BTreeSet<AlertId> = words
+            .iter()
+            .filter(|word| self.is_news(word, at))
+            .filter_map(|word| match word {
+                Word::Fires(alert) => Some(alert.id()),
+                Word::Ended { .. } => None,
+            })
+            .filter(|id| !self.firing.contains_key(id))
+            .collect();
+        self.firing.len() + new.len() <= ALERTS_MAX
+    }
+
     /// Forgets what fires no more and what ended long ago.
     fn tidy(&mut self, at: Timestamp) {
+        self.tidied_at = at;
         self.firing.retain(|_, firing| firing.fires_at(at));
         self.ended.retain(|_, ended| at < ended.told_at.plus(ENDED_FOR));
         while self.ended.len() > ALERTS_MAX {
@@ -148,19 +175,21 @@ impl Ledger {
                 limit_bytes,
             });
         }
-        let at = context.at;
-        let mut alerts = self.alerts.clone();
-        alerts.tidy(at);
+        let (at, alerts) = (context.at, &mut self.alerts);
+        if alerts.tidied_at.plus(TIDY_EVERY) <= at {
+            alerts.tidy(at);
+        }
+        if !alerts.has_room_for(words, at) {
+            alerts.tidy(at);
+        }
+        if !alerts.has_room_for(words, at) {
+            return Err(Refusal::TooManyAlerts { most: ALERTS_MAX });
+        }
         for word in words {
             if alerts.is_news(word, at) {
                 alerts.take(word, at);
             }
         }
-        if alerts.firing.len() > ALERTS_MAX {
-            return Err(Refusal::TooManyAlerts { most: ALERTS_MAX });
-        }
-        alerts.tidy(at);
-        self.alerts = alerts;
         Ok(Effect::Done)
     }
 }
@@ -240,6 +269,22 @@ mod tests {
         assert_eq!(alerts.firing(at(339)).count(), 1);
         assert_eq!(alerts.firing(at(340)).count(), 0);
         assert!(alerts.is_news(&next(600), at(341)));
+    }
+
+    #[test]
+    fn no_more_than_so_many_fire_at_the_same_time() {
+        let numbered = |number: usize, ends: Option<u64>| {
+            let labels = BTreeMap::from([("number".to_owned(), number.to_string())]);
+            Word::Fires(Alert::new(labels, "", at(1), ends.map(at)).unwrap())
+        };
+        let mut alerts = Alerts::default();
+        for number in 0..ALERTS_MAX {
+            alerts.take(&numbered(number, Some(500)), at(100));
+        }
+        assert!(!alerts.has_room_for(&[numbered(ALERTS_MAX, None)], at(101)));
+        assert!(alerts.has_room_for(&[numbered(7, None)], at(101)), "it fires already");
+        alerts.tidy(at(501));
+        assert!(alerts.has_room_for(&[numbered(ALERTS_MAX, None)], at(501)));
     }
 
     #[test]

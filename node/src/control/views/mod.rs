@@ -4,6 +4,7 @@
 //! their tables from the same JSON that scripts read. Fields are added freely; one that is removed
 //! or changes its meaning is a breaking change.
 
+mod alerts;
 mod checks;
 mod difference;
 mod documents;
@@ -16,6 +17,7 @@ mod status;
 pub(crate) mod testing;
 mod why_not;
 
+pub use alerts::{AlertRow, AlertsView};
 pub use checks::{CheckRow, ChecksView, DatumView, TrialView};
 pub use difference::{DifferenceView, DocumentDifference, RollbackView};
 pub use documents::{

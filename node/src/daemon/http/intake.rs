@@ -2,9 +2,10 @@
 //! when that is committed. So what was answered with success is not lost, and what is sent again
 //! changes nothing.
 
-use super::{Shared, door::Barred};
+use super::{Shared, door::Barred, gather::NotTaken};
 use crate::{
-    daemon::{Daemon, forward},
+    control::views::AlertsView,
+    daemon::Daemon,
     intake::{Unreadable, Words, alertmanager as formats, hospital},
 };
 use axum::{
@@ -14,12 +15,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use protocol::{
-    alert::Word,
-    ledger::alerts::WORDS_MAX,
-    record::{Entry, Record},
-    time::Timestamp,
-};
+use protocol::{alert::Word, ledger::alerts::WORDS_MAX, time::Timestamp};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -28,9 +24,6 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// How long a body may take to come in.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long it may take until the leader has it committed.
-const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// When a sender may try again.
 const AGAIN_AFTER_SECONDS: &str = "1";
@@ -43,10 +36,8 @@ pub(super) enum Failure {
     Unreadable(String),
     /// Nothing of it could be used.
     Useless(Vec<String>),
-    /// The ledger does not take it.
-    Refused(String),
     /// It is not known to be committed.
-    NotCommitted(String),
+    NotTaken(NotTaken),
 }
 
 impl Failure {
@@ -63,8 +54,10 @@ impl Failure {
             }
             Self::Unreadable(why) => (StatusCode::BAD_REQUEST, why.clone()),
             Self::Useless(why) => (StatusCode::BAD_REQUEST, why.join("; ")),
-            Self::Refused(why) => (StatusCode::TOO_MANY_REQUESTS, why.clone()),
-            Self::NotCommitted(why) => {
+            Self::NotTaken(why @ (NotTaken::Refused(_) | NotTaken::Full)) => {
+                (StatusCode::TOO_MANY_REQUESTS, why.to_string())
+            }
+            Self::NotTaken(why @ NotTaken::Unknown(_)) => {
                 let message = format!("not known to be in the log, send it again: {why}");
                 (StatusCode::SERVICE_UNAVAILABLE, message)
             }
@@ -117,7 +110,7 @@ pub(super) async fn alertmanager(
 ) -> Result<Json<Value>, Failure> {
     let body = let_in(&shared, &headers, body).await?;
     let words = formats::webhook(&body, shared.daemon.log_now())?;
-    take(&shared.daemon, words).await.map(|taken| Json(taken.json()))
+    take(&shared, words).await.map(|taken| Json(taken.json()))
 }
 
 pub(super) async fn prometheus(
@@ -127,7 +120,7 @@ pub(super) async fn prometheus(
 ) -> Result<Json<Value>, Failure> {
     let body = let_in(&shared, &headers, body).await?;
     let words = formats::api(&body, shared.daemon.log_now())?;
-    take(&shared.daemon, words).await.map(|taken| Json(taken.json()))
+    take(&shared, words).await.map(|taken| Json(taken.json()))
 }
 
 /// Hospital's answer says how it was before, and nothing else.
@@ -139,7 +132,7 @@ pub(super) async fn reception(
     let body = let_in(&shared, &headers, body).await?;
     let read = hospital::reception(&body, shared.daemon.log_now())?;
     let was = read.was;
-    take(&shared.daemon, read.words).await?;
+    take(&shared, read.words).await?;
     Ok(Json(json!({ "status": format!("was {was}") })))
 }
 
@@ -150,23 +143,10 @@ pub(super) async fn firing(
 ) -> Result<Json<Value>, Failure> {
     shared.door.open(&headers).map_err(Failure::Barred)?;
     let at = shared.daemon.log_now();
-    let agent = shared.daemon.agent();
-    let firing: Vec<Value> = agent
-        .ledger()
-        .alerts()
-        .firing(at)
-        .map(|(id, firing)| {
-            json!({
-                "id": id.to_string(),
-                "labels": firing.alert.labels,
-                "summary": firing.alert.summary,
-                "starts_at": firing.alert.starts_at,
-                "ends_at": firing.alert.ends_at,
-                "since": firing.since,
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "schema": 1, "alerts": firing })))
+    let view = AlertsView::of(&shared.daemon.agent(), at);
+    let view =
+        serde_json::to_value(view).map_err(|error| Failure::Unreadable(error.to_string()))?;
+    Ok(Json(view))
 }
 
 pub(super) async fn no_such_path() -> Response {
@@ -195,36 +175,25 @@ async fn let_in(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<
 }
 
 /// Brings what is new to the log.
-async fn take(daemon: &Daemon, words: Words) -> Result<Taken, Failure> {
+async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
     let Words { words, refused } = words;
     if words.is_empty() && !refused.is_empty() {
         return Err(Failure::Useless(refused));
     }
     let count = words.len();
-    let news = news(daemon, words);
+    let news = news(&shared.daemon, words);
     let taken = Taken { words: count, news: news.len(), refused };
     for some in news.chunks(WORDS_MAX) {
-        commit(daemon, some.to_vec()).await?;
+        shared.gatherer.commit(some.to_vec()).await.map_err(Failure::NotTaken)?;
     }
     Ok(taken)
 }
 
-fn news(daemon: &Daemon, mut words: Vec<Word>) -> Vec<Word> {
+/// What of it would change anything, as far as this peer knows.
+pub(super) fn news(daemon: &Daemon, mut words: Vec<Word>) -> Vec<Word> {
     let at: Timestamp = daemon.log_now();
     let agent = daemon.agent();
     let alerts = agent.ledger().alerts();
     words.retain(|word| alerts.is_news(word, at));
     words
-}
-
-async fn commit(daemon: &Daemon, words: Vec<Word>) -> Result<(), Failure> {
-    let term = daemon.standing().term;
-    let record = Record::Alerted { words };
-    let entry = Entry { at: daemon.log_now(), by: daemon.me, term, record };
-    let told = forward::to_leader(daemon, entry, COMMITTED_WITHIN).await;
-    match told {
-        Ok((_, Ok(_))) => Ok(()),
-        Ok((_, Err(refusal))) => Err(Failure::Refused(refusal.to_string())),
-        Err(error) => Err(Failure::NotCommitted(error.to_string())),
-    }
 }

@@ -4,6 +4,7 @@
 //! dawdles, or a thousand of them, hold up nobody else.
 
 mod door;
+mod gather;
 mod intake;
 
 use super::Daemon;
@@ -13,6 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use door::Door;
+use gather::Gatherer;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -40,6 +42,7 @@ pub(super) struct Address {
 struct Shared {
     daemon: Arc<Daemon>,
     door: Door,
+    gatherer: Arc<Gatherer>,
 }
 
 /// Serves until the daemon stops.
@@ -54,6 +57,8 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
     };
     let stop = daemon.stop.clone();
     let door = Door::new(at, address.tokens);
+    let gatherer = Arc::new(Gatherer::default());
+    drop(tokio::spawn(Arc::clone(&gatherer).carry(Arc::clone(&daemon))));
     let router = Router::new()
         .route("/ping", get(|| async { "Pong" }))
         .route("/counters", get(counters))
@@ -62,7 +67,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/api/v2/alerts", post(intake::prometheus))
         .route("/v1/reception", post(intake::reception))
         .fallback(intake::no_such_path)
-        .with_state(Arc::new(Shared { daemon, door }));
+        .with_state(Arc::new(Shared { daemon, door, gatherer }));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {

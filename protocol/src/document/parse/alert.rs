@@ -17,12 +17,12 @@ pub(super) fn alert(reader: &mut Reader<'_, '_>) -> Option<AlertProbe> {
     let host = host_label(reader);
     let value = reader.value("alert")?;
     let Some(table) = value.as_table() else {
-        reader.wrong_type("alert", "a table of labels", value, Some(EXAMPLE.to_owned()));
+        reader.wrong_type("alert", "a table of labels", value, Some(format!("write {EXAMPLE}")));
         return None;
     };
     if table.is_empty() || table.len() > LABELS_MAX {
         let message = format!("\"alert\" must name 1 to {LABELS_MAX} labels");
-        reader.complain("alert", &message, Some(EXAMPLE.to_owned()));
+        reader.complain("alert", &message, Some(format!("write {EXAMPLE}")));
         return None;
     }
     let mut labels = BTreeMap::new();
@@ -47,7 +47,7 @@ pub(super) fn alert(reader: &mut Reader<'_, '_>) -> Option<AlertProbe> {
             Ok(wanted) => drop(labels.insert(label, wanted)),
             Err(why) => {
                 let message = format!("{}: label \"{label}\": {why}", reader.title());
-                let hint = Some(EXAMPLE.to_owned());
+                let hint = Some(format!("write {EXAMPLE}"));
                 reader.report().add(wanted.span().start, Some("alert"), message, hint);
             }
         }

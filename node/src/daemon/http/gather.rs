@@ -1,0 +1,156 @@
+//! Words of many requests go to the log together.
+//!
+//! While one entry is on its way to the leader and back, whatever comes in waits for the next: a
+//! thousand requests a second need no thousand entries a second. Each request is answered when its
+//! own words are committed, or not.
+
+use crate::daemon::{Daemon, forward};
+use protocol::{
+    alert::Word,
+    ledger::alerts::WORDS_MAX,
+    record::{Entry, Record},
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{Notify, oneshot};
+
+/// How long it may take until the leader has an entry committed.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// So many words may wait; who brings more is sent back.
+const WAITING_MAX: usize = 20_000;
+
+/// Why words are not known to be in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotTaken {
+    /// The ledger refuses them.
+    #[error("{0}")]
+    Refused(String),
+    /// Too many wait already.
+    #[error("{WAITING_MAX} alerts wait for the leader already")]
+    Full,
+    /// They may be in the log, or not.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A request's words, and who waits for them.
+struct Waiting {
+    words: Vec<Word>,
+    answer: oneshot::Sender<Result<(), NotTaken>>,
+}
+
+/// What waits for the log.
+#[derive(Default)]
+pub(super) struct Gatherer {
+    waiting: Mutex<VecDeque<Waiting>>,
+    more: Notify,
+}
+
+impl Gatherer {
+    /// Brings words to the log, in company; returns when they are committed.
+    ///
+    /// # Errors
+    /// [`NotTaken`].
+    pub(super) async fn commit(&self, words: Vec<Word>) -> Result<(), NotTaken> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let count: usize = waiting.iter().map(|one| one.words.len()).sum();
+            if count + words.len() > WAITING_MAX {
+                return Err(NotTaken::Full);
+            }
+            waiting.push_back(Waiting { words, answer });
+        }
+        self.more.notify_one();
+        let stopping = |_gone| NotTaken::Unknown("the daemon is stopping".to_owned());
+        answered.await.map_err(stopping)?
+    }
+
+    /// Those who are next, as many as fit into one entry.
+    fn next(&self) -> Vec<Waiting> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken: Vec<Waiting> = Vec::new();
+        let mut count = 0;
+        while let Some(first) = waiting.front() {
+            count += first.words.len();
+            if count > WORDS_MAX && !taken.is_empty() {
+                break;
+            }
+            taken.extend(waiting.pop_front());
+        }
+        taken
+    }
+
+    /// Carries what waits to the leader, entry by entry, until the daemon stops.
+    pub(super) async fn carry(self: Arc<Self>, daemon: Arc<Daemon>) {
+        loop {
+            let next = self.next();
+            if next.is_empty() {
+                tokio::select! {
+                    () = daemon.stop.cancelled() => return,
+                    () = self.more.notified() => continue,
+                }
+            }
+            // Of what several hosts are told at once, the first may be in the log by now.
+            let words: Vec<Word> = next.iter().flat_map(|one| one.words.iter().cloned()).collect();
+            let result = to_log(&daemon, super::intake::news(&daemon, words)).await;
+            for one in next {
+                // Whoever gave up waiting asks again.
+                drop(one.answer.send(result.clone()));
+            }
+        }
+    }
+}
+
+async fn to_log(daemon: &Daemon, words: Vec<Word>) -> Result<(), NotTaken> {
+    if words.is_empty() {
+        return Ok(());
+    }
+    let term = daemon.standing().term;
+    let entry =
+        Entry { at: daemon.log_now(), by: daemon.me, term, record: Record::Alerted { words } };
+    match forward::to_leader(daemon, entry, COMMITTED_WITHIN).await {
+        Ok((_, Ok(_))) => Ok(()),
+        Ok((_, Err(refusal))) => Err(NotTaken::Refused(refusal.to_string())),
+        Err(error) => Err(NotTaken::Unknown(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use super::*;
+    use protocol::{alert::Alert, time::Timestamp};
+    use std::collections::BTreeMap;
+
+    fn words(count: usize) -> Vec<Word> {
+        let one = |number: usize| {
+            let labels = BTreeMap::from([("number".to_owned(), number.to_string())]);
+            Word::Fires(Alert::new(labels, "", Timestamp::from_millis(1), None).unwrap())
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[tokio::test]
+    async fn what_waits_goes_together_as_far_as_it_fits_and_no_more_than_so_much_waits() {
+        let gatherer = Arc::new(Gatherer::default());
+        for count in [10, 20, WORDS_MAX, WAITING_MAX - WORDS_MAX - 30] {
+            let gatherer = Arc::clone(&gatherer);
+            drop(tokio::spawn(async move { gatherer.commit(words(count)).await }));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gatherer.commit(words(1)).await, Err(NotTaken::Full));
+        let sizes =
+            |taken: Vec<Waiting>| taken.iter().map(|one| one.words.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(gatherer.next()), [10, 20]);
+        assert_eq!(sizes(gatherer.next()), [WORDS_MAX]);
+        // One that does not fit beside another goes alone; its sender has cut it to size.
+        assert_eq!(sizes(gatherer.next()).len(), 1);
+        assert!(gatherer.next().is_empty());
+    }
+}
