@@ -143,7 +143,8 @@ fn records() -> Vec<(&'static str, Record)> {
 
 fn words() -> Vec<Word> {
     let labels = BTreeMap::from([("alertname".to_owned(), "Down".to_owned())]);
-    let alert = Alert::new(labels, "it is down", moment(700), Some(moment(900))).unwrap();
+    let alert =
+        Alert::new(labels, "it is down", moment(700), Some(moment(900))).expect("it is an alert");
     let ended = Word::Ended { alert: alert.id(), starts_at: moment(700), at: moment(800) };
     vec![Word::Fires(alert), ended]
 }

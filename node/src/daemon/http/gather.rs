@@ -122,8 +122,6 @@ async fn to_log(daemon: &Daemon, words: Vec<Word>) -> Result<(), NotTaken> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
     use super::*;
     use protocol::{alert::Alert, time::Timestamp};
     use std::collections::BTreeMap;
