@@ -43,7 +43,9 @@ pub use runbook::{
 };
 pub use selector::{Condition, Selector};
 pub use setting::Setting;
-pub use settings::{Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier};
+pub use settings::{
+    Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier, Where,
+};
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};

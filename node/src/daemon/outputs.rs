@@ -4,13 +4,12 @@ use super::{
     Daemon, evidence, execution,
     forward::{self, Ask, Reply},
 };
-use crate::exec::{check::run_check, environment::Environment, started::Recorded, webhook};
+use crate::exec::{check::run_check, environment::Environment, notice, started::Recorded, webhook};
 use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, voters::MemberChange},
     codec,
     document::{Channel, CheckIn, CheckInMethod},
-    ledger::incident::News,
     name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, Outcome, Seen},
     report::{Report, SignedReport},
@@ -213,23 +212,8 @@ async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) 
 }
 
 async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result<String, String> {
-    match channel {
-        Channel::Webhook { url } => {
-            let body = serde_json::json!({
-                "schema": 1,
-                "key": format!("{}/{}/{}", message.mesh, message.incident, message.notice),
-                "mesh": message.mesh.as_str(),
-                "incident": message.incident.to_string(),
-                "news": match message.news { News::Called => "called", News::Resolved => "resolved", News::Asked => "asked" },
-                "peer": message.peer,
-                "runbook": message.runbook.as_ref().map(|name| name.as_str()),
-                "notifier": message.notifier.as_str(),
-                "text": message.text,
-            });
-            let posted = webhook::post(&daemon.http, url, &body, webhook::TIMEOUT).await;
-            posted.map_err(|error| error.to_string())
-        }
-    }
+    let sent = notice::send(&daemon.http, &daemon.secrets, channel, message).await;
+    sent.map_err(|error| error.to_string())
 }
 
 /// Calls the outside dead-man's switch. The call says nothing of the mesh: its address is all that

@@ -19,6 +19,7 @@ pub mod facts;
 pub mod fence;
 pub mod guardian;
 pub mod http;
+pub mod notice;
 mod output;
 pub mod plugin;
 pub mod process;

@@ -47,19 +47,49 @@ pub enum WebhookError {
     },
 }
 
-/// Posts `body` as JSON and returns what the receiver said: its status and the beginning of its
+/// A message as it is posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// Where to.
+    pub url: String,
+    /// What stands before it, beside the type of the body.
+    pub headers: Vec<(&'static str, String)>,
+    /// The media type of the body.
+    pub media_type: &'static str,
+    /// The message itself.
+    pub body: Vec<u8>,
+}
+
+impl Post {
+    /// A message in JSON.
+    pub fn json(url: &str, body: &serde_json::Value) -> Self {
+        let (url, body) = (url.to_owned(), body.to_string().into_bytes());
+        Self { url, headers: Vec::new(), media_type: "application/json", body }
+    }
+
+    /// A message in plain text.
+    pub fn text(url: &str, body: &str) -> Self {
+        let (url, body) = (url.to_owned(), body.as_bytes().to_vec());
+        Self { url, headers: Vec::new(), media_type: "text/plain; charset=utf-8", body }
+    }
+}
+
+/// Posts a message and returns what the receiver said: its status and the beginning of its
 /// answer.
 ///
 /// # Errors
 /// [`WebhookError`]; the message may have been taken all the same, unless the address was wrong.
-pub async fn post(
+pub async fn send(
     http: &HttpClient,
-    url: &str,
-    body: &serde_json::Value,
+    post: Post,
     timeout: Duration,
 ) -> Result<String, WebhookError> {
-    let url = parse_url(url).map_err(|reason| WebhookError::Address { reason })?;
-    exchange(http.post(url).json(body), timeout).await
+    let url = parse_url(&post.url).map_err(|reason| WebhookError::Address { reason })?;
+    let mut request = http.post(url).header("content-type", post.media_type);
+    for (name, value) in post.headers {
+        request = request.header(name, value);
+    }
+    exchange(request.body(post.body), timeout).await
 }
 
 /// Makes a request without a body, and returns what the receiver said.
@@ -131,7 +161,7 @@ mod tests {
         let body = json!({"incident": "INC-42", "text": "ä"});
         let send = async |path: &str| {
             let url = format!("http://{address}{path}");
-            post(&http, &url, &body, Duration::from_millis(500)).await
+            send(&http, Post::json(&url, &body), Duration::from_millis(500)).await
         };
 
         assert_eq!(send("/hook").await, Ok("204 No Content".to_owned()));
@@ -151,7 +181,7 @@ mod tests {
         let refused = send("/hook").await.unwrap_err().to_string();
         assert!(refused.contains("Connection refused"), "{refused}");
         assert!(matches!(
-            post(&http, "mailto:x", &body, TIMEOUT).await,
+            super::send(&http, Post::json("mailto:x", &body), TIMEOUT).await,
             Err(WebhookError::Address { .. })
         ));
     }

@@ -17,6 +17,7 @@ mod ladder;
 mod limits;
 mod maintenance;
 mod mesh;
+mod notifier;
 mod params;
 mod plugin;
 mod probe;
@@ -263,7 +264,7 @@ impl Walk<'_> {
                 parts = found;
                 Document::Runbook(runbook)
             }),
-            Kind::Notifier => settings::notifier(table, report).map(Document::Notifier),
+            Kind::Notifier => notifier::notifier(table, report).map(Document::Notifier),
             Kind::Limits => Some(Document::Limits(limits::limits(table, report))),
             Kind::Ladder => ladder::ladder(table, report).map(|(ladder, found)| {
                 parts = found;

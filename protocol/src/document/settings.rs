@@ -21,6 +21,57 @@ pub enum Channel {
         /// Where to.
         url: String,
     },
+    /// The same with a signature by which its receiver knows the mesh.
+    SignedWebhook {
+        /// Where to.
+        url: String,
+        /// The secret that both know.
+        secret: Name,
+    },
+    /// A message in a channel of Slack, or of what takes the same.
+    Slack {
+        /// Where to: who knows it may write there.
+        url: Where,
+    },
+    /// An event of PagerDuty: a call triggers, its end resolves.
+    PagerDuty {
+        /// Where to.
+        url: String,
+        /// The secret with the integration's key.
+        routing_key: Name,
+        /// How bad it is called: `critical`, `error`, `warning` or `info`.
+        severity: String,
+    },
+    /// A message of a topic of ntfy.
+    Ntfy {
+        /// The topic's address.
+        url: String,
+        /// The secret with the token, where the topic needs one.
+        token: Option<Name>,
+        /// The priority of calls, 1 to 5.
+        priority: u32,
+    },
+}
+
+impl Channel {
+    /// The word for it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Webhook { .. } | Self::SignedWebhook { .. } => "webhook",
+            Self::Slack { .. } => "slack",
+            Self::PagerDuty { .. } => "pagerduty",
+            Self::Ntfy { .. } => "ntfy",
+        }
+    }
+}
+
+/// An address, or the secret that it stands in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Where {
+    /// This one.
+    At(String),
+    /// `secret:NAME`: the file of secrets of whoever sends has it.
+    Secret(Name),
 }
 
 /// How much may be under repair at once. What is not said is not limited.

@@ -1,9 +1,8 @@
-//! The short documents: `[[notifier]]`, `[mesh]` and `[[remove]]`.
+//! The short documents: `[mesh]` and `[[remove]]`.
 
 use super::reader::{Reader, Table, Zero};
 use crate::document::{
-    Channel, CheckIn, CheckInMethod, DocumentKey, DocumentKind, MeshSettings, Notifier,
-    problem::Report,
+    CheckIn, CheckInMethod, DocumentKey, DocumentKind, MeshSettings, problem::Report,
 };
 use crate::name::Name;
 use crate::time::format_span;
@@ -23,21 +22,6 @@ const STORM_CALM_MAX: Duration = Duration::from_secs(86_400);
 
 /// The shortest and the longest time from one check-in to the next.
 const CHECK_IN_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
-
-pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier> {
-    let mut reader = Reader::new(table.title("notifier"), table, report);
-    let name = reader.own_name();
-    for (key, example) in [("kind", "kind = \"webhook\""), ("url", "url = \"http://HOST/PATH\"")] {
-        if !reader.has(key) {
-            reader.missing(key, example);
-        }
-    }
-    let kind = reader.choice("kind", &[("webhook", ())]);
-    let url = reader.url("url");
-    reader.finish();
-    kind?;
-    Some(Notifier { name: name?, channel: Channel::Webhook { url: url? } })
-}
 
 pub(super) fn mesh(table: Table<'_>, report: &mut Report) -> MeshSettings {
     let mut reader = Reader::new("mesh".to_owned(), table, report);

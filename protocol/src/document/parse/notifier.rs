@@ -1,0 +1,104 @@
+//! `[[notifier]]`: how people are told.
+
+use super::reader::{Reader, Table};
+use crate::document::{Channel, Notifier, Where, problem::Report};
+use crate::name::Name;
+
+/// Where PagerDuty takes events, in the service region of most.
+const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+
+/// How bad an event of PagerDuty is, the worst first.
+const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
+
+/// The priority of a call by ntfy unless said: high.
+const PRIORITY: u32 = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Webhook,
+    Slack,
+    PagerDuty,
+    Ntfy,
+}
+
+const KINDS: [(&str, Kind); 4] = [
+    ("webhook", Kind::Webhook),
+    ("slack", Kind::Slack),
+    ("pagerduty", Kind::PagerDuty),
+    ("ntfy", Kind::Ntfy),
+];
+
+/// Keys that only one kind has.
+const OF_KIND: [(&str, Kind); 5] = [
+    ("secret", Kind::Webhook),
+    ("routing_key", Kind::PagerDuty),
+    ("severity", Kind::PagerDuty),
+    ("token", Kind::Ntfy),
+    ("priority", Kind::Ntfy),
+];
+
+pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier> {
+    let mut reader = Reader::new(table.title("notifier"), table, report);
+    let name = reader.own_name();
+    if !reader.has("kind") {
+        reader.missing("kind", "kind = \"webhook\"");
+    }
+    let kind = reader.choice("kind", &KINDS);
+    if kind.is_some_and(|kind| kind != Kind::PagerDuty) && !reader.has("url") {
+        reader.missing("url", "url = \"http://HOST/PATH\"");
+    }
+    let secret_url = kind == Some(Kind::Slack)
+        && reader.value("url").and_then(|url| url.as_str()).is_some_and(is_secret);
+    let url = if secret_url { None } else { reader.url("url") };
+    let in_secret = if secret_url { secret(&mut reader, "url") } else { None };
+    // All are read, so that every key is known and every mistake is told.
+    let signed_with = secret(&mut reader, "secret");
+    let routing_key = secret(&mut reader, "routing_key");
+    let severity = reader.choice("severity", &SEVERITIES.map(|word| (word, word)));
+    let token = secret(&mut reader, "token");
+    let priority = reader.number("priority", 1..=5);
+    for (key, owner) in OF_KIND {
+        if reader.has(key) && kind.is_some_and(|kind| kind != owner) {
+            let word = KINDS.iter().find(|(_, kind)| *kind == owner).map_or("", |(word, _)| word);
+            let message = format!("\"{key}\" has no meaning without kind = \"{word}\"");
+            reader.complain(key, &message, None);
+        }
+    }
+    if kind == Some(Kind::PagerDuty) && !reader.has("routing_key") {
+        reader.missing("routing_key", "routing_key = \"secret:pagerduty\"");
+    }
+    reader.finish();
+    let channel = match kind? {
+        Kind::Webhook => match signed_with {
+            Some(secret) => Channel::SignedWebhook { url: url?, secret },
+            None => Channel::Webhook { url: url? },
+        },
+        Kind::Slack => Channel::Slack { url: in_secret.map(Where::Secret).or(url.map(Where::At))? },
+        Kind::PagerDuty => Channel::PagerDuty {
+            url: url.unwrap_or_else(|| PAGERDUTY.to_owned()),
+            routing_key: routing_key?,
+            severity: severity.unwrap_or("error").to_owned(),
+        },
+        Kind::Ntfy => Channel::Ntfy { url: url?, token, priority: priority.unwrap_or(PRIORITY) },
+    };
+    Some(Notifier { name: name?, channel })
+}
+
+fn is_secret(text: &str) -> bool {
+    text.starts_with("secret:")
+}
+
+/// A value that stands in a host's own file of secrets, and never in a document.
+fn secret(reader: &mut Reader<'_, '_>, key: &'static str) -> Option<Name> {
+    let value = reader.value(key)?;
+    let named = value.as_str().and_then(|text| text.strip_prefix("secret:"));
+    let name = named.and_then(|name| Name::parse(name).ok());
+    if name.is_none() {
+        let message = format!("\"{key}\" must name a secret");
+        let hint = format!(
+            "write {key} = \"secret:NAME\" and NAME = \"…\" into the file of secrets of every voter"
+        );
+        reader.complain(key, &message, Some(hint));
+    }
+    name
+}
