@@ -16,9 +16,10 @@ fn run(data: PathBuf) -> anyhow::Result<()> {
     if let Some(wrong) = wrong {
         tracing::warn!("{wrong}");
     }
-    // Two threads are enough for what a daemon does, and keep its memory small on large hosts.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // One thread does all that waits for the network: a second one would be woken with every other
+    // packet, and costs an idle host more than it saves. What computes or blocks for long goes to
+    // threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     node::exec::guardian::post();
     runtime.block_on(node::daemon::run(&data))
 }

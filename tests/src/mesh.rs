@@ -1,6 +1,6 @@
 //! A mesh of hosts on loopback.
 
-use crate::{Host, Turn, until};
+use crate::{Host, Turn, parts::free_port, until};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{ops::Index, path::PathBuf};
@@ -45,6 +45,21 @@ impl Mesh {
     /// As [`Self::of`].
     pub fn sized(count: usize) -> Result<Self> {
         Self::of(&vec![""; count])
+    }
+
+    /// The same, where each host takes HTTP on loopback.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn with_http(count: usize) -> Result<Self> {
+        let mut mesh = Self::empty()?;
+        for number in 1..=count {
+            let mut host = Host::new(&mesh.folder(), &format!("h{number}"))?;
+            host.http = Some(free_port()?);
+            mesh.add_host(host, "")?;
+        }
+        mesh.settled()?;
+        Ok(mesh)
     }
 
     /// Where the test may put files.

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
-use tests::{Host, Mesh, parts::free_port, post, until, web::ask};
+use tests::{Mesh, PATIENCE, post, until, until_within, web::ask};
 
 /// A runbook that writes down that it was begun, for whom.
 const DOCUMENTS: &str = r#"
@@ -25,13 +25,7 @@ run     = "echo $HEARTEN_PEER >> FOLDER/started"
 "#;
 
 fn mesh_with_http() -> Result<Mesh> {
-    let mut mesh = Mesh::empty()?;
-    for number in 1..=3 {
-        let mut host = Host::new(&mesh.folder(), &format!("h{number}"))?;
-        host.http = Some(free_port()?);
-        mesh.add_host(host, "")?;
-    }
-    mesh.settled()?;
+    let mesh = Mesh::with_http(3)?;
     let folder = mesh.folder().to_string_lossy().into_owned();
     mesh.apply(&DOCUMENTS.replace("FOLDER", &folder))?;
     Ok(mesh)
@@ -112,7 +106,10 @@ fn an_alert_is_one_incident_about_its_host_until_its_sender_says_that_it_is_over
     }]);
     let anew = post(port(&mesh, 0), "/api/v2/alerts", anew.to_string().as_bytes())?;
     assert_eq!((anew.0, &anew.1["news"]), (200, &json!(1)), "{anew:?}");
-    until("it is begun a second time", || (started(&mesh.folder()).len() == 2).then_some(()))?;
+    // The host settles first.
+    until_within(PATIENCE * 2, "it is begun a second time", || {
+        (started(&mesh.folder()).len() == 2).then_some(())
+    })?;
     assert_eq!(started(&mesh.folder()), ["h2", "h2"]);
     Ok(())
 }

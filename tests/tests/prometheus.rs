@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 use tests::{
-    Host, Mesh, PATIENCE,
+    Mesh, PATIENCE,
     parts::{free_port, get, program},
     until,
 };
@@ -87,13 +87,7 @@ fn scene() -> Result<Option<Scene>> {
         program("prometheus-node-exporter", "prometheus-node-exporter"),
     );
     let (Some(prometheus), Some(alertmanager), Some(exporter)) = found else { return Ok(None) };
-    let mut mesh = Mesh::empty()?;
-    for number in 1..=3 {
-        let mut host = Host::new(&mesh.folder(), &format!("h{number}"))?;
-        host.http = Some(free_port()?);
-        mesh.add_host(host, "")?;
-    }
-    mesh.settled()?;
+    let mesh = Mesh::with_http(3)?;
     let exporter = Exporter { program: exporter, port: free_port()?, folder: mesh.folder() };
     exporter.start()?;
     let documents = format!(

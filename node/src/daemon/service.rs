@@ -68,12 +68,16 @@ struct Operators(Arc<Daemon>);
 impl Service for Operators {
     async fn call(&self, request: Request) -> Result<Value, Failure> {
         let daemon = &self.0;
-        let counters = daemon.counters();
         // A list of a large mesh takes a tenth of a second, in which the network must not wait.
-        let known = tokio::task::block_in_place(|| {
-            let now = daemon.now();
-            answers::read(&daemon.agent(), now, &counters, &request)
+        let (asked, request) = (Arc::clone(daemon), request);
+        let looking = tokio::task::spawn_blocking(move || {
+            let (now, counters) = (asked.now(), asked.counters());
+            let known = answers::read(&asked.agent(), now, &counters, &request);
+            (known, request)
         });
+        let (known, request) = looking.await.map_err(|error| {
+            Failure::new(Exit::Failed, format!("the daemon could not look it up: {error}"))
+        })?;
         if let Some(answer) = known {
             return answer;
         }

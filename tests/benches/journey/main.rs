@@ -12,6 +12,8 @@
 //! - `neighbour`: `kill -9` of a daemon that does not lead → a neighbour's rung was started.
 //! - `neighbour-leader`: the same, where the victim leads.
 //! - `leader`: `kill -9` of the leader → an operator's next change is committed.
+//! - `alert`: an alert was posted → its rung was started.
+//! - `flood`: what 10,000 alerts a second to one peer do.
 //! - `idle`: what a daemon costs while nothing happens.
 //!
 //! Options: `--runs N` (20 unless said, or `HEARTEN_BENCH_RUNS`), `--out DIR` for the raw numbers,
@@ -22,6 +24,7 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is its table")]
 
+mod alert;
 mod check;
 mod figures;
 mod idle;
@@ -34,7 +37,8 @@ use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 use tests::{Mesh, until};
 
 /// The benchmarks, in the order in which they run: the quiet one first.
-const NAMES: [&str; 5] = ["idle", "check", "neighbour", "neighbour-leader", "leader"];
+const NAMES: [&str; 7] =
+    ["idle", "check", "neighbour", "neighbour-leader", "leader", "alert", "flood"];
 
 /// How many hosts the mesh has.
 const HOSTS: usize = 5;
@@ -85,9 +89,11 @@ fn main() -> Result<ExitCode> {
 }
 
 fn run(name: &str, runs: u32, mut figures: Figures) -> Result<()> {
-    let mut mesh = Mesh::sized(HOSTS)?;
+    let mut mesh = Mesh::with_http(HOSTS)?;
     let done = match name {
         "idle" => return idle::measure(&mesh, &mut figures),
+        "flood" => return alert::flood(&mesh, &mut figures),
+        "alert" => alert::measure(&mesh, runs, &mut figures),
         "check" => check::measure(&mesh, runs, &mut figures),
         "neighbour" => neighbour::measure(&mut mesh, runs, false, &mut figures),
         "neighbour-leader" => neighbour::measure(&mut mesh, runs, true, &mut figures),
