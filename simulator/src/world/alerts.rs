@@ -22,8 +22,12 @@ impl World<'_> {
         let mut labels = labels.clone();
         labels.insert("instance".to_owned(), format!("{}:9100", self.name(peer)));
         let now = EPOCH.plus(self.time);
-        let Ok(alert) = Alert::new(labels.clone(), "a story says so", now, None) else { return };
+        let Ok(mut alert) = Alert::new(labels.clone(), "a story says so", now, None) else {
+            return;
+        };
         let id = alert.id();
+        // What is told again began when it began.
+        alert.starts_at = self.firing.get(&id).map_or(now, |(_, _, since)| *since);
         let word = if fires {
             self.firing.entry(id).or_insert((peer, labels, now));
             Word::Fires(alert)

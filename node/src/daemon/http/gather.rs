@@ -7,6 +7,7 @@
 use crate::daemon::{Daemon, forward};
 use protocol::{
     alert::Word,
+    codec,
     ledger::alerts::WORDS_MAX,
     record::{Entry, Record},
 };
@@ -22,6 +23,9 @@ const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many words may wait; who brings more is sent back.
 const WAITING_MAX: usize = 20_000;
+
+/// The most bytes of an entry: far from what the log takes, near to what travels at once.
+const ENTRY_BYTES_MAX: usize = 256 << 10;
 
 /// Why words are not known to be in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,7 @@ pub(super) enum NotTaken {
 /// A request's words, and who waits for them.
 struct Waiting {
     words: Vec<Word>,
+    bytes: usize,
     answer: oneshot::Sender<Result<(), NotTaken>>,
 }
 
@@ -51,11 +56,18 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    /// Brings words to the log, in company; returns when they are committed.
+    /// Brings words to the log, in as many entries as they need; returns when all are committed.
     ///
     /// # Errors
-    /// [`NotTaken`].
+    /// [`NotTaken`]; what came before what was not taken is in the log.
     pub(super) async fn commit(&self, words: Vec<Word>) -> Result<(), NotTaken> {
+        for (piece, bytes) in pieces(words) {
+            self.commit_piece(piece, bytes).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit_piece(&self, words: Vec<Word>, bytes: usize) -> Result<(), NotTaken> {
         let (answer, answered) = oneshot::channel();
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +75,7 @@ impl Gatherer {
             if count + words.len() > WAITING_MAX {
                 return Err(NotTaken::Full);
             }
-            waiting.push_back(Waiting { words, answer });
+            waiting.push_back(Waiting { words, bytes, answer });
         }
         self.more.notify_one();
         let stopping = |_gone| NotTaken::Unknown("the daemon is stopping".to_owned());
@@ -74,10 +86,11 @@ impl Gatherer {
     fn next(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken: Vec<Waiting> = Vec::new();
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         while let Some(first) = waiting.front() {
             count += first.words.len();
-            if count > WORDS_MAX && !taken.is_empty() {
+            bytes += first.bytes;
+            if (count > WORDS_MAX || bytes > ENTRY_BYTES_MAX) && !taken.is_empty() {
                 break;
             }
             taken.extend(waiting.pop_front());
@@ -104,6 +117,22 @@ impl Gatherer {
             }
         }
     }
+}
+
+/// Words in the order in which they came, cut so that each piece fits into an entry, and its bytes.
+fn pieces(words: Vec<Word>) -> Vec<(Vec<Word>, usize)> {
+    let mut pieces: Vec<(Vec<Word>, usize)> = Vec::new();
+    for word in words {
+        let size = codec::encode(&word).len();
+        match pieces.last_mut() {
+            Some((piece, bytes)) if piece.len() < WORDS_MAX && *bytes + size <= ENTRY_BYTES_MAX => {
+                piece.push(word);
+                *bytes += size;
+            }
+            Some(_) | None => pieces.push((vec![word], size)),
+        }
+    }
+    pieces
 }
 
 async fn to_log(daemon: &Daemon, words: Vec<Word>) -> Result<(), NotTaken> {
@@ -137,18 +166,31 @@ mod tests {
     #[tokio::test]
     async fn what_waits_goes_together_as_far_as_it_fits_and_no_more_than_so_much_waits() {
         let gatherer = Arc::new(Gatherer::default());
-        for count in [10, 20, WORDS_MAX, WAITING_MAX - WORDS_MAX - 30] {
+        for count in [10, 20, WORDS_MAX] {
             let gatherer = Arc::clone(&gatherer);
             drop(tokio::spawn(async move { gatherer.commit(words(count)).await }));
             tokio::task::yield_now().await;
         }
-        assert_eq!(gatherer.commit(words(1)).await, Err(NotTaken::Full));
+        assert_eq!(gatherer.commit_piece(words(WAITING_MAX), 1).await, Err(NotTaken::Full));
         let sizes =
             |taken: Vec<Waiting>| taken.iter().map(|one| one.words.len()).collect::<Vec<_>>();
         assert_eq!(sizes(gatherer.next()), [10, 20]);
         assert_eq!(sizes(gatherer.next()), [WORDS_MAX]);
-        // One that does not fit beside another goes alone; its sender has cut it to size.
-        assert_eq!(sizes(gatherer.next()).len(), 1);
-        assert!(gatherer.next().is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_into_an_entry_is_cut() {
+        let sizes = |words| pieces(words).iter().map(|(piece, _)| piece.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(words(2 * WORDS_MAX + 5)), [WORDS_MAX, WORDS_MAX, 5]);
+        let large = |number: usize| {
+            let labels = BTreeMap::from([
+                ("number".to_owned(), number.to_string()),
+                ("text".to_owned(), "x".repeat(4_000)),
+            ]);
+            Word::Fires(Alert::new(labels, "", Timestamp::from_millis(1), None).unwrap())
+        };
+        let cut = pieces((0..100).map(large).collect());
+        assert!(cut.len() > 1 && cut.iter().all(|(_, bytes)| *bytes <= ENTRY_BYTES_MAX));
+        assert_eq!(cut.iter().map(|(piece, _)| piece.len()).sum::<usize>(), 100);
     }
 }

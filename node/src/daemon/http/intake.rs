@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use protocol::{alert::Word, ledger::alerts::WORDS_MAX, time::Timestamp};
+use protocol::{alert::Word, time::Timestamp};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -183,9 +183,7 @@ async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
     let count = words.len();
     let news = news(&shared.daemon, words);
     let taken = Taken { words: count, news: news.len(), refused };
-    for some in news.chunks(WORDS_MAX) {
-        shared.gatherer.commit(some.to_vec()).await.map_err(Failure::NotTaken)?;
-    }
+    shared.gatherer.commit(news).await.map_err(Failure::NotTaken)?;
     Ok(taken)
 }
 
