@@ -48,6 +48,7 @@ alert = {{ alertname = "Ill" }}
 [[runbook]]
 name     = "make-well"
 on       = {{ check = "ill" }}
+repeat   = {{ times = 1000, within = "1m" }}
 cooldown = "0s"
 
 [[runbook.rung]]
