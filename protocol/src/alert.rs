@@ -153,7 +153,7 @@ fn names(told: &str, member: &Member) -> bool {
 
 /// `10.0.0.1:9100`, `[::1]:9100`, `web-1:9100` and `http://web-1:9100/metrics` without what is
 /// around the host.
-fn without_port(told: &str) -> &str {
+pub fn without_port(told: &str) -> &str {
     let told = told.split_once("://").map_or(told, |(_scheme, rest)| rest);
     let told = told.split('/').next().unwrap_or(told);
     if let Some((host, _port)) = told.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

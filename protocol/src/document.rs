@@ -34,7 +34,7 @@ pub use mesh::{Measured, MeshProbe};
 pub use pattern::Pattern;
 pub use probe::{
     AggregateProbe, AlertProbe, DiskProbe, Expiry, FactKind, FileProbe, HostLabel, HttpProbe,
-    LabelMatch, LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
+    LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
 };
 pub use remote::{Argument, Fence, Given, Power, Ssh, Wake};
 pub use runbook::{

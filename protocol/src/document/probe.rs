@@ -1,6 +1,6 @@
 //! The kinds of probe: how a check finds its answer.
 
-use super::{Command, MeshProbe, Pattern, Setting, Verdict};
+use super::{Command, MeshProbe, Pattern, Selector, Setting, Verdict};
 use crate::{alert::Alert, ledger::roster::Member, name::Name};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -66,19 +66,10 @@ impl Probe {
 /// Which alerts a check is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertProbe {
-    /// What each of these labels must be.
-    pub labels: BTreeMap<String, LabelMatch>,
+    /// What their labels must be.
+    pub labels: Selector,
     /// Which label names the host.
     pub host: HostLabel,
-}
-
-/// What a label must be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LabelMatch {
-    /// This very value.
-    Is(String),
-    /// This pattern fits it or a part of it.
-    Matches(Pattern),
 }
 
 /// Which label of an alert names the host that it is about.
@@ -100,13 +91,7 @@ impl AlertProbe {
             HostLabel::Named(label) => alert.is_about(member, Some(label)),
             HostLabel::Any => true,
         };
-        about
-            && self.labels.iter().all(|(label, wanted)| {
-                alert.labels.get(label).is_some_and(|value| match wanted {
-                    LabelMatch::Is(text) => text == value,
-                    LabelMatch::Matches(pattern) => pattern.fits(value),
-                })
-            })
+        about && self.labels.fits(&alert.labels)
     }
 }
 

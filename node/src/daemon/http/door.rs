@@ -5,6 +5,7 @@
 //! be able to.
 
 use axum::http::{HeaderMap, StatusCode, header};
+use protocol::alert::without_port;
 use sha2::{Digest, Sha256};
 use std::{net::SocketAddr, path::PathBuf, sync::Mutex, time::Instant};
 
@@ -130,10 +131,7 @@ fn bears_one_of(headers: &HeaderMap, known: &str) -> bool {
 
 /// Another name that leads here is one that somebody else's name server made up.
 fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _port)) => address,
-        None => host.split_once(':').map_or(host, |(name, _port)| name),
-    };
+    let name = without_port(host);
     let address = name.parse::<std::net::IpAddr>();
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }

@@ -15,8 +15,13 @@ const WORDS: [&str; 2] = ["not", "matches"];
 impl Reader<'_, '_> {
     /// The conditions of `where`.
     pub(super) fn selector(&mut self) -> Selector {
+        self.conditions("where", "where = { role = \"web\" }")
+    }
+
+    /// The conditions on labels below a key.
+    pub(super) fn conditions(&mut self, below: &'static str, example: &str) -> Selector {
         let mut conditions = BTreeMap::new();
-        let Some(Table { entries, .. }) = self.table("where", "where = { role = \"web\" }") else {
+        let Some(Table { entries, .. }) = self.table(below, example) else {
             return Selector(conditions);
         };
         for (key, value) in entries {
@@ -26,8 +31,8 @@ impl Reader<'_, '_> {
                     conditions.insert(label.to_owned(), condition);
                 }
                 Err((fault, hint)) => {
-                    let message = format!("{}, where: {fault}", self.title());
-                    self.report().add(value.span().start, Some("where"), message, hint);
+                    let message = format!("{}, {below}: {fault}", self.title());
+                    self.report().add(value.span().start, Some(below), message, hint);
                 }
             }
         }
