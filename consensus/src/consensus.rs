@@ -1,6 +1,7 @@
 //! The handle: opening the store, founding a group, proposing, reading, stopping.
 
 use crate::{
+    aside::aside,
     election,
     feed::Feed,
     group::{Answer, Member, Raft, StoredMembership, position},
@@ -112,7 +113,8 @@ impl Consensus {
     ) -> Result<(Self, Opening), OpenError> {
         let config = options.raft_config().map_err(OpenError::Options)?;
         let path = dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || store::open(&path, me)).await;
+        let disk = options.disk.clone();
+        let opened = aside(move || store::open(&path, me, disk)).await;
         let store =
             opened.map_err(|error| OpenError::Raft(format!("opening the store: {error}")))??;
         let lines = Lines {

@@ -5,6 +5,7 @@
 //! reaches back to it takes a snapshot of the ledger and goes on from there.
 
 use crate::{
+    aside::aside,
     group::{LogEntry, position},
     machine::State,
     store::log::Log,
@@ -93,7 +94,7 @@ impl Feed {
         let state = self.state.borrow().clone();
         let position = position(&state.applied?);
         let ledger = Arc::clone(&state.ledger);
-        let encoded = tokio::task::spawn_blocking(move || codec::encode(ledger.as_ref())).await;
+        let encoded = aside(move || codec::encode(ledger.as_ref())).await;
         let ledger = encoded.ok()?;
         self.reached = position.index;
         Some(FeedItem::Snapshot { ledger, position })

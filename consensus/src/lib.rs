@@ -20,9 +20,11 @@
 //! Reading order: the handle ([`Consensus`]) and what it can be asked ([`Standing`],
 //! [`MemberChange`], [`Feed`]), how calls travel ([`Wire`]), the replicated state, the store.
 
+mod aside;
 mod change;
 mod confirm;
 mod consensus;
+mod disk;
 mod election;
 mod feed;
 mod group;
@@ -37,8 +39,10 @@ mod standing;
 mod store;
 mod wire;
 
+pub use aside::{aside, work_here};
 pub use change::{ChangeError, MemberChange};
 pub use consensus::{Consensus, FoundError, ProposeError};
+pub use disk::Disk;
 pub use feed::{Feed, FeedItem};
 pub use options::Options;
 pub use serve::ServeError;

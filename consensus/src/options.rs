@@ -4,10 +4,11 @@
 //! `election_max` before it stands for election: with the defaults, 0.9 to 1.2 s after it has heard
 //! the leader for the last time.
 
-use std::time::Duration;
+use crate::disk::Disk;
+use std::{sync::Arc, time::Duration};
 
 /// The settings of a peer's part in the group; the same on every peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// How often the leader speaks when there is nothing to say. Default 250 ms. Also the time
     /// limit of one attempt to replicate; an answer that comes later still counts.
@@ -34,6 +35,8 @@ pub struct Options {
     pub snapshot_timeout: Duration,
     /// Bytes of a snapshot that travel in one call. Default 1 MiB.
     pub snapshot_chunk_bytes: u64,
+    /// What stands between the log and the host's disk. Default nothing.
+    pub disk: Option<Arc<dyn Disk>>,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             lag_max: 5_000,
             snapshot_timeout: Duration::from_secs(10),
             snapshot_chunk_bytes: 1 << 20,
+            disk: None,
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) mod writer;
 #[cfg(test)]
 mod tests;
 
-use crate::machine::Machine;
+use crate::{disk::Disk, machine::Machine};
 use fault::{Fault, guarded};
 use log::Log;
 use protocol::name::{PeerId, RaftId};
@@ -134,11 +134,20 @@ pub(crate) struct Store {
 }
 
 /// Opens the store in `dir`; blocks.
-pub(crate) fn open(dir: &Path, me: PeerId) -> Result<Store, OpenError> {
-    open_with(dir, me, true)
+pub(crate) fn open(
+    dir: &Path,
+    me: PeerId,
+    disk: Option<Arc<dyn Disk>>,
+) -> Result<Store, OpenError> {
+    open_with(dir, me, true, disk)
 }
 
-fn open_with(dir: &Path, me: PeerId, strict: bool) -> Result<Store, OpenError> {
+fn open_with(
+    dir: &Path,
+    me: PeerId,
+    strict: bool,
+    disk: Option<Arc<dyn Disk>>,
+) -> Result<Store, OpenError> {
     let told = |fault: Fault| open_error(dir, fault);
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent)
@@ -156,7 +165,7 @@ fn open_with(dir: &Path, me: PeerId, strict: bool) -> Result<Store, OpenError> {
             let dir = dir.to_owned();
             return Err(OpenError::NewerFormat { dir, found, supported: format::VERSION });
         }
-        Ok(_) => load_waiting(dir, strict, &lock),
+        Ok(_) => load_waiting(dir, strict, &lock, disk.as_ref()),
         Err(fault) => Err(fault),
     };
     let (promises, log, machine) = match first {
@@ -170,7 +179,7 @@ fn open_with(dir: &Path, me: PeerId, strict: bool) -> Result<Store, OpenError> {
             );
             create(dir, me).map_err(told)?;
             opening = Opening::Quarantined { why, moved_to };
-            load(dir, strict, &lock).map_err(told)?
+            load(dir, strict, &lock, disk.as_ref()).map_err(told)?
         }
         Err(fault @ (Fault::Refused { .. } | Fault::Busy(_) | Fault::GivenUp(_))) => {
             return Err(told(fault));
@@ -202,17 +211,23 @@ fn load_waiting(
     dir: &Path,
     strict: bool,
     lock: &Arc<File>,
+    disk: Option<&Arc<dyn Disk>>,
 ) -> Result<(Promises, Log, Machine), Fault> {
     let since = Instant::now();
     loop {
-        match load(dir, strict, lock) {
+        match load(dir, strict, lock, disk) {
             Err(Fault::Busy(_)) if since.elapsed() < LOCK_WAIT => thread::sleep(LOCK_PAUSE),
             loaded => return loaded,
         }
     }
 }
 
-fn load(dir: &Path, strict: bool, lock: &Arc<File>) -> Result<(Promises, Log, Machine), Fault> {
+fn load(
+    dir: &Path,
+    strict: bool,
+    lock: &Arc<File>,
+    disk: Option<&Arc<dyn Disk>>,
+) -> Result<(Promises, Log, Machine), Fault> {
     guarded("opening the store", || {
         let witness = Witness::open(dir)?;
         let promises = witness.promises().clone();
@@ -229,7 +244,8 @@ fn load(dir: &Path, strict: bool, lock: &Arc<File>) -> Result<(Promises, Log, Ma
         *extent.lock() = found;
         let writer =
             Writer { shelf: Arc::clone(&shelf), witness, extent: extent.clone(), broken: None };
-        Ok((promises, Log::new(shelf, extent, writer.start()?), machine))
+        let orders = writer.start(disk.cloned())?;
+        Ok((promises, Log::new(shelf, extent, orders), machine))
     })
 }
 

@@ -15,31 +15,39 @@ mod limits;
 mod liveness;
 mod minority;
 mod notices;
+mod observed;
 mod once;
 mod quiet;
 mod terms;
 mod verified;
 
-use crate::world::World;
+pub use observed::{AttemptKey, Logged, Observed};
+
 use protocol::{
     agent::Output,
-    ledger::incident::{Attempt, Incident},
+    codec,
+    ledger::{
+        Ledger,
+        incident::{Attempt, Incident},
+    },
     name::PeerId,
+    record::{Entry, Record},
 };
+use sha2::{Digest, Sha256};
 
 /// One step of one agent.
 #[derive(Debug)]
-pub(crate) struct Step<'a> {
+pub struct Step<'a> {
     /// Whose.
-    pub(crate) peer: PeerId,
+    pub peer: PeerId,
     /// What it wants done.
-    pub(crate) outputs: &'a [Output],
+    pub outputs: &'a [Output],
     /// Whether it applied something of the log.
-    pub(crate) applied: bool,
+    pub applied: bool,
 }
 
 /// A property of the whole mesh.
-pub(crate) trait Invariant {
+pub trait Invariant: Send {
     /// What the report calls it.
     fn name(&self) -> &'static str;
 
@@ -47,28 +55,28 @@ pub(crate) trait Invariant {
     ///
     /// # Errors
     /// What does not hold.
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String>;
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String>;
 
     /// Looks at the world when everything should have come to its end.
     ///
     /// # Errors
     /// What does not hold.
-    fn at_end(&mut self, _world: &World<'_>) -> Result<(), String> {
+    fn at_end(&mut self, _world: &dyn Observed) -> Result<(), String> {
         Ok(())
     }
 }
 
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Broken {
+pub struct Broken {
     /// Which.
-    pub(crate) invariant: &'static str,
+    pub invariant: &'static str,
     /// What was seen.
-    pub(crate) what: String,
+    pub what: String,
 }
 
 /// All of them.
-pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
+pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(once::Once::default()),
         Box::new(limits::Limits),
@@ -91,7 +99,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
 /// The incident and the attempt of every execution that begins in this step, as the committed log
 /// knows them.
 fn executions<'w>(
-    world: &'w World<'_>,
+    world: &'w dyn Observed,
     step: &Step<'_>,
 ) -> Vec<Result<(&'w Incident, &'w Attempt), String>> {
     let orders = step.outputs.iter().filter_map(|output| match output {
@@ -117,9 +125,26 @@ fn executions<'w>(
                 let (incident, attempt) = (order.incident, order.attempt);
                 format!("attempt {attempt} of {incident} is executed and not in the log")
             };
-            let incident = world.raft.truth.incidents().get(&order.incident).ok_or_else(missing)?;
+            let incident = world.truth().incidents().get(&order.incident).ok_or_else(missing)?;
             let attempt = incident.attempts.iter().find(|a| a.number == order.attempt);
             Ok((incident, attempt.ok_or_else(missing)?))
         })
         .collect()
+}
+
+/// A ledger's fingerprint: equal for equal ledgers only.
+pub fn fingerprint(ledger: &Ledger) -> [u8; 32] {
+    Sha256::digest(codec::encode(ledger)).into()
+}
+
+/// How many peers beside the leader and the peer itself could see what an entry says of a peer, if
+/// it opens an incident.
+pub fn able_to_attest(before: &Ledger, entry: &Entry) -> Option<usize> {
+    let Record::Opened { peer, .. } = &entry.record else { return None };
+    let able = before
+        .roster()
+        .running()
+        .map(|(other, _)| other)
+        .filter(|other| other != peer && *other != entry.by && !before.is_silent(*other));
+    Some(able.count())
 }

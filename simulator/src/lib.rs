@@ -17,7 +17,7 @@ mod coverage;
 mod document_test;
 mod expectation;
 pub mod history;
-mod invariants;
+pub mod invariants;
 #[cfg(feature = "mistakes")]
 mod mistakes;
 mod output;

@@ -17,6 +17,7 @@ pub(crate) mod founding;
 pub(crate) mod gossip;
 pub(crate) mod host;
 pub(crate) mod network;
+mod observed;
 pub(crate) mod queue;
 pub(crate) mod raft;
 pub(crate) mod seen;
@@ -38,7 +39,7 @@ use protocol::{
     agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Standing},
     alert::AlertId,
     document::Verdict,
-    ledger::{Ledger, roster},
+    ledger::roster,
     mistakes::{self, Mistake},
     name::{IncidentId, Labels, Name, PeerId},
     time::Timestamp,
@@ -345,13 +346,6 @@ impl<'s> World<'s> {
         self.invariants = invariants;
     }
 
-    /// Whether the network has fallen apart and this peer's part holds no majority of the voters.
-    pub(crate) fn is_in_a_minority(&self, peer: PeerId) -> bool {
-        let Some(parts) = &self.network.parts else { return false };
-        let near = |voter: &&PeerId| parts.get(voter) == parts.get(&peer) || **voter == peer;
-        self.raft.voters.keys().filter(near).count() * 2 <= self.raft.voters.len()
-    }
-
     fn note(&mut self, peer: PeerId, what: &str) {
         let name = self.hosts[&peer].card.name.as_str();
         self.trace.note(self.time, name, what);
@@ -508,10 +502,5 @@ impl<'s> World<'s> {
         if let Some((after, deed)) = ambush.undo {
             self.after(ambush.after + after, Event::Undo(Box::new(deed)));
         }
-    }
-
-    /// A ledger's fingerprint.
-    pub(crate) fn fingerprint(ledger: &Ledger) -> [u8; 32] {
-        raft::fingerprint(ledger)
     }
 }

@@ -2,12 +2,13 @@
 //! blocking threads.
 
 use crate::{
+    aside::aside,
     group::{Group, LogEntry, LogId, StorageError, StorageIoError, Vote},
     store::{
         fault::{Fault, guarded},
         record::Meta,
         shelf::Shelf,
-        writer::{Done, Order, SharedExtent},
+        writer::{Done, Order, Orders, SharedExtent},
     },
 };
 use openraft::{
@@ -18,7 +19,7 @@ use protocol::codec;
 use std::{
     fmt::Debug,
     ops::{Bound, Range, RangeBounds},
-    sync::{Arc, mpsc},
+    sync::Arc,
 };
 use tokio::sync::oneshot;
 
@@ -30,15 +31,11 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(crate) struct Log {
     shelf: Arc<Shelf>,
     extent: SharedExtent,
-    orders: mpsc::Sender<Order>,
+    orders: Orders,
 }
 
 impl Log {
-    pub(crate) const fn new(
-        shelf: Arc<Shelf>,
-        extent: SharedExtent,
-        orders: mpsc::Sender<Order>,
-    ) -> Self {
+    pub(crate) const fn new(shelf: Arc<Shelf>, extent: SharedExtent, orders: Orders) -> Self {
         Self { shelf, extent, orders }
     }
 
@@ -75,9 +72,9 @@ impl Log {
 
     async fn order(&self, order: impl FnOnce(Done) -> Order) -> Result<(), Fault> {
         let (done, result) = oneshot::channel();
-        self.orders
-            .send(order(done))
-            .map_err(|_order| Fault::GivenUp("the log's writer has ended".to_owned()))?;
+        if !self.orders.give(order(done)) {
+            return Err(Fault::GivenUp("the log's writer has ended".to_owned()));
+        }
         result.await.unwrap_or_else(|error| Err(Fault::GivenUp(error.to_string())))
     }
 
@@ -95,7 +92,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
-    tokio::task::spawn_blocking(move || guarded(doing, work))
+    aside(move || guarded(doing, work))
         .await
         .unwrap_or_else(|error| Err(Fault::GivenUp(format!("{doing}: {error}"))))
 }

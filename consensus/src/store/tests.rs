@@ -21,7 +21,7 @@ impl StoreBuilder<Group, Log, Machine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, Log, Machine), StorageError> {
         let dir = tempfile::tempdir().unwrap();
         // The suite writes logs with gaps, which Raft never does.
-        let store = open_with(&dir.path().join("raft"), me(), false).unwrap();
+        let store = open_with(&dir.path().join("raft"), me(), false, None).unwrap();
         Ok((dir, store.log, store.machine))
     }
 }
@@ -48,7 +48,7 @@ fn entry(term: u64, index: u64, bytes: usize) -> LogEntry {
 /// A store with a vote, entries 0..=20, a commit index, a snapshot at 10 and the first 5 purged;
 /// dropped without being stopped.
 async fn used(dir: &Path) -> RaftId {
-    let Store { raft_id, mut log, mut machine, .. } = open(dir, me()).unwrap();
+    let Store { raft_id, mut log, mut machine, .. } = open(dir, me(), None).unwrap();
     log.save_vote(&Vote::new_committed(3, 1)).await.unwrap();
     let entries: Vec<_> = (0..=20).map(|index| entry(3, index, 10_000)).collect();
     log.blocking_append(entries.clone()).await.unwrap();
@@ -61,7 +61,7 @@ async fn used(dir: &Path) -> RaftId {
 }
 
 fn reopen(dir: &Path) -> Store {
-    open(dir, me()).unwrap()
+    open(dir, me(), None).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,10 +255,10 @@ async fn a_newer_format_and_another_peers_store_are_refused_and_left_alone() {
     let dir = parent.path().join("raft");
     let raft_id = used(&dir).await;
     let other = PeerId::from_random(43);
-    let refused = open(&dir, other);
+    let refused = open(&dir, other, None);
     assert!(matches!(refused, Err(OpenError::OtherPeer { found, .. }) if found == me()));
     format::write(&dir, 2).unwrap();
-    let refused = open(&dir, me());
+    let refused = open(&dir, me(), None);
     assert!(matches!(refused, Err(OpenError::NewerFormat { found: 2, supported: 1, .. })));
     format::write(&dir, 1).unwrap();
     assert_eq!(reopen(&dir).raft_id, raft_id);
@@ -272,7 +272,7 @@ async fn a_store_is_open_once() {
     let parent = TempDir::new().unwrap();
     let dir = parent.path().join("raft");
     let held = reopen(&dir);
-    assert!(matches!(open(&dir, me()), Err(OpenError::Busy { .. })));
+    assert!(matches!(open(&dir, me(), None), Err(OpenError::Busy { .. })));
     drop(held);
     assert_eq!(reopen(&dir).opening, Opening::Resumed);
 }

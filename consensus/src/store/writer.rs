@@ -8,6 +8,7 @@
 //! After a failure nothing more is written: which pages the kernel has dropped is not known.
 
 use crate::{
+    disk::Disk,
     group::{Group, LogId, Vote},
     store::{
         fault::{Fault, guarded},
@@ -23,7 +24,10 @@ use std::{
     thread,
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 /// How long the writer waits for more before it makes the commit index durable, which nobody
 /// waits for.
@@ -70,7 +74,26 @@ impl SharedExtent {
     }
 }
 
-/// The thread's state.
+/// Where orders are given.
+#[derive(Debug, Clone)]
+pub(crate) enum Orders {
+    /// To the thread.
+    Thread(mpsc::Sender<Order>),
+    /// To the task that writes on a disk that is not the host's own.
+    Task(UnboundedSender<Order>),
+}
+
+impl Orders {
+    /// Gives one; whether there is still somebody to take it.
+    pub(crate) fn give(&self, order: Order) -> bool {
+        match self {
+            Self::Thread(orders) => orders.send(order).is_ok(),
+            Self::Task(orders) => orders.send(order).is_ok(),
+        }
+    }
+}
+
+/// The writer's state.
 pub(crate) struct Writer {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) witness: Witness,
@@ -85,14 +108,47 @@ enum Promise {
 }
 
 impl Writer {
-    /// Starts the thread; it ends with [`Order::Stop`] or when nobody can give orders any more.
-    pub(crate) fn start(self) -> Result<mpsc::Sender<Order>, Fault> {
+    /// Starts the thread, or a task where the disk is not the host's own; it ends with
+    /// [`Order::Stop`] or when nobody can give orders any more.
+    pub(crate) fn start(self, disk: Option<Arc<dyn Disk>>) -> Result<Orders, Fault> {
+        if let Some(disk) = disk {
+            let (orders, taken) = unbounded_channel();
+            drop(tokio::spawn(self.run_on(disk, taken)));
+            return Ok(Orders::Task(orders));
+        }
         let (orders, taken) = mpsc::channel();
         thread::Builder::new()
             .name("consensus-log".to_owned())
             .spawn(move || self.run(&taken))
             .map_err(|error| Fault::io("starting the log's writer", &error))?;
-        Ok(orders)
+        Ok(Orders::Thread(orders))
+    }
+
+    /// As [`run`](Self::run), on the runtime and with that disk's barriers.
+    async fn run_on(mut self, disk: Arc<dyn Disk>, mut orders: UnboundedReceiver<Order>) {
+        while let Some(first) = orders.recv().await {
+            let mut promises = Vec::new();
+            let mut vote = None;
+            let mut next = Some(first);
+            let mut stops = false;
+            while let Some(order) = next {
+                stops |= matches!(order, Order::Stop { .. });
+                self.take(order, &mut promises, &mut vote);
+                let more = promises.len() < GROUP_MAX && !stops;
+                next = if more { orders.try_recv().ok() } else { None };
+            }
+            if promises.is_empty() {
+                continue;
+            }
+            if let Err(error) = disk.barrier().await {
+                self.broken.get_or_insert_with(|| format!("the disk's barrier: {error}"));
+            }
+            self.settle(promises, vote);
+            disk.passed();
+            if stops {
+                return;
+            }
+        }
     }
 
     fn run(mut self, orders: &mpsc::Receiver<Order>) {

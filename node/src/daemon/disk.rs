@@ -3,6 +3,7 @@
 
 use super::Daemon;
 use crate::files;
+use consensus::aside;
 use protocol::{codec, ledger::Ledger, name::PeerId};
 use std::{
     collections::BTreeMap,
@@ -63,7 +64,7 @@ pub(super) async fn keep_replica(daemon: Arc<Daemon>) {
         let index = ledger.position().index;
         if index > kept {
             let data = daemon.data.clone();
-            let stored = tokio::task::spawn_blocking(move || store_replica(&data, &ledger)).await;
+            let stored = aside(move || store_replica(&data, &ledger)).await;
             match stored {
                 Ok(Ok(())) => kept = index,
                 Ok(Err(error)) => tracing::warn!(%error, "the ledger could not be kept"),

@@ -1,6 +1,7 @@
 //! The loop between the agent and everything else: one input at a time.
 
 use super::{Daemon, disk, outputs};
+use consensus::aside;
 use protocol::agent::{Input, TICK};
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
@@ -24,7 +25,12 @@ pub(super) async fn drive(daemon: Arc<Daemon>, mut inputs: mpsc::Receiver<Input>
         let (outputs, roster_at) = {
             let mut agent = daemon.agent();
             let before = agent.ledger().position();
+            let onlooker = daemon.ground.onlooker.as_ref();
+            let seen = onlooker.map(|onlooker| (onlooker, input.clone()));
             let outputs = agent.handle(now, input);
+            if let Some((onlooker, input)) = seen {
+                onlooker.stepped(&agent, &input, &outputs);
+            }
             (outputs, (agent.ledger().position() != before).then(|| addresses(&agent)))
         };
         let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
@@ -47,11 +53,11 @@ pub(super) async fn drive(daemon: Arc<Daemon>, mut inputs: mpsc::Receiver<Input>
 fn keep_peers(daemon: &Arc<Daemon>) {
     let daemon = Arc::clone(daemon);
     let work = daemon.work.clone();
-    work.spawn_blocking(move || {
+    work.spawn(aside(move || {
         if let Err(error) = disk::store_peers(&daemon.data, &daemon.book.entries()) {
             tracing::warn!(%error, "the peers' addresses could not be kept");
         }
-    });
+    }));
 }
 
 type Addresses = std::collections::BTreeMap<

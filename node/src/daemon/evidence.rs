@@ -24,6 +24,7 @@ use crate::{
     },
     net::{NetError, StreamKind},
 };
+use consensus::aside;
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream::FuturesUnordered};
 use protocol::{
@@ -122,7 +123,7 @@ async fn store(
     bundle: Bundle,
 ) -> Result<Bundle, EvidenceError> {
     let dir = folder(daemon);
-    let stored = tokio::task::spawn_blocking(move || {
+    let stored = aside(move || {
         shelf::store(&dir, incident, &bundle)?;
         if let Err(error) = shelf::prune(&dir, RETENTION, SystemTime::now()) {
             tracing::warn!(%error, "old evidence could not be removed");
@@ -220,7 +221,7 @@ pub(super) async fn hand_out(daemon: &Daemon, hash: [u8; 32]) -> Reply {
 
 async fn local(daemon: &Daemon, hash: [u8; 32]) -> Result<Option<Bundle>, EvidenceError> {
     let dir = folder(daemon);
-    let read = tokio::task::spawn_blocking(move || shelf::read(&dir, hash));
+    let read = aside(move || shelf::read(&dir, hash));
     read.await.unwrap_or(Err(EvidenceError::Stopped))
 }
 
@@ -333,8 +334,7 @@ async fn fetch(
 pub(super) async fn tidy(daemon: Arc<Daemon>) {
     loop {
         let dir = folder(&daemon);
-        let pruned =
-            tokio::task::spawn_blocking(move || shelf::prune(&dir, RETENTION, SystemTime::now()));
+        let pruned = aside(move || shelf::prune(&dir, RETENTION, SystemTime::now()));
         if let Ok(Err(error)) = pruned.await {
             tracing::warn!(%error, "old evidence could not be removed");
         }

@@ -10,7 +10,8 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Tells the agent the facts of this host, now and when they change.
 pub(super) async fn collect(daemon: Arc<Daemon>) {
     loop {
-        daemon.tell(Input::Facts(facts())).await;
+        let facts = daemon.ground.hands.as_ref().map_or_else(facts, |hands| hands.facts());
+        daemon.tell(Input::Facts(facts)).await;
         tokio::select! {
             () = daemon.stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}

@@ -8,6 +8,7 @@
 //! * `gossip`, `feed` and `forward` are what peers tell each other: what they see, what is
 //!   committed, and what is to be committed;
 //! * `watch` looks after a few peers all the time;
+//! * `ground` is what it stands on, its host or a world that is made up;
 //! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators.
@@ -22,6 +23,7 @@ mod facts;
 mod feed;
 mod forward;
 mod gossip;
+mod ground;
 mod http;
 mod issuing;
 mod outputs;
@@ -31,7 +33,8 @@ mod service;
 mod start;
 mod watch;
 
-pub use start::run;
+pub use ground::{Ground, Hands, Onlooker};
+pub use start::{Running, run};
 
 use crate::{
     exec::{
@@ -76,6 +79,8 @@ pub(crate) struct Daemon {
     /// What documents name as `secret:NAME`.
     pub(crate) secrets: Secrets,
     pub(crate) gossip: gossip::Gossip,
+    /// What it stands on.
+    ground: Ground,
     /// What the daemon remembers of its place in the mesh.
     lately: Mutex<own::Lately>,
     /// What its own checks measure it by.

@@ -3,9 +3,11 @@
 use super::{
     Daemon, evidence, execution,
     forward::{self, Ask, Reply},
+    ground,
 };
 use crate::exec::{check::run_check, environment::Environment, notice, started::Recorded, webhook};
 use crate::net::{Probed, StreamKind};
+use consensus::aside;
 use protocol::{
     agent::{Input, Message, Output, voters::MemberChange},
     codec,
@@ -47,6 +49,9 @@ pub(super) fn carry_out(daemon: &Arc<Daemon>, output: Output) {
 }
 
 async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
+    if let Some(hands) = daemon.ground.hands.as_ref().filter(|_| ground::is_by_hand(&output)) {
+        return hands.carry_out(output, &|| daemon.log_now()).await;
+    }
     match output {
         Output::RunCheck { check, variables } => {
             let environment = Environment::from(variables);
@@ -189,7 +194,7 @@ async fn ask_witness(daemon: &Daemon, witness: PeerId, peer: PeerId) -> Option<S
 
 async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) -> Input {
     let journal = Arc::clone(&daemon.journal);
-    let recorded = tokio::task::spawn_blocking(move || {
+    let recorded = aside(move || {
         journal.lock().unwrap_or_else(PoisonError::into_inner).record(incident, attempt)
     })
     .await;

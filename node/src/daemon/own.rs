@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{exec::check::Own, files, net::StreamKind};
 use async_trait::async_trait;
+use consensus::aside;
 use protocol::{
     codec,
     document::{AlertProbe, Measured, MeshProbe, Verdict, mesh::clock_off},
@@ -128,7 +129,7 @@ async fn disk(daemon: &Daemon) -> Measured {
         Err(reason) => return Measured::Nothing(reason.clone()),
     };
     let data = daemon.data.clone();
-    let written = tokio::task::spawn_blocking(move || write_something(&data)).await;
+    let written = aside(move || write_something(&data)).await;
     let written = match written {
         Ok(written) => written,
         Err(error) => return Measured::Nothing(error.to_string()),

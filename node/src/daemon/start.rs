@@ -1,8 +1,8 @@
 //! Putting the daemon together from what the host has on disk, and taking it apart again.
 
 use super::{
-    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
-    issuing, own, service,
+    Daemon, Ground, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip,
+    http, issuing, own, service,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -17,10 +17,10 @@ use crate::{
 };
 use anyhow::Context;
 use async_trait::async_trait;
-use consensus::{Consensus, Opening, Options, Wire, WireError};
+use consensus::{Consensus, Opening, Options, ProposeError, Wire, WireError};
 use protocol::{
     agent::{Agent, Input, Origin, Standing},
-    ledger::roster::Standing as Running,
+    ledger::{Outcome, roster},
     name::PeerId,
     record::{Entry, Record},
 };
@@ -34,6 +34,7 @@ use std::{
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -48,63 +49,122 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 /// # Errors
 /// What keeps it from starting, with the file or address at fault; or why it had to end.
 pub async fn run(data: &Path) -> anyhow::Result<()> {
-    let lock = DataDir::open(data)?;
-    let config = Config::load(data)?;
-    let daemon = assemble(&config, data).await?;
-    let mut parts = tokio::task::JoinSet::new();
-    if let Http::At(address) = config.http {
-        let tokens = config.intake_tokens.clone();
-        parts.spawn(http::serve(Arc::clone(&daemon), http::Address { at: address, tokens }));
-    }
-    parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
-    parts.spawn(feed::bring(Arc::clone(&daemon)));
-    parts.spawn(gossip::run(Arc::clone(&daemon)));
-    parts.spawn(super::watch::run(Arc::clone(&daemon)));
-    parts.spawn(issuing::tend(Arc::clone(&daemon)));
-    parts.spawn(facts::collect(Arc::clone(&daemon)));
-    parts.spawn(evidence::tidy(Arc::clone(&daemon)));
-    let replica = tokio::spawn(disk::keep_replica(Arc::clone(&daemon)));
-    found(&daemon).await?;
-    // Operators are answered once there is something to say.
-    let listener = service::listen(data).context("opening the control socket")?;
-    parts.spawn(service::serve(Arc::clone(&daemon), listener));
+    let mut running = Running::begin(data, Ground::default()).await?;
+    running.answer_others()?;
+    let daemon = Arc::clone(&running.daemon);
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
-    let mut failed = None;
+    let mut ended = Ok(());
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        () = left(&daemon) => tracing::info!("this peer has left the mesh"),
-        () = daemon.released.cancelled() => tracing::info!("this peer has left the mesh"),
         () = async { while hangup.recv().await.is_some() { reload(&daemon).await; } } => {}
-        () = daemon.stop.cancelled() => {
-            failed = Some(anyhow::anyhow!("the Raft store has failed; see the log above"));
-        }
-        Some(ended) = parts.join_next() => if let Err(error) = ended {
-            failed = Some(anyhow::Error::new(error).context("a part of the daemon failed"));
-        },
+        by_itself = running.ended() => ended = by_itself,
     }
-    if failed.is_none() && !daemon.released.is_cancelled() {
-        say_goodbye(&daemon).await;
-    }
-    daemon.break_off.cancel();
-    daemon.stop.cancel();
-    daemon.work.close();
-    if tokio::time::timeout(STOP_WITHIN, daemon.work.wait()).await.is_err() {
-        tracing::warn!("some work did not end in time");
-    }
-    daemon.consensus.shutdown().await;
-    daemon.net().close().await;
-    if replica.await.is_err() {
-        tracing::warn!("the ledger was not kept at the end");
-    }
-    parts.shutdown().await;
-    drop(lock);
-    failed.map_or(Ok(()), Err)
+    running.stop(ended.is_ok()).await;
+    ended
 }
 
-async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
+/// A daemon that runs.
+pub struct Running {
+    daemon: Arc<Daemon>,
+    config: Config,
+    parts: JoinSet<()>,
+    replica: JoinHandle<()>,
+    /// Nobody else may use the directory.
+    _lock: DataDir,
+}
+
+impl Running {
+    /// Begins, as a peer of its mesh; operators and other programs are not answered yet.
+    ///
+    /// # Errors
+    /// What keeps it from starting, with the file or address at fault.
+    pub async fn begin(data: &Path, ground: Ground) -> anyhow::Result<Self> {
+        let lock = DataDir::open(data)?;
+        let config = Config::load(data)?;
+        let daemon = assemble(&config, data, ground).await?;
+        let mut parts = JoinSet::new();
+        parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
+        parts.spawn(feed::bring(Arc::clone(&daemon)));
+        parts.spawn(gossip::run(Arc::clone(&daemon)));
+        parts.spawn(super::watch::run(Arc::clone(&daemon)));
+        parts.spawn(issuing::tend(Arc::clone(&daemon)));
+        parts.spawn(facts::collect(Arc::clone(&daemon)));
+        parts.spawn(evidence::tidy(Arc::clone(&daemon)));
+        let replica = tokio::spawn(disk::keep_replica(Arc::clone(&daemon)));
+        found(&daemon).await?;
+        Ok(Self { daemon, config, parts, replica, _lock: lock })
+    }
+
+    /// Answers operators on the control socket and other programs on the HTTP address, now that
+    /// there is something to say.
+    fn answer_others(&mut self) -> anyhow::Result<()> {
+        let daemon = &self.daemon;
+        if let Http::At(address) = self.config.http {
+            let tokens = self.config.intake_tokens.clone();
+            let address = http::Address { at: address, tokens };
+            self.parts.spawn(http::serve(Arc::clone(daemon), address));
+        }
+        let listener = service::listen(&daemon.data).context("opening the control socket")?;
+        self.parts.spawn(service::serve(Arc::clone(daemon), listener));
+        Ok(())
+    }
+
+    /// Waits until it ends by itself: it has left the mesh, or must not go on.
+    ///
+    /// # Errors
+    /// Why it must not go on.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            () = left(&self.daemon) => tracing::info!("this peer has left the mesh"),
+            () = self.daemon.released.cancelled() => tracing::info!("this peer has left the mesh"),
+            () = self.daemon.stop.cancelled() => {
+                anyhow::bail!("the Raft store has failed; see the log above")
+            }
+            Some(ended) = self.parts.join_next() => ended.context("a part of the daemon failed")?,
+        }
+        Ok(())
+    }
+
+    /// Stops it; the mesh is told first if `in_peace`.
+    pub async fn stop(mut self, in_peace: bool) {
+        let daemon = &self.daemon;
+        if in_peace && !daemon.released.is_cancelled() {
+            say_goodbye(daemon).await;
+        }
+        daemon.break_off.cancel();
+        daemon.stop.cancel();
+        daemon.work.close();
+        if tokio::time::timeout(STOP_WITHIN, daemon.work.wait()).await.is_err() {
+            tracing::warn!("some work did not end in time");
+        }
+        daemon.consensus.shutdown().await;
+        daemon.net().close().await;
+        if self.replica.await.is_err() {
+            tracing::warn!("the ledger was not kept at the end");
+        }
+        self.parts.shutdown().await;
+    }
+
+    /// Commits something, if this peer leads.
+    ///
+    /// # Errors
+    /// Why it is not in the log, or not known to be.
+    pub async fn propose(&self, record: Record) -> Result<Outcome, ProposeError> {
+        let term = self.daemon.standing().term;
+        let entry = Entry { at: self.daemon.log_now(), by: self.daemon.me, term, record };
+        self.daemon.consensus.propose(entry).await.map(|(_, outcome)| outcome)
+    }
+
+    /// Looks at its agent.
+    pub fn look<T>(&self, at: impl FnOnce(&Agent) -> T) -> T {
+        at(&self.daemon.agent())
+    }
+}
+
+async fn assemble(config: &Config, data: &Path, ground: Ground) -> anyhow::Result<Arc<Daemon>> {
     let identity = Identity::load(data)?
         .context("this host is in no mesh: run `hearten init` or `hearten join` first")?;
     let trust = trust::load(data)?;
@@ -119,17 +179,19 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
     known.extend(replica.roster().members().map(|(peer, member)| (peer, member.card.address)));
     let book = Arc::new(Book::new(known));
     let answering: Arc<dyn crate::net::Handler> = Arc::<Answerer>::clone(&answerer);
-    let net = Net::start(NetConfig {
+    let net = NetConfig {
         identity: Arc::clone(&identity),
         listen: config.listen,
         book: Arc::clone(&book),
         handler: answering,
-    })?;
+    };
+    let net = Net::start_on(net, ground.socket.clone())?;
     let bound = net.local_addr()?;
     let wire = Arc::new(Lines(OnceLock::new()));
     let calling: Arc<dyn Wire> = Arc::<Lines>::clone(&wire);
     let store = data.join("raft");
-    let (consensus, opening) = Consensus::open(&store, me, Options::default(), calling).await?;
+    let options = Options { disk: ground.disk.clone(), ..Options::default() };
+    let (consensus, opening) = Consensus::open(&store, me, options, calling).await?;
     match &opening {
         Opening::Fresh | Opening::Resumed => tracing::info!(?opening, "the Raft store is open"),
         Opening::Quarantined { why, moved_to } => tracing::error!(
@@ -166,6 +228,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         plugins: crate::exec::plugin::Plugins::default(),
         secrets: crate::exec::secrets::Secrets::at(config.secrets_path(data)),
         gossip: gossip::Gossip::default(),
+        ground,
         lately: Mutex::default(),
         own: Arc::new(own::OwnDaemon(daemon.clone())),
         agent: Mutex::new(agent),
@@ -233,7 +296,7 @@ async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
         match daemon.consensus.propose(entry).await {
             // Refused means that an earlier start has founded it already.
             Ok(_) => break,
-            Err(consensus::ProposeError::Fatal(reason)) => anyhow::bail!(reason),
+            Err(ProposeError::Fatal(reason)) => anyhow::bail!(reason),
             Err(error) => {
                 tracing::warn!(%error, "the founding is not committed yet");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -255,7 +318,12 @@ async fn left(daemon: &Daemon) {
     loop {
         tick.tick().await;
         let agent = daemon.agent();
-        if agent.ledger().roster().ever(daemon.me).is_some_and(|m| m.standing == Running::Left) {
+        if agent
+            .ledger()
+            .roster()
+            .ever(daemon.me)
+            .is_some_and(|m| m.standing == roster::Standing::Left)
+        {
             return;
         }
     }
@@ -271,7 +339,7 @@ async fn say_goodbye(daemon: &Arc<Daemon>) {
             tick.tick().await;
             let agent = daemon.agent();
             let standing = agent.ledger().roster().ever(daemon.me).map(|member| member.standing);
-            if standing != Some(Running::Running) && agent.has_reported() {
+            if standing != Some(roster::Standing::Running) && agent.has_reported() {
                 return;
             }
         }

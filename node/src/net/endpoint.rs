@@ -18,7 +18,7 @@ use super::{
 };
 use crate::identity::CurrentIdentity;
 use protocol::name::PeerId;
-use quinn::{Endpoint, TokioRuntime};
+use quinn::{AsyncUdpSocket, Endpoint, Runtime, TokioRuntime};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -79,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) prober: quinn::ClientConfig,
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) joins: Arc<Semaphore>,
+    /// Whether other hosts' kernels can be knocked at.
+    pub(crate) knocks: bool,
     pub(crate) stop: CancellationToken,
 }
 
@@ -89,18 +91,31 @@ impl Net {
     /// [`NetError::Listen`] when the address is taken, [`NetError::Tls`] when the identity is of
     /// no use.
     pub fn start(config: NetConfig) -> Result<Self, NetError> {
+        Self::start_on(config, None)
+    }
+
+    /// The same, on another socket than one of the host's. Nobody is knocked at then: what a
+    /// kernel says is not known there.
+    ///
+    /// # Errors
+    /// As [`Net::start`].
+    pub fn start_on(
+        config: NetConfig,
+        socket: Option<Arc<dyn AsyncUdpSocket>>,
+    ) -> Result<Self, NetError> {
         let NetConfig { identity, listen, book, handler } = config;
         let failed =
             |error: std::io::Error| NetError::Listen { address: listen, reason: error.to_string() };
         let counters = Arc::new(Counters::default());
         let gate = tls::Gate::new(Arc::clone(&identity), Arc::clone(&counters))?;
         let server = tls::server(Arc::clone(&gate))?;
-        let socket = std::net::UdpSocket::bind(listen).map_err(failed)?;
-        if let Err(error) = knock::ignored_by(&socket) {
-            tracing::debug!(%error, "knocks will wake this daemon");
-        }
+        let knocks = socket.is_none();
+        let socket = match socket {
+            Some(socket) => socket,
+            None => bound(listen).map_err(failed)?,
+        };
         let current = identity.get();
-        let endpoint = Endpoint::new(
+        let endpoint = Endpoint::new_with_abstract_socket(
             secrets::endpoint_config(&current),
             Some(server),
             socket,
@@ -121,6 +136,7 @@ impl Net {
             prober: tls::member(&identity, tls::PROBE)?,
             handshakes: Arc::new(Semaphore::new(admission::HANDSHAKES_MAX)),
             joins: Arc::new(Semaphore::new(super::join_server::JOINS_MAX)),
+            knocks,
             stop: CancellationToken::new(),
         });
         drop(tokio::spawn(admission::accept(Arc::clone(&shared))));
@@ -275,6 +291,15 @@ impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Net({} at {:?})", self.shared.own, self.local_addr())
     }
+}
+
+/// A socket of the host's.
+fn bound(listen: SocketAddr) -> std::io::Result<Arc<dyn AsyncUdpSocket>> {
+    let socket = std::net::UdpSocket::bind(listen)?;
+    if let Err(error) = knock::ignored_by(&socket) {
+        tracing::debug!(%error, "knocks will wake this daemon");
+    }
+    TokioRuntime.wrap_udp_socket(socket)
 }
 
 fn fits(kind: StreamKind, bytes: usize, limit: usize) -> Result<(), NetError> {

@@ -150,6 +150,9 @@ async fn echo(shared: &Shared, link: &Arc<Link>) -> Option<Duration> {
 
 /// Returns when the host has said that nobody listens there, and a moment has passed since.
 async fn knock(shared: &Shared, address: SocketAddr, refused_once: &AtomicBool) {
+    if !shared.knocks {
+        return std::future::pending().await;
+    }
     let knocker = match shared.endpoint.local_addr() {
         Ok(own) => Knocker::new(own.ip(), address).await,
         Err(error) => Err(error),

@@ -170,6 +170,9 @@ impl Ward {
             listener.abort();
         }
         self.knocker = None;
+        if !shared.knocks {
+            return;
+        }
         let (Some(address), Ok(own)) = (address, shared.endpoint.local_addr()) else { return };
         let knocker = match Knocker::new(own.ip(), address).await {
             Ok(knocker) => Arc::new(knocker),

@@ -1,8 +1,7 @@
 //! No neighbour acts on a silent peer unless the leader and enough witnesses saw the silence for
 //! themselves, and a majority has it in the log.
 
-use super::{Invariant, Step, executions};
-use crate::world::World;
+use super::{Invariant, Observed, Step, executions};
 use protocol::{
     name::PeerId,
     record::{Because, Seen},
@@ -22,7 +21,7 @@ impl Invariant for Attested {
         "a neighbour acts on attested silence only"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
             let Because::Silent { witnesses, .. } = &incident.because else { continue };
@@ -37,7 +36,7 @@ impl Invariant for Attested {
             let (asked, saw) = (of(|_| true), of(Seen::is_silence));
             let leader_saw = saw.contains(&incident.opened_by);
             // Peers that were silent or stopped themselves could not be witnesses.
-            let able = world.raft.able.get(&incident.id).copied().unwrap_or(0);
+            let able = world.able_to_attest(incident.id);
             let needed = able.min(1);
             let asked_enough = asked.len() > WITNESSES.min(able);
             let denied = !of(Seen::is_life).is_empty();

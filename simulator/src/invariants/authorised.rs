@@ -1,7 +1,6 @@
 //! Only what the operator signed is executed: checks, evidence and rungs alike.
 
-use super::{Invariant, Step};
-use crate::world::World;
+use super::{Invariant, Observed, Step};
 use protocol::{
     agent::{Output, Work},
     document::{Action, Collect, Command, Document, Probe, parse::parse},
@@ -19,7 +18,7 @@ impl Invariant for Authorised {
         "only authorised documents are executed"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         let mut wanted: Vec<&Command> = Vec::new();
         for output in step.outputs {
             match output {
@@ -76,8 +75,8 @@ impl Invariant for Authorised {
 }
 
 /// Every command of the story's documents.
-fn commands(world: &World<'_>) -> Vec<Command> {
-    let sources = &world.story.documents;
+fn commands(world: &dyn Observed) -> Vec<Command> {
+    let sources = world.documents();
     let parsed = sources.iter().flat_map(|source| parse(source).unwrap_or_default());
     let mut commands = Vec::new();
     for document in parsed.map(|parsed| parsed.document) {

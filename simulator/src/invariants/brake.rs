@@ -4,10 +4,10 @@
 //! It reads the committed log for itself, in its order, and counts by its own books: what the
 //! ledger says of its brake is not asked, except by whom a worker could have known it.
 
-use super::{Invariant, Step, executions};
-use crate::world::World;
+use super::{Invariant, Observed, Step, executions};
 use protocol::{
     ledger::{
+        Ledger,
         incident::{News, Notice, State},
         roster::Standing,
     },
@@ -38,11 +38,10 @@ impl Invariant for Brake {
         "no neighbour acts on a silence in a storm"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
-            let process = world.hosts[&step.peer].process.as_ref();
-            let known = process.and_then(|process| process.agent.ledger().brake());
+            let known = world.replica(step.peer).and_then(Ledger::brake);
             let is_silence = matches!(incident.because, Because::Silent { .. });
             if let Some(brake) = known.filter(|_| is_silence) {
                 return Err(format!(
@@ -54,7 +53,7 @@ impl Invariant for Brake {
                 ));
             }
         }
-        let log = &world.raft.log;
+        let log = world.log();
         while let Some(logged) = log.get(self.read) {
             self.read += 1;
             if let Some(entry) = &logged.entry {
@@ -67,8 +66,8 @@ impl Invariant for Brake {
 
 impl Brake {
     /// Takes the next record of the log; `id` is that of the incident that it opens, if it does.
-    fn see(&mut self, world: &World<'_>, id: IncidentId, record: &Record) -> Result<(), String> {
-        let incidents = world.raft.truth.incidents();
+    fn see(&mut self, world: &dyn Observed, id: IncidentId, record: &Record) -> Result<(), String> {
+        let incidents = world.truth().incidents();
         match record {
             Record::Opened { peer, because: Because::Silent { .. } } => {
                 let Some(opened) = incidents.get(&id) else { return Ok(()) };
@@ -102,7 +101,7 @@ impl Brake {
                 let Some(closed_at) = closed_at else { return Ok(()) };
                 self.silences.remove(incident);
                 if self.storm == Some(*incident) {
-                    let calm = world.raft.truth.settings().storm_calm;
+                    let calm = world.truth().settings().storm_calm;
                     if let Some(latest) = self.latest.filter(|at| closed_at < at.plus(calm)) {
                         return Err(format!(
                             "{incident} is over at {closed_at}, and a peer fell silent at {latest}"
@@ -157,8 +156,8 @@ impl Brake {
     }
 
     /// An operator has seen who is silent.
-    fn thaw(&mut self, world: &World<'_>) {
-        self.thawed = world.raft.truth.thawed_at();
+    fn thaw(&mut self, world: &dyn Observed) {
+        self.thawed = world.truth().thawed_at();
         (self.storm, self.latest) = (None, None);
     }
 
@@ -167,14 +166,14 @@ impl Brake {
     }
 
     /// Nobody is called about one of the silences that opened in the storm, while it lasts.
-    fn nobody_is_called(&self, world: &World<'_>) -> Result<(), String> {
+    fn nobody_is_called(&self, world: &dyn Observed) -> Result<(), String> {
         let Some(latest) = self.latest else { return Ok(()) };
         for (id, (peer, _)) in &self.silences {
-            let Some(incident) = world.raft.truth.incidents().get(id) else { continue };
+            let Some(incident) = world.truth().incidents().get(id) else { continue };
             let is_call = |notice: &&Notice| notice.news == News::Called && notice.due_at > latest;
             if let Some(notice) = incident.notices.iter().find(is_call) {
                 // Another storm may have passed since: then the books are behind the ledger.
-                if world.raft.truth.brake().is_some_and(|brake| notice.due_at >= brake.since) {
+                if world.truth().brake().is_some_and(|brake| notice.due_at >= brake.since) {
                     return Err(format!("a person is called about {} alone", world.name(*peer)));
                 }
             }
@@ -184,8 +183,8 @@ impl Brake {
 
     /// More than the share of those who should answer, or all of a zone of two and more, where
     /// there is another.
-    fn is_storm(&self, world: &World<'_>, at: Timestamp) -> bool {
-        let truth = &world.raft.truth;
+    fn is_storm(&self, world: &dyn Observed, at: Timestamp) -> bool {
+        let truth = world.truth();
         let settings = truth.settings();
         let counts =
             |opened: Timestamp| opened > self.thawed && at.since(opened) <= settings.storm_window;

@@ -1,8 +1,7 @@
 //! No oscillation: between two incidents of a target a runbook cools down, and an incident climbs
 //! no rung more often than it may be tried.
 
-use super::{Invariant, Step, executions};
-use crate::world::World;
+use super::{Invariant, Observed, Step, executions};
 use protocol::{
     document::{Retry, Rung},
     ledger::incident::ATTEMPTS_PER_RUNG_MAX,
@@ -40,7 +39,7 @@ impl Invariant for CoolDown {
         "actions per target are bounded"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
             let Some(plan) = &incident.plan else { continue };
@@ -59,23 +58,23 @@ impl Invariant for CoolDown {
                 continue;
             }
             let key = (plan.name.clone(), incident.peer);
-            let before = self.acted.insert(key, (incident.id, world.time));
+            let before = self.acted.insert(key, (incident.id, world.time()));
             // A clock that jumped ahead takes the log's time with it, and cool-downs end early:
             // the price of never reading a clock in the ledger.
             if let Some((other, at)) = before.filter(|(other, _)| *other != incident.id)
-                && !world.clocks_jumped
-                && world.time < at + plan.cooldown
+                && !world.clocks_jumped()
+                && world.time() < at + plan.cooldown
             {
                 return Err(format!(
                     "runbook \"{}\" acts on {} for {} at {:?}, and did for {other} at {at:?}",
                     plan.name,
                     world.name(incident.peer),
                     incident.id,
-                    world.time
+                    world.time()
                 ));
             }
         }
-        while let Some(logged) = world.raft.log.get(self.read) {
+        while let Some(logged) = world.log().get(self.read) {
             self.read += 1;
             if let Some(entry) = &logged.entry {
                 not_longer_than_said(world, entry)?;
@@ -87,12 +86,12 @@ impl Invariant for CoolDown {
 
 /// A cool-down is counted from now at most: a clock that was ahead and is not any more, or whoever
 /// leads next with another one, does not prolong it.
-fn not_longer_than_said(world: &World<'_>, entry: &Entry) -> Result<(), String> {
+fn not_longer_than_said(world: &dyn Observed, entry: &Entry) -> Result<(), String> {
     let Record::Held { incident, refusal: Refusal::CoolDown { runbook, until } } = &entry.record
     else {
         return Ok(());
     };
-    let plan = world.raft.truth.incidents().get(incident).and_then(|known| known.plan.as_ref());
+    let plan = world.truth().incidents().get(incident).and_then(|known| known.plan.as_ref());
     match plan {
         Some(plan) if *until > entry.at.plus(plan.cooldown) => Err(format!(
             "{incident} waits for runbook \"{runbook}\" to cool down until {until}, and it was {} \

@@ -5,8 +5,7 @@
 //! looked at after every so many entries, each after others than its neighbour, and all of them at
 //! the end: a ledger that has gone its own way does not come back.
 
-use super::{Invariant, Step};
-use crate::world::World;
+use super::{Invariant, Observed, Step, fingerprint};
 use protocol::name::PeerId;
 
 /// Looks at each step for itself.
@@ -18,38 +17,37 @@ impl Invariant for EqualLedgers {
         "replicas at the same place are equal"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
-        let Some(process) = &world.hosts[&step.peer].process else { return Ok(()) };
-        let index = process.agent.ledger().position().index;
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
+        let Some(replica) = world.replica(step.peer) else { return Ok(()) };
+        let index = replica.position().index;
         if step.applied && is_looked_at(world, step.peer, index) {
             compare(world, step.peer)?;
         }
         Ok(())
     }
 
-    fn at_end(&mut self, world: &World<'_>) -> Result<(), String> {
-        world.order.iter().try_for_each(|peer| compare(world, *peer))
+    fn at_end(&mut self, world: &dyn Observed) -> Result<(), String> {
+        world.peers().iter().try_for_each(|peer| compare(world, *peer))
     }
 }
 
 /// So many replicas are looked at after each entry.
 const LOOKS: usize = 8;
 
-fn is_looked_at(world: &World<'_>, peer: PeerId, index: u64) -> bool {
-    let every = u64::try_from(world.order.len().div_ceil(LOOKS)).unwrap_or(1);
+fn is_looked_at(world: &dyn Observed, peer: PeerId, index: u64) -> bool {
+    let every = u64::try_from(world.peers().len().div_ceil(LOOKS)).unwrap_or(1);
     let place = world.place(peer).unwrap_or(0);
     (index + u64::try_from(place).unwrap_or(0)).is_multiple_of(every)
 }
 
-fn compare(world: &World<'_>, peer: PeerId) -> Result<(), String> {
-    let Some(process) = &world.hosts[&peer].process else { return Ok(()) };
-    let ledger = process.agent.ledger();
+fn compare(world: &dyn Observed, peer: PeerId) -> Result<(), String> {
+    let Some(ledger) = world.replica(peer) else { return Ok(()) };
     let position = ledger.position();
-    let Some(logged) = world.raft.logged(position.index) else {
+    let Some(logged) = world.logged(position.index) else {
         let who = world.name(peer);
         return Err(format!("{who} is at {}, which is not committed", position.index));
     };
-    if logged.position != position || logged.ledger != World::fingerprint(ledger) {
+    if logged.position != position || logged.ledger != fingerprint(ledger) {
         return Err(format!(
             "the ledger of {} at {}.{} is not what follows from the log",
             world.name(peer),

@@ -1,8 +1,7 @@
 //! No rung is executed before the evidence was taken or its deadline has passed: a repair destroys
 //! what would tell why it was needed.
 
-use super::{Invariant, Step, executions};
-use crate::world::World;
+use super::{Invariant, Observed, Step, executions};
 
 /// Looks at each step for itself.
 #[derive(Debug)]
@@ -13,7 +12,7 @@ impl Invariant for EvidenceFirst {
         "evidence comes before the first rung"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
             let wanted = incident.plan.as_ref().is_some_and(|plan| !plan.evidence.is_empty());

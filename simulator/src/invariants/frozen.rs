@@ -1,7 +1,7 @@
 //! Nothing starts while the mesh is frozen, as far as the worker can know it.
 
-use super::{Invariant, Step, executions};
-use crate::world::World;
+use super::{Invariant, Observed, Step, executions};
+use protocol::ledger::Ledger;
 
 /// Looks at each step for itself.
 #[derive(Debug)]
@@ -12,11 +12,10 @@ impl Invariant for Frozen {
         "nothing starts while the mesh is frozen"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
-            let process = world.hosts[&step.peer].process.as_ref();
-            let frozen = process.and_then(|process| process.agent.ledger().frozen());
+            let frozen = world.replica(step.peer).and_then(Ledger::frozen);
             if let Some(freeze) = frozen {
                 return Err(format!(
                     "{} starts attempt {} of {} and knows of the freeze since {}",

@@ -1,8 +1,7 @@
 //! No limit is ever exceeded: counted over what is truly executed on the hosts, and over what the
 //! log has given out.
 
-use super::{Invariant, Step};
-use crate::world::World;
+use super::{Invariant, Observed, Step};
 use protocol::{
     document::{On, Selector},
     ledger::incident::Incident,
@@ -19,16 +18,16 @@ impl Invariant for Limits {
         "no limit is exceeded"
     }
 
-    fn after(&mut self, world: &World<'_>, _step: &Step<'_>) -> Result<(), String> {
-        let ledger = &world.raft.truth;
+    fn after(&mut self, world: &dyn Observed, _step: &Step<'_>) -> Result<(), String> {
+        let ledger = world.truth();
         let limits = ledger.library().limits();
         let given_out: Vec<&Incident> =
             ledger.open_incidents().filter(|incident| incident.in_flight().is_some()).collect();
-        let executed = world.executions.len();
+        let executed = world.executions().count();
         if let Some(limit) = limits.mesh.at_once.and_then(|limit| usize::try_from(limit).ok()) {
             if executed > limit {
                 let which: Vec<String> =
-                    world.executions.keys().map(|(id, number)| format!("{id}/{number}")).collect();
+                    world.executions().map(|((id, number), _)| format!("{id}/{number}")).collect();
                 return Err(format!(
                     "{executed} executions at once, at most {limit} may be: {}",
                     which.join(", ")
@@ -44,7 +43,7 @@ impl Invariant for Limits {
             let targets: BTreeSet<PeerId> = given_out
                 .iter()
                 .map(|other| other.peer)
-                .chain(world.executions.values().map(|execution| execution.target))
+                .chain(world.executions().map(|(_, target)| target))
                 .filter(|peer| fits.contains(peer))
                 .collect();
             let percent = usize::try_from(percent).unwrap_or(100);
@@ -58,8 +57,8 @@ impl Invariant for Limits {
             }
         }
         let mut busy: BTreeSet<_> = BTreeSet::new();
-        for (incident, number) in world.executions.keys() {
-            if !busy.insert(*incident) {
+        for ((incident, number), _) in world.executions() {
+            if !busy.insert(incident) {
                 return Err(format!("{incident} has attempt {number} executed beside another"));
             }
         }
@@ -68,8 +67,8 @@ impl Invariant for Limits {
 }
 
 /// The peers that an incident's runbook is for.
-fn in_scope(world: &World<'_>, incident: &Incident) -> BTreeSet<PeerId> {
-    let ledger = &world.raft.truth;
+fn in_scope(world: &dyn Observed, incident: &Incident) -> BTreeSet<PeerId> {
+    let ledger = world.truth();
     let Some(plan) = &incident.plan else { return BTreeSet::new() };
     let signal = match &plan.on {
         On::Check(check) => ledger.library().check(check).map(|check| check.selector.clone()),

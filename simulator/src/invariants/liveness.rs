@@ -2,8 +2,7 @@
 //! person who was told, or held by a rule that `explain` names; and nothing that is well again is
 //! still called wrong.
 
-use super::{Invariant, Step};
-use crate::world::World;
+use super::{Invariant, Observed, Step};
 use protocol::{
     ledger::incident::{Incident, State, Subject},
     name::{Name, PeerId},
@@ -22,36 +21,33 @@ impl Invariant for Liveness {
         "every condition comes to its end"
     }
 
-    fn after(&mut self, _world: &World<'_>, _step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, _world: &dyn Observed, _step: &Step<'_>) -> Result<(), String> {
         Ok(())
     }
 
-    fn at_end(&mut self, world: &World<'_>) -> Result<(), String> {
-        let leader = world.raft.leader.and_then(|leader| world.hosts[&leader].process.as_ref());
-        if leader.is_none_or(|process| !process.agent.standing().leads) {
+    fn at_end(&mut self, world: &dyn Observed) -> Result<(), String> {
+        if !world.is_led() {
             return Err("nobody leads".to_owned());
         }
-        for (peer, host) in &world.hosts {
-            let Some(process) = &host.process else { continue };
-            let behind =
-                world.raft.committed().saturating_sub(process.agent.ledger().position().index);
+        for peer in world.peers() {
+            let Some(replica) = world.replica(*peer) else { continue };
+            let behind = world.committed().saturating_sub(replica.position().index);
             if behind > BEHIND_MAX {
                 return Err(format!("{} is {behind} entries behind", world.name(*peer)));
             }
         }
         let ailing = world.ailing();
-        for incident in world.raft.truth.open_incidents() {
+        for incident in world.truth().open_incidents() {
             well_held(world, incident, &ailing)?;
         }
         for (peer, check) in &ailing {
-            let runs = world.hosts[peer].process.is_some();
-            if runs && !has_open(world, *peer, Subject::Check(check.clone())) {
+            if world.runs(*peer) && !has_open(world, *peer, Subject::Check(check.clone())) {
                 let who = world.name(*peer);
                 return Err(format!("check {check} fails on {who} and no incident is open"));
             }
         }
-        for (peer, host) in &world.hosts {
-            let silent = host.process.is_none() && !host.stopped;
+        for peer in world.peers() {
+            let silent = !world.runs(*peer) && !world.is_stopped(*peer);
             if silent && !has_open(world, *peer, Subject::Silence) {
                 return Err(format!("{} is silent and no incident is open", world.name(*peer)));
             }
@@ -60,25 +56,25 @@ impl Invariant for Liveness {
     }
 }
 
-fn has_open(world: &World<'_>, peer: PeerId, subject: Subject) -> bool {
-    let latest = world.raft.truth.latest_about(peer, subject);
+fn has_open(world: &dyn Observed, peer: PeerId, subject: Subject) -> bool {
+    let latest = world.truth().latest_about(peer, subject);
     // What an operator closed stays closed until the check has passed once.
     latest.is_some_and(|incident| incident.state != State::Resolved)
 }
 
 /// Whether an open incident is where it may stay, and is still about something.
 fn well_held(
-    world: &World<'_>,
+    world: &dyn Observed,
     incident: &Incident,
     ailing: &BTreeSet<(PeerId, Name)>,
 ) -> Result<(), String> {
-    let host = &world.hosts[&incident.peer];
+    let runs = world.runs(incident.peer);
     let is_wrong = match Subject::of(&incident.because) {
-        Subject::Check(check) => host.process.is_none() || ailing.contains(&(incident.peer, check)),
-        Subject::Silence => host.process.is_none(),
+        Subject::Check(check) => !runs || ailing.contains(&(incident.peer, check)),
+        Subject::Silence => !runs,
         // It has to be calm for a while first, and a leader that hears half of the mesh or less
         // does not know.
-        Subject::Storm => world.raft.truth.brake().is_some(),
+        Subject::Storm => world.truth().brake().is_some(),
         // Its checks may be those of other hosts.
         Subject::Ladder(_) => !ailing.is_empty(),
         // It is over when its rung has succeeded, whatever is wrong.

@@ -1,8 +1,7 @@
 //! Without a quorum nothing is done: on the smaller side of a network that has fallen apart nobody
 //! begins what was decided after it fell apart.
 
-use super::{Invariant, Step, executions};
-use crate::world::World;
+use super::{Invariant, Observed, Step, executions};
 use protocol::{
     name::{IncidentId, PeerId},
     record::Record,
@@ -20,9 +19,9 @@ impl Invariant for Minority {
         "a minority begins nothing"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
-        let committed = world.raft.committed();
-        for peer in &world.order {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
+        let committed = world.committed();
+        for peer in world.peers() {
             if world.is_in_a_minority(*peer) {
                 self.cut_off.entry(*peer).or_insert(committed);
             } else {
@@ -48,12 +47,12 @@ impl Invariant for Minority {
 }
 
 /// Where the log has an assignment.
-fn given_out(world: &World<'_>, of: IncidentId, number: u32) -> Option<u64> {
+fn given_out(world: &dyn Observed, of: IncidentId, number: u32) -> Option<u64> {
     let is_it = |record: &Record| {
         matches!(record, Record::Assigned { incident, attempt, .. }
             if (*incident, *attempt) == (of, number))
     };
-    let mut log = world.raft.log.iter().rev();
+    let mut log = world.log().iter().rev();
     let found = log.find(|logged| logged.entry.as_ref().is_some_and(|entry| is_it(&entry.record)));
     found.map(|logged| logged.position.index)
 }

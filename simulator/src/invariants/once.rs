@@ -1,8 +1,7 @@
 //! No attempt is executed twice: not by the same host after a crash, not by two hosts; and none
 //! that the mesh has given up.
 
-use super::{Invariant, Step, executions};
-use crate::world::World;
+use super::{Invariant, Observed, Step, executions};
 use protocol::name::{IncidentId, PeerId};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,11 +16,11 @@ impl Invariant for Once {
         "no attempt is executed twice"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
             let key = (incident.id, attempt.number);
-            if let Some((peer, at)) = self.began.insert(key, (step.peer, world.time)) {
+            if let Some((peer, at)) = self.began.insert(key, (step.peer, world.time())) {
                 return Err(format!(
                     "{} executes attempt {} of {}, which {} began at {at:?}",
                     world.name(step.peer),

@@ -1,7 +1,6 @@
 //! A quiet mesh is quiet: an agent that nothing happens to is not woken all the time.
 
-use super::{Invariant, Step};
-use crate::world::World;
+use super::{Invariant, Observed, Step};
 use protocol::name::PeerId;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,9 +23,9 @@ impl Invariant for Quiet {
         "an agent does not keep itself awake"
     }
 
-    fn after(&mut self, world: &World<'_>, step: &Step<'_>) -> Result<(), String> {
-        if world.time >= self.until {
-            self.until = world.time + WINDOW;
+    fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
+        if world.time() >= self.until {
+            self.until = world.time() + WINDOW;
             self.steps.clear();
         }
         let steps = self.steps.entry(step.peer).or_default();

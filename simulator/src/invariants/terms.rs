@@ -1,8 +1,8 @@
 //! What a leader decided holds only in the term in which it led: a decision that came into the log
 //! in a later one changes nothing.
 
-use super::{Invariant, Step};
-use crate::world::{World, raft::is_stale};
+use super::{Invariant, Observed, Step};
+use crate::world::raft::is_stale;
 use protocol::{
     name::IncidentId,
     record::{Entry, Position, Record},
@@ -19,8 +19,8 @@ impl Invariant for Terms {
         "a decision holds in its own term only"
     }
 
-    fn after(&mut self, world: &World<'_>, _step: &Step<'_>) -> Result<(), String> {
-        while let Some(logged) = world.raft.log.get(self.read) {
+    fn after(&mut self, world: &dyn Observed, _step: &Step<'_>) -> Result<(), String> {
+        while let Some(logged) = world.log().get(self.read) {
             self.read += 1;
             let stale = logged.entry.as_ref().filter(|entry| is_stale(logged.position, entry));
             if let Some(entry) = stale.filter(|entry| was_taken(world, logged.position, entry)) {
@@ -38,8 +38,8 @@ impl Invariant for Terms {
 }
 
 /// Whether the ledger has made something of it.
-fn was_taken(world: &World<'_>, position: Position, entry: &Entry) -> bool {
-    let incidents = world.raft.truth.incidents();
+fn was_taken(world: &dyn Observed, position: Position, entry: &Entry) -> bool {
+    let incidents = world.truth().incidents();
     if let Record::Opened { .. } = &entry.record {
         return incidents.contains_key(&IncidentId(position.index));
     }

@@ -1,8 +1,7 @@
 //! Nothing is called well that nobody saw well: an incident about a check is resolved only after the
 //! check could have passed.
 
-use super::{Invariant, Step};
-use crate::world::World;
+use super::{Invariant, Observed, Step};
 use protocol::{
     document::Verdict,
     ledger::incident::{Incident, State},
@@ -25,17 +24,17 @@ impl Invariant for Verified {
         "an incident is resolved only when it was seen that all is well"
     }
 
-    fn after(&mut self, world: &World<'_>, _step: &Step<'_>) -> Result<(), String> {
-        let fails = |key: &(PeerId, Name)| world.broken.get(key) == Some(&Verdict::Fail);
+    fn after(&mut self, world: &dyn Observed, _step: &Step<'_>) -> Result<(), String> {
+        let fails = |key: &(PeerId, Name)| world.broken().get(key) == Some(&Verdict::Fail);
         self.wrong_since.retain(|key, _| fails(key));
-        for key in world.broken.keys().filter(|key| fails(key)) {
-            self.wrong_since.entry(key.clone()).or_insert(world.time);
+        for key in world.broken().keys().filter(|key| fails(key)) {
+            self.wrong_since.entry(key.clone()).or_insert(world.time());
         }
-        while let Some(logged) = world.raft.log.get(self.read) {
+        while let Some(logged) = world.log().get(self.read) {
             self.read += 1;
             match logged.entry.as_ref().map(|entry| &entry.record) {
                 Some(Record::Opened { .. }) => {
-                    self.opened.insert(IncidentId(logged.position.index), world.time);
+                    self.opened.insert(IncidentId(logged.position.index), world.time());
                 }
                 Some(Record::Resolved { incident, .. }) => self.was_well(world, *incident)?,
                 Some(_) | None => {}
@@ -46,8 +45,8 @@ impl Invariant for Verified {
 }
 
 impl Verified {
-    fn was_well(&self, world: &World<'_>, id: IncidentId) -> Result<(), String> {
-        let incident = world.raft.truth.incidents().get(&id);
+    fn was_well(&self, world: &dyn Observed, id: IncidentId) -> Result<(), String> {
+        let incident = world.truth().incidents().get(&id);
         let resolved = incident.filter(|incident| incident.state == State::Resolved);
         let Some((incident, check)) = resolved.and_then(|incident| watched(world, incident)) else {
             return Ok(());
@@ -64,9 +63,9 @@ impl Verified {
 }
 
 /// An incident about a check that still concerns its peer.
-fn watched<'w>(world: &World<'_>, incident: &'w Incident) -> Option<(&'w Incident, &'w Name)> {
+fn watched<'w>(world: &dyn Observed, incident: &'w Incident) -> Option<(&'w Incident, &'w Name)> {
     let Because::Check { check, .. } = &incident.because else { return None };
-    let member = world.raft.truth.roster().member(incident.peer)?;
-    let known = world.raft.truth.library().check(check)?;
+    let member = world.truth().roster().member(incident.peer)?;
+    let known = world.truth().library().check(check)?;
     known.selector.fits(&member.card.labels).then_some((incident, check))
 }

@@ -54,7 +54,7 @@ impl World<'_> {
     }
 
     /// What is wrong on which peers: services that do not work, and what another system tells of.
-    pub(crate) fn ailing(&self) -> BTreeSet<(PeerId, Name)> {
+    pub(crate) fn failing_by_the_story(&self) -> BTreeSet<(PeerId, Name)> {
         let mut ailing: BTreeSet<(PeerId, Name)> = self.broken.keys().cloned().collect();
         let now = EPOCH.plus(self.time);
         for (_, labels, _) in self.firing.values() {

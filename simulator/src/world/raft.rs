@@ -8,16 +8,18 @@ use super::{
     World,
     queue::{Daemon, Event},
 };
-use crate::{scenario::Disk, sights::Sight};
+use crate::{
+    invariants::{Logged, able_to_attest, fingerprint},
+    scenario::Disk,
+    sights::Sight,
+};
 use protocol::{
     agent::{Forwarding, Input, Proposal, voters::MemberChange},
-    codec,
     ledger::{self, Ledger},
     mistakes::{self, Mistake},
     name::{IncidentId, PeerId, RaftId},
-    record::{Entry, PeerCard, Position, Record},
+    record::{Entry, PeerCard, Position},
 };
-use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
@@ -75,17 +77,6 @@ impl Default for Blanks {
     }
 }
 
-/// A committed entry.
-#[derive(Debug)]
-pub(crate) struct Logged {
-    /// Where it stands.
-    pub(crate) position: Position,
-    /// What it is; nothing where Raft wrote for itself.
-    pub(crate) entry: Option<Entry>,
-    /// The fingerprint of the ledger that has applied it.
-    pub(crate) ledger: [u8; 32],
-}
-
 /// Something that was appended.
 #[derive(Debug)]
 struct Pending {
@@ -114,11 +105,6 @@ pub(crate) enum Client {
     Members(Daemon),
     /// The operator, who looks at the ledger; or nobody.
     Operator,
-}
-
-/// A ledger's fingerprint: equal for equal ledgers only.
-pub(crate) fn fingerprint(ledger: &Ledger) -> [u8; 32] {
-    Sha256::digest(codec::encode(ledger)).into()
 }
 
 /// Whether an entry is a leader's decision that came into the log in a later term than its own.
@@ -177,13 +163,8 @@ impl Raft {
 
     fn append(&mut self, term: u64, entry: Option<Entry>) -> (Position, ledger::Outcome) {
         let position = Position { index: self.committed() + 1, term };
-        if let Some(Entry { by, record: Record::Opened { peer, .. }, .. }) = &entry {
-            let roster = self.truth.roster();
-            let able = roster
-                .running()
-                .map(|(other, _)| other)
-                .filter(|other| other != peer && other != by && !self.truth.is_silent(*other));
-            self.able.insert(IncidentId(position.index), able.count());
+        if let Some(able) = entry.as_ref().and_then(|entry| able_to_attest(&self.truth, entry)) {
+            self.able.insert(IncidentId(position.index), able);
         }
         let outcome = match &entry {
             Some(entry) => self.truth.apply(position, entry),

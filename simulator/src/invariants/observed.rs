@@ -1,0 +1,79 @@
+//! What the invariants look at: a mesh whose every step is seen, be it modelled or real.
+
+use protocol::{
+    document::{Verdict, bundle::Source},
+    ledger::Ledger,
+    name::{IncidentId, Name, PeerId},
+    record::{Entry, Position},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    time::Duration,
+};
+
+/// A committed entry.
+#[derive(Debug)]
+pub struct Logged {
+    /// Where it stands.
+    pub position: Position,
+    /// What it is; nothing where Raft wrote for itself.
+    pub entry: Option<Entry>,
+    /// The fingerprint of the ledger that has applied it.
+    pub ledger: [u8; 32],
+}
+
+/// An attempt, by its incident and its number.
+pub type AttemptKey = (IncidentId, u32);
+
+/// A mesh as somebody sees it who sees everything.
+pub trait Observed: Debug {
+    /// The time since it began.
+    fn time(&self) -> Duration;
+    /// What a peer is called.
+    fn name(&self, peer: PeerId) -> String;
+    /// All peers that ever were to be in it.
+    fn peers(&self) -> &[PeerId];
+    /// Where a peer stands among them.
+    fn place(&self, peer: PeerId) -> Option<usize>;
+    /// Whether a peer's daemon runs.
+    fn runs(&self, peer: PeerId) -> bool;
+    /// Whether it was stopped on purpose.
+    fn is_stopped(&self, peer: PeerId) -> bool;
+    /// The replica of a peer whose daemon runs.
+    fn replica(&self, peer: PeerId) -> Option<&Ledger>;
+    /// Whether somebody leads and knows it.
+    fn is_led(&self) -> bool;
+    /// Whether the network has fallen apart, and a peer is where less than a majority is.
+    fn is_in_a_minority(&self, peer: PeerId) -> bool;
+    /// What is committed, from the first entry on.
+    fn log(&self) -> &[Logged];
+    /// The ledger that follows from it.
+    fn truth(&self) -> &Ledger;
+    /// How often a leader was elected.
+    fn elections(&self) -> u32;
+    /// How many peers beside the leader could have seen a silence when it was opened.
+    fn able_to_attest(&self, incident: IncidentId) -> usize;
+    /// What is truly executed, and for whom.
+    fn executions(&self) -> Box<dyn Iterator<Item = (AttemptKey, PeerId)> + '_>;
+    /// How often each notice reached its channel.
+    fn received(&self) -> &BTreeMap<AttemptKey, u32>;
+    /// The services that do not work, and what their checks say.
+    fn broken(&self) -> &BTreeMap<(PeerId, Name), Verdict>;
+    /// The checks that have a reason not to pass.
+    fn ailing(&self) -> BTreeSet<(PeerId, Name)>;
+    /// Whether any wall clock has jumped.
+    fn clocks_jumped(&self) -> bool;
+    /// The documents that the operator signed.
+    fn documents(&self) -> &[Source];
+
+    /// Up to where the log is committed.
+    fn committed(&self) -> u64 {
+        u64::try_from(self.log().len()).unwrap_or(u64::MAX)
+    }
+
+    /// The entry at an index, which starts at 1.
+    fn logged(&self, index: u64) -> Option<&Logged> {
+        self.log().get(usize::try_from(index.checked_sub(1)?).ok()?)
+    }
+}
