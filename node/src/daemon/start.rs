@@ -84,8 +84,9 @@ impl Running {
     pub async fn begin(data: &Path, ground: Ground) -> anyhow::Result<Self> {
         let lock = DataDir::open(data)?;
         let config = Config::load(data)?;
-        let daemon = assemble(&config, data, ground).await?;
+        let (daemon, inputs) = assemble(&config, data, ground).await?;
         let mut parts = JoinSet::new();
+        parts.spawn(driver::drive(Arc::clone(&daemon), inputs));
         parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
         parts.spawn(feed::bring(Arc::clone(&daemon)));
         parts.spawn(gossip::run(Arc::clone(&daemon)));
@@ -164,7 +165,11 @@ impl Running {
     }
 }
 
-async fn assemble(config: &Config, data: &Path, ground: Ground) -> anyhow::Result<Arc<Daemon>> {
+async fn assemble(
+    config: &Config,
+    data: &Path,
+    ground: Ground,
+) -> anyhow::Result<(Arc<Daemon>, mpsc::Receiver<Input>)> {
     let identity = Identity::load(data)?
         .context("this host is in no mesh: run `hearten init` or `hearten join` first")?;
     let trust = trust::load(data)?;
@@ -247,8 +252,7 @@ async fn assemble(config: &Config, data: &Path, ground: Ground) -> anyhow::Resul
     drop(daemon.net.set(net.clone()));
     drop(wire.0.set(net));
     drop(answerer.0.set(Arc::downgrade(&daemon)));
-    tokio::spawn(driver::drive(Arc::clone(&daemon), queue));
-    Ok(daemon)
+    Ok((daemon, queue))
 }
 
 /// The peers that the configuration names, where their addresses can be found.

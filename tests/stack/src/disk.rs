@@ -114,3 +114,23 @@ impl Disk for VirtualDisk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_after_the_last_barrier_goes_with_the_power() {
+        let data = tempfile::tempdir().unwrap();
+        let disk = VirtualDisk::new(data.path(), 1);
+        let file = data.path().join("raft/log/db");
+        fs::create_dir_all(data.path().join("raft/log")).unwrap();
+        fs::write(&file, "one").unwrap();
+        disk.passed();
+        fs::write(&file, "two").unwrap();
+        fs::write(data.path().join("raft/new"), "").unwrap();
+        disk.lose_power().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+        assert!(!data.path().join("raft/new").exists());
+    }
+}

@@ -338,3 +338,22 @@ impl Onlooker for Window {
         lock(&self.eye).saw(self.peer, agent, input, outputs);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_entries_at_one_place_are_seen_in_whatever_order_they_come() {
+        let mut eye = Eye::new(Vec::new(), Vec::new(), false);
+        let at = |index, term| Position { index, term };
+        eye.committed_at(at(2, 1), None);
+        assert_eq!(eye.committed(), 0, "what comes before it is not known yet");
+        eye.committed_at(at(1, 1), None);
+        assert_eq!(eye.committed(), 2);
+        eye.committed_at(at(2, 1), None);
+        assert!(eye.violation.is_none());
+        eye.committed_at(at(2, 2), None);
+        assert!(eye.violation.is_some(), "another leader's entry stands there");
+    }
+}

@@ -12,7 +12,6 @@ use libc::{c_int, c_long, c_uint, c_void, clockid_t, size_t, ssize_t, timespec};
 use std::{
     arch::asm,
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -37,7 +36,7 @@ thread_local! {
 type Ahead = Arc<AtomicI64>;
 
 thread_local! {
-    static WALLS: RefCell<BTreeMap<String, Ahead>> = const { RefCell::new(BTreeMap::new()) };
+    static WALLS: RefCell<Vec<(Id, Ahead)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// From now on this thread's time is the simulation's, and its chance follows from `seed`.
@@ -54,12 +53,12 @@ pub fn give_back() {
 
 /// The host that runs on the current runtime has this wall clock.
 pub fn set_wall(ahead: &Ahead) {
-    let id = name(Handle::current().id());
-    WALLS.with_borrow_mut(|walls| walls.insert(id, Arc::clone(ahead)));
-}
-
-fn name(id: Id) -> String {
-    id.to_string()
+    let id = Handle::current().id();
+    WALLS.with_borrow_mut(|walls| {
+        // The runtime of this host's last life is gone.
+        walls.retain(|(_, other)| !Arc::ptr_eq(other, ahead));
+        walls.push((id, Arc::clone(ahead)));
+    });
 }
 
 /// The next 64 bits: splitmix64, of which any seed is good.
@@ -78,7 +77,11 @@ fn simulated(clock: clockid_t) -> Duration {
         let since = turmoil::sim_elapsed().unwrap_or(Duration::ZERO);
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         let ahead = Handle::try_current().ok().and_then(|handle| {
-            WALLS.with_borrow(|walls| Some(walls.get(&name(handle.id()))?.load(Ordering::Relaxed)))
+            let id = handle.id();
+            WALLS.with_borrow(|walls| {
+                let (_, ahead) = walls.iter().find(|(of, _)| *of == id)?;
+                Some(ahead.load(Ordering::Relaxed))
+            })
         });
         let millis = millis.saturating_add(ahead.unwrap_or(0));
         let epoch = Duration::from_secs(EPOCH);
@@ -169,6 +172,7 @@ pub unsafe extern "C" fn syscall(
 ///
 /// # Safety
 /// As the system call.
+#[cfg(target_arch = "x86_64")]
 unsafe fn kernel(number: c_long, arguments: [c_long; 6]) -> c_long {
     let [first, second, third, fourth, fifth, sixth] = arguments;
     let result: c_long;
@@ -185,6 +189,31 @@ unsafe fn kernel(number: c_long, arguments: [c_long; 6]) -> c_long {
             in("r9") sixth,
             lateout("rcx") _,
             lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// Calls the kernel.
+///
+/// # Safety
+/// As the system call.
+#[cfg(target_arch = "aarch64")]
+unsafe fn kernel(number: c_long, arguments: [c_long; 6]) -> c_long {
+    let [first, second, third, fourth, fifth, sixth] = arguments;
+    let result: c_long;
+    // SAFETY: the kernel's calling convention on this platform.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") first => result,
+            in("x1") second,
+            in("x2") third,
+            in("x3") fourth,
+            in("x4") fifth,
+            in("x5") sixth,
             options(nostack),
         );
     }
