@@ -9,6 +9,7 @@ pub mod hook;
 pub mod host;
 pub mod lab;
 pub mod mesh;
+pub mod monitoring;
 pub mod parts;
 pub mod stranger;
 pub mod turn;

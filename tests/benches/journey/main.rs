@@ -13,6 +13,9 @@
 //! - `neighbour-leader`: the same, where the victim leads.
 //! - `leader`: `kill -9` of the leader → an operator's next change is committed.
 //! - `alert`: an alert was posted → its rung was started.
+//! - `prometheus`: an exporter was killed → its rung was started, told by Prometheus itself; beside
+//!   it, when the web hook of an Alertmanager that waits for nothing was called.
+//! - `alertmanager`: the same, told by that Alertmanager.
 //! - `flood`: what 10,000 alerts a second to one peer do.
 //! - `idle`: what a daemon costs while nothing happens.
 //!
@@ -30,6 +33,7 @@ mod figures;
 mod idle;
 mod leader;
 mod neighbour;
+mod prometheus;
 
 use anyhow::{Context, Result, bail, ensure};
 use figures::Figures;
@@ -37,8 +41,17 @@ use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 use tests::{Mesh, until};
 
 /// The benchmarks, in the order in which they run: the quiet one first.
-const NAMES: [&str; 7] =
-    ["idle", "check", "neighbour", "neighbour-leader", "leader", "alert", "flood"];
+const NAMES: [&str; 9] = [
+    "idle",
+    "check",
+    "neighbour",
+    "neighbour-leader",
+    "leader",
+    "alert",
+    "prometheus",
+    "alertmanager",
+    "flood",
+];
 
 /// How many hosts the mesh has.
 const HOSTS: usize = 5;
@@ -89,6 +102,16 @@ fn main() -> Result<ExitCode> {
 }
 
 fn run(name: &str, runs: u32, mut figures: Figures) -> Result<()> {
+    let by = match name {
+        "prometheus" => Some(prometheus::By::Prometheus),
+        "alertmanager" => Some(prometheus::By::Alertmanager),
+        _ => None,
+    };
+    if let Some(by) = by {
+        let done = prometheus::measure(by, runs, &mut figures);
+        figures.show(runs);
+        return done;
+    }
     let mut mesh = Mesh::with_http(HOSTS)?;
     let done = match name {
         "idle" => return idle::measure(&mesh, &mut figures),
