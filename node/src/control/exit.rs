@@ -121,11 +121,14 @@ impl From<&Refusal> for Exit {
             | Refusal::UndoFailed { .. }
             | Refusal::NothingToApprove { .. }
             | Refusal::OrderSpent
+            | Refusal::JobDeclared { .. }
+            | Refusal::NotMissed { .. }
             | Refusal::NoticeNotDue { .. } => Self::Conflict,
 
-            Refusal::NotFounded | Refusal::StaleTerm { .. } | Refusal::TooManyAlerts { .. } => {
-                Self::Unavailable
-            }
+            Refusal::NotFounded
+            | Refusal::StaleTerm { .. }
+            | Refusal::TooManyAlerts { .. }
+            | Refusal::TooManyJobs { .. } => Self::Unavailable,
 
             Refusal::InvalidDocuments { .. }
             | Refusal::NoWorker { .. }
