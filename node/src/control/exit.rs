@@ -73,6 +73,7 @@ impl From<&Refusal> for Exit {
             | Refusal::UnknownIncident { .. }
             | Refusal::UnknownDocument { .. }
             | Refusal::UnknownMaintenance { .. }
+            | Refusal::NoSuchJob { .. }
             | Refusal::NoRunbook => Self::NotFound,
 
             Refusal::NotAllowed { .. }
