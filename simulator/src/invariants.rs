@@ -11,6 +11,7 @@ mod cooldown;
 mod equal_ledgers;
 mod evidence_first;
 mod frozen;
+mod heartbeats;
 mod limits;
 mod liveness;
 mod minority;
@@ -75,6 +76,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(evidence_first::EvidenceFirst),
         Box::new(attested::Attested),
         Box::new(frozen::Frozen),
+        Box::new(heartbeats::Heartbeats::default()),
         Box::new(brake::Brake::default()),
         Box::new(minority::Minority::default()),
         Box::new(liveness::Liveness),

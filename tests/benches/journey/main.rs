@@ -14,6 +14,7 @@
 //! - `leader`: `kill -9` of the leader → an operator's next change is committed.
 //! - `alert`: an alert was posted → its rung was started.
 //! - `flood`: what 10,000 alerts a second to one peer do.
+//! - `heartbeats`: what 10,000 jobs cost that check in once a minute each, for `--runs` minutes.
 //! - `idle`: what a daemon costs while nothing happens.
 //!
 //! Options: `--runs N` (20 unless said, or `HEARTEN_BENCH_RUNS`), `--out DIR` for the raw numbers,
@@ -27,6 +28,7 @@
 mod alert;
 mod check;
 mod figures;
+mod heartbeats;
 mod idle;
 mod leader;
 mod neighbour;
@@ -37,8 +39,8 @@ use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 use tests::{Mesh, until};
 
 /// The benchmarks, in the order in which they run: the quiet one first.
-const NAMES: [&str; 7] =
-    ["idle", "check", "neighbour", "neighbour-leader", "leader", "alert", "flood"];
+const NAMES: [&str; 8] =
+    ["idle", "check", "neighbour", "neighbour-leader", "leader", "alert", "flood", "heartbeats"];
 
 /// How many hosts the mesh has.
 const HOSTS: usize = 5;
@@ -92,6 +94,7 @@ fn run(name: &str, runs: u32, mut figures: Figures) -> Result<()> {
     let mut mesh = Mesh::with_http(HOSTS)?;
     let done = match name {
         "idle" => return idle::measure(&mesh, &mut figures),
+        "heartbeats" => return heartbeats::measure(&mut mesh, runs, &mut figures),
         "flood" => return alert::flood(&mesh, &mut figures),
         "alert" => alert::measure(&mesh, runs, &mut figures),
         "check" => check::measure(&mesh, runs, &mut figures),
