@@ -374,7 +374,7 @@ fn what_is_wrong_with_a_request_is_said_in_json_and_changes_nothing() -> Result<
     let cases = [
         ("reservation", String::new(), 400, "EOF"),
         ("reservation", "{}".to_owned(), 400, "missing field"),
-        ("reservation", deep.clone(), 400, "recursion"),
+        ("reservation", deep.clone(), 400, "invalid type"),
         ("reservation", "\u{feff}{}".to_owned(), 400, "expected"),
         ("reservation", changed("frequency", json!(0)), 400, "must not be 0"),
         ("reservation", changed("frequency", json!(-1)), 400, "invalid value"),

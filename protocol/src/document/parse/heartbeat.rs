@@ -84,7 +84,10 @@ fn pace(reader: &mut Reader<'_, '_>) -> Option<Pace> {
     let schedule = match (cron, calendar) {
         (Some(expression), _) => Schedule::Cron { expression, time_zone },
         (None, Some(expression)) => Schedule::Calendar { expression, time_zone },
-        (None, None) if reader.has("period") => Schedule::Every { period: period? },
+        (None, None) if reader.has("period") => Schedule::Every {
+            // What is wrong with it is told already.
+            period: period.filter(|period| !period.is_zero())?,
+        },
         (None, None) => usual.schedule,
     };
     Some(Pace { schedule, grace })
