@@ -645,7 +645,7 @@ impl Agent {
         library
             .checks()
             .filter(|check| check.selector.fits(&self.card.labels))
-            .filter(|check| !matches!(check.probe, Probe::Aggregate(_)))
+            .filter(|check| !matches!(check.probe, Probe::Aggregate(_) | Probe::Heartbeat(_)))
             .filter(|check| {
                 let document = Document::Check((*check).clone());
                 let origin = library.origin(&document.key()).unwrap_or(0);
@@ -746,7 +746,8 @@ fn checks_on(incident: &Incident, peer: PeerId) -> impl Iterator<Item = &Name> {
         Because::Check { .. }
         | Because::Silent { .. }
         | Because::Operator { .. }
-        | Because::Storm { .. } => &[],
+        | Because::Storm { .. }
+        | Because::Job { .. } => &[],
     };
     own.into_iter()
         .chain(of_ladder.iter().filter(move |one| one.peer == peer).map(|one| &one.check))

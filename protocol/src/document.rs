@@ -33,8 +33,8 @@ pub use maintenance::{Maintenance, Schedule};
 pub use mesh::{Measured, MeshProbe};
 pub use pattern::Pattern;
 pub use probe::{
-    AggregateProbe, AlertProbe, DiskProbe, Expiry, FactKind, FileProbe, HostLabel, HttpProbe,
-    LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
+    AggregateProbe, AlertProbe, DiskProbe, Expiry, FactKind, FileProbe, HeartbeatProbe, HostLabel,
+    HttpProbe, LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
 };
 pub use remote::{Argument, Fence, Given, Power, Ssh, Wake};
 pub use runbook::{

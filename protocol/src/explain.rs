@@ -121,6 +121,9 @@ pub fn signal(ledger: &Ledger, peer: PeerId, because: &Because) -> String {
         Because::Operator { runbook, reason, .. } => {
             format!("an operator ordered runbook \"{runbook}\" for {peer}: {reason}")
         }
+        Because::Job { check, since, summary, .. } => {
+            format!("check \"{check}\" fails since {since}: {summary}")
+        }
         Because::Storm { silent, zone, cause, since } => {
             let names = named(ledger, silent);
             let cause = likely(*cause, zone.as_deref());
@@ -514,7 +517,8 @@ fn witnesses(ledger: &Ledger, because: &Because) -> Vec<Sentence> {
         Because::Check { .. }
         | Because::Ladder { .. }
         | Because::Operator { .. }
-        | Because::Storm { .. } => Vec::new(),
+        | Because::Storm { .. }
+        | Because::Job { .. } => Vec::new(),
         Because::Silent { witnesses, .. } => witnesses
             .iter()
             .map(|testimony| {
@@ -574,6 +578,7 @@ fn cleared(because: &Because) -> String {
         Because::Ladder { .. } => "every check that failed passes again".to_owned(),
         Because::Operator { check: Some(check), .. } => format!("check \"{check}\" passes"),
         Because::Operator { check: None, .. } => "one of its rungs succeeds".to_owned(),
+        Because::Job { job, .. } => format!("job \"{job}\" checks in"),
         Because::Storm { .. } => "no other peer falls silent for a while".to_owned(),
     }
 }

@@ -8,7 +8,8 @@
 //! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
-//! [`memory`] (what was done lately) and [`questions`] (what a person is asked).
+//! [`memory`] (what was done lately), [`questions`] (what a person is asked), [`alerts`] and
+//! [`heartbeats`] (what is told from outside).
 
 pub mod alerts;
 pub mod attempts;
@@ -16,6 +17,7 @@ pub mod boots;
 mod bounds;
 pub mod brake;
 pub mod documents;
+pub mod heartbeats;
 pub mod history;
 pub mod incident;
 pub mod incidents;
@@ -144,6 +146,8 @@ pub struct Ledger {
     thawed_at: Timestamp,
     /// What other systems told of.
     alerts: alerts::Alerts,
+    /// The jobs that must check in.
+    heartbeats: heartbeats::Heartbeats,
 }
 
 impl Ledger {
@@ -232,6 +236,7 @@ impl Ledger {
         } else {
             entry.at.max(self.last_at)
         };
+        self.heartbeats.pass(self.last_at, at, position.term);
         self.last_at = at;
         if self.mesh.is_none() && !matches!(entry.record, Record::Founded(_)) {
             return Err(Refusal::NotFounded);
@@ -315,6 +320,10 @@ impl Ledger {
                 self.not_rebooted(context, *incident, *attempt)
             }
             Record::Alerted { words } => self.take_words(context, words),
+            Record::JobsTold { words } => self.take_job_words(context, words),
+            Record::Missed { jobs } => self.take_misses(context, jobs),
+            // That it has a time is all there is to it.
+            Record::Listening => Ok(Effect::Done),
         }
     }
 
@@ -413,6 +422,9 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::DocumentsApplied { .. }
         | Record::Booted { .. }
         | Record::Alerted { .. }
+        | Record::JobsTold { .. }
+        | Record::Missed { .. }
+        | Record::Listening
         | Record::Opened { .. } => None,
     }
 }
@@ -434,6 +446,8 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Notified { .. }
         | Record::Skipped { .. }
         | Record::Restarted { .. }
+        | Record::Missed { .. }
+        | Record::Listening
         | Record::NotRebooted { .. } => true,
         Record::Founded(_)
         | Record::Ordered { .. }
@@ -444,6 +458,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::EvidenceTaken { .. }
         | Record::Booted { .. }
         | Record::Alerted { .. }
+        | Record::JobsTold { .. }
         | Record::Reported { .. } => false,
     }
 }
@@ -474,6 +489,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::EvidenceTaken { .. }
         | Record::Booted { .. }
         | Record::Alerted { .. }
+        | Record::JobsTold { .. }
         | Record::Reported { .. } => Ok(()),
         Record::Founded(_) => refused("a mesh is founded once"),
         Record::PeerJoined { .. }
@@ -487,6 +503,8 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Notified { .. }
         | Record::Skipped { .. }
         | Record::Restarted { .. }
+        | Record::Missed { .. }
+        | Record::Listening
         | Record::NotRebooted { .. } => refused("only the leader decides"),
     }
 }

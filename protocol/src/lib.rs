@@ -6,7 +6,7 @@
 //!
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
 //! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), what peers say of
-//! themselves ([`report`]) and others of them ([`alert`]) and their programs print ([`perfdata`]), what follows from it all
+//! themselves ([`report`]) and others of them ([`alert`], [`heartbeat`]) and their programs print ([`perfdata`]), what follows from it all
 //! ([`agent`], [`keepers`]), how people are told ([`explain`]), and what would be done ([`plan`]).
 
 pub mod agent;
@@ -14,6 +14,7 @@ pub mod alert;
 pub mod codec;
 pub mod document;
 pub mod explain;
+pub mod heartbeat;
 pub mod keepers;
 pub mod ledger;
 pub mod mistakes;

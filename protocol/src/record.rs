@@ -192,6 +192,31 @@ pub enum Record {
         /// What, in the order in which it was told.
         words: Vec<crate::alert::Word>,
     },
+    /// A peer passes on what jobs told it.
+    JobsTold {
+        /// What, in the order in which it was told.
+        words: Vec<crate::heartbeat::Word>,
+    },
+    /// Jobs did not check in by their deadlines.
+    Missed {
+        /// Which.
+        jobs: Vec<Missing>,
+    },
+    /// Jobs could have checked in: nobody else had anything for the log for a while.
+    Listening,
+}
+
+/// A job that did not check in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Which.
+    pub job: crate::heartbeat::JobId,
+    /// The version of it that was looked at: what is told of it meanwhile makes it another one.
+    pub version: u64,
+    /// By when it should have checked in.
+    pub deadline: Timestamp,
+    /// Whether it is a run that has begun and did not end.
+    pub of_run: bool,
 }
 
 /// A part of a rung: what an attempt carries out.
@@ -339,6 +364,18 @@ pub enum Because {
         /// When the leader saw it.
         since: Timestamp,
     },
+    /// A job did not check in, or said that it failed. It is told about its host, or about one that
+    /// stands for it where its host is none of the mesh.
+    Job {
+        /// The check that is about it.
+        check: Name,
+        /// Which job.
+        job: String,
+        /// Since when the log has it.
+        since: Timestamp,
+        /// What is told of it.
+        summary: String,
+    },
 }
 
 /// What most likely made many peers fall silent at once.
@@ -367,7 +404,7 @@ impl Because {
     /// The check whose passing says that it is well again, where it is one.
     pub const fn check(&self) -> Option<&Name> {
         match self {
-            Self::Check { check, .. } => Some(check),
+            Self::Check { check, .. } | Self::Job { check, .. } => Some(check),
             Self::Operator { check, .. } => check.as_ref(),
             Self::Silent { .. } | Self::Ladder { .. } | Self::Storm { .. } => None,
         }
@@ -380,7 +417,8 @@ impl Because {
             | Self::Silent { since, .. }
             | Self::Ladder { since, .. }
             | Self::Operator { since, .. }
-            | Self::Storm { since, .. } => *since,
+            | Self::Storm { since, .. }
+            | Self::Job { since, .. } => *since,
         }
     }
 }

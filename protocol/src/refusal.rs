@@ -488,4 +488,28 @@ pub enum Refusal {
         /// How many can.
         most: usize,
     },
+    /// As many jobs must check in as can be kept.
+    #[error("{most} jobs must check in already: check out some")]
+    TooManyJobs {
+        /// As many can be kept.
+        most: usize,
+    },
+    /// Nobody reserved such a job.
+    #[error("there is no job \"{job}\": reserve it first")]
+    NoSuchJob {
+        /// What was asked for.
+        job: String,
+    },
+    /// The job stands in a document.
+    #[error("job \"{job}\" is declared by a document: change it there")]
+    JobDeclared {
+        /// Which job.
+        job: String,
+    },
+    /// The job is not missed after all.
+    #[error("not missed: {why}")]
+    NotMissed {
+        /// Why not.
+        why: String,
+    },
 }

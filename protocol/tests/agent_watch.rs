@@ -28,7 +28,8 @@ fn kind(driver: &Driver, n: u64) -> Option<Silence> {
         Because::Check { .. }
         | Because::Ladder { .. }
         | Because::Operator { .. }
-        | Because::Storm { .. } => None,
+        | Because::Storm { .. }
+        | Because::Job { .. } => None,
     }
 }
 

@@ -52,6 +52,9 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Booted { peer: id(2), boot_id: "b".to_owned() }, true, false),
         (Record::NotRebooted { incident, attempt }, false, true),
         (Record::Alerted { words: Vec::new() }, true, false),
+        (Record::JobsTold { words: Vec::new() }, true, false),
+        (Record::Missed { jobs: Vec::new() }, false, true),
+        (Record::Listening, false, true),
         (
             Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
             false,
@@ -82,6 +85,9 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::Restarted { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
+            | Record::JobsTold { .. }
+            | Record::Missed { .. }
+            | Record::Listening
             | Record::NotRebooted { .. } => {}
         }
     }

@@ -13,18 +13,20 @@ use protocol::{
     alert::{Alert, Word},
     codec,
     document::{Selector, Verdict},
+    heartbeat::{self, JobId, JobRef, Pace, Ping, Reservation, Schedule, Signal},
     ledger::Ledger,
     name::IncidentId,
     order::{Action, SignedOrder},
     record::{
-        Because, Entry, Failing, Outcome, Part, Record, Seen, StormCause, TokenGrant, TokenId,
+        Because, Entry, Failing, Missing, Outcome, Part, Record, Seen, StormCause, TokenGrant,
+        TokenId,
     },
     refusal::Refusal,
     report::{CheckState, Report, SignedReport, Verification},
     time::Timestamp,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 const FIXTURE: &str = include_str!("fixtures/version-1.txt");
 
@@ -138,6 +140,53 @@ fn records() -> Vec<(&'static str, Record)> {
             Record::Held { incident, refusal: Refusal::NoStorm { silent: 3, of: 10 } },
         ),
         ("alerted", Record::Alerted { words: words() }),
+        ("jobs-told", Record::JobsTold { words: job_words() }),
+        (
+            "missed",
+            Record::Missed {
+                jobs: vec![Missing {
+                    job: JobId(7),
+                    version: 3,
+                    deadline: moment(700),
+                    of_run: true,
+                }],
+            },
+        ),
+        ("listening", Record::Listening),
+        ("opened-job", Record::Opened { peer: id(2), because: a_job() }),
+    ]
+}
+
+fn a_job() -> Because {
+    let summary = "job \"shop/orders\" did not check in".to_owned();
+    Because::Job { check: name("jobs"), job: "shop/orders".to_owned(), since: moment(700), summary }
+}
+
+fn job_words() -> Vec<heartbeat::Word> {
+    let job = || JobRef::Name("shop/orders".to_owned());
+    let ping = |job: JobRef, signal: Signal, run: Option<u128>, body: &str| {
+        let body = body.to_owned();
+        heartbeat::Word::Ping(Ping { job, at: moment(700), signal, run, body })
+    };
+    let reserved = |schedule: Schedule| {
+        let pace = Pace { schedule, grace: Duration::from_secs(60) };
+        let mut reservation = Reservation::new("shop/orders", pace);
+        reservation.uuid = Some(7);
+        reservation.labels = BTreeMap::from([("app".to_owned(), "shop".to_owned())]);
+        heartbeat::Word::Reserve(reservation)
+    };
+    let (expression, time_zone) = (|| "daily".to_owned(), || "UTC".to_owned());
+    vec![
+        reserved(Schedule::Every { period: Duration::from_secs(300) }),
+        reserved(Schedule::Cron { expression: "0 3 * * *".to_owned(), time_zone: time_zone() }),
+        reserved(Schedule::Calendar { expression: expression(), time_zone: time_zone() }),
+        ping(JobRef::Id(JobId(7)), Signal::Success, None, ""),
+        ping(job(), Signal::Start, Some(9), ""),
+        ping(job(), Signal::Fail(Some(3)), Some(9), "disk full"),
+        ping(job(), Signal::Log, None, "a note"),
+        heartbeat::Word::Snooze { job: job(), lasts: Duration::from_secs(600) },
+        heartbeat::Word::Pause { job: job(), pauses: true },
+        heartbeat::Word::Checkout { job: job() },
     ]
 }
 
@@ -190,6 +239,7 @@ fn ledger() -> Ledger {
     mesh.done(1, Record::Held { incident, refusal: Refusal::NoRunbook });
     mesh.assign(incident, 2);
     mesh.report(incident, 2, Outcome::Failed);
+    mesh.done(1, Record::JobsTold { words: job_words().into_iter().take(7).collect() });
     mesh.ledger
 }
 

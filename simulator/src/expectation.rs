@@ -27,6 +27,7 @@ fn hold_against(world: &World<'_>, expected: &Expectation) -> Result<(), String>
             Subject::Check(check) => check.to_string(),
             Subject::Silence => "silence".to_owned(),
             Subject::Storm => "storm".to_owned(),
+            Subject::Job(_, job) => format!("job {job}"),
             Subject::Ladder(ladder) => format!("ladder {ladder}"),
             Subject::Operator(runbook) => format!("runbook {runbook}"),
         };

@@ -11,6 +11,7 @@ mod cooldown;
 mod equal_ledgers;
 mod evidence_first;
 mod frozen;
+mod heartbeats;
 mod limits;
 mod liveness;
 mod minority;
@@ -21,7 +22,7 @@ mod quiet;
 mod terms;
 mod verified;
 
-pub use observed::{AttemptKey, Logged, Observed};
+pub use observed::{AttemptKey, CallingJob, Logged, Observed};
 
 use protocol::{
     agent::Output,
@@ -83,6 +84,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(evidence_first::EvidenceFirst),
         Box::new(attested::Attested),
         Box::new(frozen::Frozen),
+        Box::new(heartbeats::Heartbeats::default()),
         Box::new(brake::Brake::default()),
         Box::new(minority::Minority::default()),
         Box::new(liveness::Liveness),

@@ -154,6 +154,8 @@ pub(crate) enum Deed {
     Weather(Weather),
     /// Another system tells of an alert with these labels about a peer, or that it has ended.
     Alert(Who, Labels, bool),
+    /// A job begins to check in so often, or does not any more.
+    Job(String, Option<Duration>),
     /// An operator stops all repairs.
     Freeze,
     /// An operator lets them go on.
@@ -201,6 +203,7 @@ impl Deed {
             Self::Partition(_)
             | Self::Heal
             | Self::Weather(_)
+            | Self::Job(..)
             | Self::Freeze
             | Self::Thaw
             | Self::Maintenance(..)

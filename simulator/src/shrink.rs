@@ -170,6 +170,7 @@ fn named(story: &Scenario) -> usize {
         Deed::Partition(groups) => groups.iter().flatten().max().map_or(0, |place| place + 1),
         Deed::Maintenance(peers, _) => peers.iter().max().map_or(0, |place| place + 1),
         Deed::Heal
+        | Deed::Job(..)
         | Deed::Weather(_)
         | Deed::Freeze
         | Deed::Thaw

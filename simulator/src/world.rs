@@ -16,6 +16,7 @@ pub(crate) mod feed;
 pub(crate) mod founding;
 pub(crate) mod gossip;
 pub(crate) mod host;
+pub(crate) mod jobs;
 pub(crate) mod network;
 mod observed;
 pub(crate) mod queue;
@@ -26,7 +27,7 @@ pub(crate) mod watch;
 pub(crate) mod work;
 
 use crate::{
-    invariants::{self, Broken, Invariant, Step},
+    invariants::{self, Broken, CallingJob, Invariant, Step},
     random::Random,
     scenario::{Deed, Moment, Scenario, Who},
     sights::Sight,
@@ -109,6 +110,8 @@ pub(crate) struct World<'s> {
     channel_up: bool,
     /// What another system tells of: about whom, with which labels, since when.
     firing: BTreeMap<AlertId, (PeerId, Labels, Timestamp)>,
+    /// The jobs that check in, or did.
+    pub(crate) jobs: BTreeMap<String, CallingJob>,
     /// What waits for a moment in an attempt's life.
     ambushes: Vec<Ambush>,
     last_worker: Option<PeerId>,
@@ -179,6 +182,7 @@ impl<'s> World<'s> {
             network,
             channel_up: true,
             firing: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             ambushes: Vec::new(),
             last_worker: None,
             nonce: 1,
@@ -276,6 +280,7 @@ impl<'s> World<'s> {
                 self.notice_arrives(daemon, incident, notice);
             }
             Event::Deed(deed) | Event::Undo(deed) => self.deed(&deed),
+            Event::JobPings(turn) => self.job_pings(*turn),
             Event::Chaos => self.chaos(),
             Event::Resume(daemon) => self.resume(daemon),
             Event::StopDeadline(daemon) => {

@@ -79,6 +79,12 @@ pub enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
+    /// Show the jobs that must check in, and let them pause.
+    Heartbeat {
+        /// What to do.
+        #[command(subcommand)]
+        command: HeartbeatCommand,
+    },
     /// Show, explain and close incidents.
     Incident {
         /// What to do.
@@ -508,6 +514,34 @@ pub struct RunOptions {
 pub enum AlertCommand {
     /// List the alerts that fire, and the checks that fail by them.
     List(Shown),
+}
+
+/// `hearten heartbeat …`
+#[derive(Debug, Subcommand)]
+pub enum HeartbeatCommand {
+    /// List the jobs that must check in, when each is missed, and which checks tell of it.
+    List(Shown),
+    /// Show one with its latest signals, what it said, and the address that it pings.
+    Show {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// How to show it.
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Do not wait for a job any more, until it is resumed or pings.
+    Pause {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Wait for a job again.
+    Resume {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 /// `hearten maintenance …`

@@ -55,6 +55,7 @@ fn because(because: &Value) -> String {
         Some("check") => {
             format!("check {} {}", table::text(&because["check"]), table::text(&because["verdict"]))
         }
+        Some("job") => format!("job {}", table::text(&because["job"])),
         Some(_) | None => table::text(&because["silence"]),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `incidents`, `orders`, `manual`:
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `heartbeats`, `incidents`, `orders`, `manual`:
 //!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
@@ -17,6 +17,7 @@ mod age;
 mod alerts;
 mod checks;
 mod documents;
+mod heartbeats;
 mod host;
 mod incidents;
 mod manual;
@@ -38,7 +39,8 @@ use crate::{
 };
 use arguments::{
     AlertCommand, CheckCommand, Cli, Command, DemoOptions, DocumentCommand, GuardOptions,
-    IncidentCommand, MaintenanceCommand, PeerCommand, RaftCommand, RunbookCommand, TokenCommand,
+    HeartbeatCommand, IncidentCommand, MaintenanceCommand, PeerCommand, RaftCommand,
+    RunbookCommand, TokenCommand,
 };
 use clap::Parser;
 use protocol::{
@@ -160,6 +162,12 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             MaintenanceCommand::Start(options) => repairs::start_maintenance(session, options)?,
             MaintenanceCommand::List(shown) => repairs::maintenances(session, shown)?,
             MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
+        },
+        Command::Heartbeat { command } => match command {
+            HeartbeatCommand::List(shown) => heartbeats::list(session, shown)?,
+            HeartbeatCommand::Show { name, shown } => heartbeats::show(session, name, shown)?,
+            HeartbeatCommand::Pause { name } => heartbeats::pause(session, name, true)?,
+            HeartbeatCommand::Resume { name } => heartbeats::pause(session, name, false)?,
         },
         Command::Alert { command: AlertCommand::List(shown) } => alerts::list(session, shown)?,
         Command::Operator { key } => repairs::operator(session, key)?,

@@ -8,9 +8,9 @@ use super::{
     exit::Exit,
     views::{
         AlertsView, ChecksView, CountersView, DifferenceView, DocumentView, DocumentsView,
-        ExplainView, Filter, HistoryView, IncidentView, IncidentsView, MaintenancesView,
-        MembersView, MeshView, PeerView, PeersView, PlanView, PreviewView, RollbackView,
-        RunbooksView, StatusView, WhyNotView, find_peer,
+        ExplainView, Filter, HeartbeatView, HeartbeatsView, HistoryView, IncidentView,
+        IncidentsView, MaintenancesView, MembersView, MeshView, PeerView, PeersView, PlanView,
+        PreviewView, RollbackView, RunbooksView, StatusView, WhyNotView, find_peer,
     },
 };
 use protocol::{
@@ -87,12 +87,18 @@ pub fn read(
         },
         Request::Maintenances => json(&MaintenancesView::of(agent, agent.log_now(now))),
         Request::Alerts => json(&AlertsView::of(agent, agent.log_now(now))),
+        Request::Heartbeats => json(&HeartbeatsView::of(agent, agent.log_now(now))),
+        Request::Heartbeat { name } => match HeartbeatView::of(agent, name, agent.log_now(now)) {
+            Some(view) => json(&view),
+            None => Err(Refusal::NoSuchJob { job: name.chars().take(80).collect() }.into()),
+        },
         Request::Checks => json(&ChecksView::of(agent)),
         Request::RaftMembers => json(&MembersView::of(agent)),
         Request::Counters => json(&CountersView::of(agent, counters)),
         Request::Apply { .. }
         | Request::Order { .. }
         | Request::Leave
+        | Request::PauseHeartbeat { .. }
         | Request::Evidence { .. }
         | Request::RunCheck { .. } => return None,
     })

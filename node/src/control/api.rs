@@ -121,6 +121,20 @@ pub enum Request {
     Maintenances,
     /// The alerts that other systems told of: [`super::views::AlertsView`].
     Alerts,
+    /// The jobs that must check in: [`super::views::HeartbeatsView`].
+    Heartbeats,
+    /// One of them: [`super::views::HeartbeatView`].
+    Heartbeat {
+        /// Its name.
+        name: String,
+    },
+    /// A job is not waited for any more, or again: [`super::views::DoneView`].
+    PauseHeartbeat {
+        /// Its name.
+        name: String,
+        /// Whether it pauses.
+        pauses: bool,
+    },
     /// This peer leaves for good: [`super::views::DoneView`].
     Leave,
     /// The Raft group: [`super::views::MembersView`].
@@ -149,6 +163,9 @@ impl Request {
             | Self::Plan { .. }
             | Self::Maintenances
             | Self::Alerts
+            | Self::Heartbeats
+            | Self::Heartbeat { .. }
+            | Self::PauseHeartbeat { .. }
             | Self::Documents
             | Self::Document { .. }
             | Self::History

@@ -73,6 +73,7 @@ impl From<&Refusal> for Exit {
             | Refusal::UnknownIncident { .. }
             | Refusal::UnknownDocument { .. }
             | Refusal::UnknownMaintenance { .. }
+            | Refusal::NoSuchJob { .. }
             | Refusal::NoRunbook => Self::NotFound,
 
             Refusal::NotAllowed { .. }
@@ -121,11 +122,14 @@ impl From<&Refusal> for Exit {
             | Refusal::UndoFailed { .. }
             | Refusal::NothingToApprove { .. }
             | Refusal::OrderSpent
+            | Refusal::JobDeclared { .. }
+            | Refusal::NotMissed { .. }
             | Refusal::NoticeNotDue { .. } => Self::Conflict,
 
-            Refusal::NotFounded | Refusal::StaleTerm { .. } | Refusal::TooManyAlerts { .. } => {
-                Self::Unavailable
-            }
+            Refusal::NotFounded
+            | Refusal::StaleTerm { .. }
+            | Refusal::TooManyAlerts { .. }
+            | Refusal::TooManyJobs { .. } => Self::Unavailable,
 
             Refusal::InvalidDocuments { .. }
             | Refusal::NoWorker { .. }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     control::{
         self, Exit, Failure, Request, Service, answers,
-        views::{TrialView, effect},
+        views::{TrialView, effect, pause_heartbeat},
     },
     exec::{check::run_check, environment::Environment},
     net::StreamKind,
@@ -87,6 +87,7 @@ impl Service for Operators {
             Request::Leave => leave(daemon).await,
             Request::Evidence { id } => answers::json(&evidence::read(daemon, id).await?),
             Request::RunCheck { name } => try_check(daemon, &name).await,
+            Request::PauseHeartbeat { name, pauses } => pause(daemon, &name, pauses).await,
             Request::Checks
             | Request::Status
             | Request::Peers
@@ -106,6 +107,8 @@ impl Service for Operators {
             | Request::Plan { .. }
             | Request::Maintenances
             | Request::Alerts
+            | Request::Heartbeats
+            | Request::Heartbeat { .. }
             | Request::RaftMembers
             | Request::Counters => unreachable!("these are answered from what is known"),
         }
@@ -188,6 +191,13 @@ async fn give_order(daemon: &Daemon, order: SignedOrder) -> Result<Value, Failur
     }
 }
 
+async fn pause(daemon: &Daemon, name: &str, pauses: bool) -> Result<Value, Failure> {
+    let record = pause_heartbeat(&daemon.agent(), name, pauses)?;
+    let (position, outcome) = commit(daemon, record).await?;
+    seen(daemon, position).await;
+    effect(&outcome)
+}
+
 async fn leave(daemon: &Daemon) -> Result<Value, Failure> {
     let standing = daemon.standing();
     let others = daemon.agent().ledger().roster().members().count() > 1;
@@ -248,7 +258,7 @@ async fn released(daemon: &Daemon) {
 }
 
 /// Waits until this peer has seen what was committed, so that the next look shows it.
-async fn seen(daemon: &Daemon, position: Option<Position>) {
+pub(super) async fn seen(daemon: &Daemon, position: Option<Position>) {
     let Some(position) = position else { return };
     let caught_up = async {
         let mut tick = tokio::time::interval(Duration::from_millis(2));

@@ -124,6 +124,9 @@ pub async fn run_check(check: &Check, environment: &Environment, tools: &Tools) 
         Probe::Aggregate(_) => {
             Found::new(Verdict::Unknown, "an aggregate is counted by the leader, not run on a host")
         }
+        Probe::Heartbeat(_) => {
+            Found::new(Verdict::Unknown, "the leader waits for jobs; nothing is run on a host")
+        }
         Probe::Mesh(probe) => match &tools.own {
             Some(own) => {
                 let looked = async {

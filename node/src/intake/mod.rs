@@ -7,6 +7,8 @@
 //! else: the same body at the same time gives the same words.
 
 pub mod alertmanager;
+pub mod gotel;
+pub mod healthchecks;
 pub mod hospital;
 
 use protocol::{
@@ -114,5 +116,7 @@ fn words(told: impl IntoIterator<Item = serde_json::Value>, now: Timestamp) -> W
     words
 }
 
+#[cfg(test)]
+mod jobs_tests;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 mod aggregates;
 mod check_in;
+mod heartbeats;
 mod ladders;
 mod minority;
 mod notices;
@@ -16,6 +17,7 @@ mod waits;
 mod watch;
 
 pub use aggregates::Count;
+pub use heartbeats::MISSED_AFTER;
 
 use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
 };
 use aggregates::Counted;
 use check_in::Switch;
+use heartbeats::Deadlines;
 use minority::Minority;
 use notices::Sendings;
 use std::{collections::BTreeMap, time::Duration};
@@ -66,6 +69,8 @@ pub struct Leader {
     pub(super) storm: Storms,
     /// The calls of the outside dead-man's switch.
     pub(super) check_in: Switch,
+    /// When jobs are missed.
+    pub(super) deadlines: Deadlines,
     /// What may still act; kept whoever leads, since anyone may lead next.
     pub(super) watch: Watch,
     under_way: BTreeMap<Proposal, UnderWay>,
@@ -87,6 +92,7 @@ impl Leader {
         self.notices.forget();
         self.storm.forget();
         self.check_in.forget();
+        self.deadlines.forget();
         self.under_way.clear();
         self.aggregates.clear();
         self.ladders.clear();
@@ -131,6 +137,7 @@ impl Agent {
         self.open_failing_checks(now, out);
         self.count_aggregates(now, out);
         self.open_ladders(now, out);
+        self.watch_heartbeats(now, out);
         self.attest_silence(now, out);
         self.step_down(now, out);
         self.watch_attempts(now);

@@ -3,6 +3,7 @@
 use crate::{
     agent::voters::MemberChange,
     document::{Argument, Channel, Check, CheckIn, Command, EvidenceStep, HttpCall, Power, Ssh},
+    heartbeat::JobId,
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
     record::{Entry, Seen},
@@ -28,6 +29,12 @@ pub enum Proposal {
     OpenLadder(Name),
     /// To open an incident about many peers that are silent at once.
     OpenStorm,
+    /// To open an incident about a job that this check is about.
+    OpenJob(Name, JobId),
+    /// That jobs are missed.
+    Missed,
+    /// That the mesh listens.
+    Listening,
     /// The next step of an incident.
     Step(IncidentId),
     /// That a notice is out.

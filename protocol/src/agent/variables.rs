@@ -63,6 +63,11 @@ pub(super) fn for_incident(
         Because::Operator { check: Some(check), .. } => {
             set(&mut variables, "CHECK", check.to_string());
         }
+        Because::Job { check, job, .. } => {
+            set(&mut variables, "CHECK", check.to_string());
+            set(&mut variables, "VERDICT", "fail".to_owned());
+            set(&mut variables, "JOB", job.clone());
+        }
         Because::Operator { check: None, .. } | Because::Storm { .. } => {}
     }
     if let Some(level) = level {

@@ -93,7 +93,7 @@ pub fn check_recurring(cron: &str, time_zone: &str) -> Result<(), ScheduleError>
     next_after(&crontab, some_day).map(|_| ()).ok_or(ScheduleError::Never)
 }
 
-fn read_cron(cron: &str) -> Result<Crontab, ScheduleError> {
+pub(crate) fn read_cron(cron: &str) -> Result<Crontab, ScheduleError> {
     // The wall clock is handed over as if it were UTC; the zone is ours to look up.
     let read = cronexpr::parse_crontab(&format!("{} UTC", cron.trim()));
     read.map_err(|_unreadable| {
@@ -101,7 +101,7 @@ fn read_cron(cron: &str) -> Result<Crontab, ScheduleError> {
     })
 }
 
-fn read_zone(name: &str) -> Result<TimeZone, ScheduleError> {
+pub(crate) fn read_zone(name: &str) -> Result<TimeZone, ScheduleError> {
     if name == "UTC" {
         return Ok(TimeZone::UTC);
     }

@@ -4,7 +4,7 @@
 //! script's text, so that no label and no check's output can become a command.
 
 use super::{Param, ParamKind, ParamSource, SignalField};
-use crate::{name::Labels, record::Because, refusal::Refusal};
+use crate::{document::Verdict, name::Labels, record::Because, refusal::Refusal};
 use regex_lite::Regex;
 use std::collections::BTreeMap;
 
@@ -83,9 +83,10 @@ pub fn resolve(
 
 fn from_signal(field: SignalField, because: &Because) -> Option<String> {
     match (field, because) {
-        (SignalField::Check, Because::Check { check, .. }) => Some(check.to_string()),
+        (SignalField::Check, Because::Check { check, .. } | Because::Job { check, .. }) => Some(check.to_string()),
         (SignalField::Verdict, Because::Check { verdict, .. }) => Some(verdict.as_str().to_owned()),
-        (SignalField::Summary, Because::Check { summary, .. }) => {
+        (SignalField::Verdict, Because::Job { .. }) => Some(Verdict::Fail.as_str().to_owned()),
+        (SignalField::Summary, Because::Check { summary, .. } | Because::Job { summary, .. }) => {
             Some(summary.lines().next().unwrap_or_default().to_owned())
         }
         (SignalField::Verdict, Because::Silent { kind, .. }) => Some(kind.as_str().to_owned()),
@@ -131,7 +132,7 @@ mod tests {
     fn a_value_comes_from_its_source_or_its_default_or_nothing_is_done() {
         let because = Because::Check {
             check: crate::name::Name::parse("disk").unwrap(),
-            verdict: crate::document::Verdict::Fail,
+            verdict: Verdict::Fail,
             since: crate::time::Timestamp::default(),
             summary: "sda is bad\nmore".to_owned(),
         };

@@ -12,6 +12,7 @@ mod alert;
 mod check;
 mod command;
 mod evidence;
+mod heartbeat;
 mod host;
 mod ladder;
 mod limits;

@@ -1,7 +1,7 @@
 //! The kinds of probe: how a check finds its answer.
 
 use super::{Command, MeshProbe, Pattern, Selector, Setting, Verdict};
-use crate::{alert::Alert, ledger::roster::Member, name::Name};
+use crate::{alert::Alert, heartbeat::Reservation, ledger::roster::Member, name::Name};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +40,17 @@ pub enum Probe {
     Mesh(MeshProbe),
     /// An alert of another system about this host: it fails while one fires.
     Alert(AlertProbe),
+    /// Jobs that must check in. No peer runs it: whoever leads looks at the ledger.
+    Heartbeat(HeartbeatProbe),
+}
+
+/// Which jobs a check is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HeartbeatProbe {
+    /// This one, which it declares.
+    Job(Reservation),
+    /// Those that were reserved with such labels.
+    Those(Selector),
 }
 
 impl Probe {
@@ -59,6 +70,7 @@ impl Probe {
             Self::Aggregate(_) => "aggregate",
             Self::Mesh(_) => "mesh",
             Self::Alert(_) => "alert",
+            Self::Heartbeat(_) => "heartbeat",
         }
     }
 }

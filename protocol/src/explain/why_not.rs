@@ -132,7 +132,7 @@ impl Agent {
         }
         let about = self.ledger.latest_about(peer, Subject::Check(name.clone()));
         // What is counted over a group has one incident, about one peer of it.
-        let is_counted = matches!(check.probe, Probe::Aggregate(_));
+        let is_counted = matches!(check.probe, Probe::Aggregate(_) | Probe::Heartbeat(_));
         let on_ladder = || {
             let mut open = self.ledger.open_incidents();
             open.find(|open| {
@@ -144,6 +144,9 @@ impl Agent {
         }
         if let Some(count) = self.count(check) {
             return self.counted(name, &count);
+        }
+        if matches!(check.probe, Probe::Heartbeat(_)) {
+            return self.waits_for_jobs(check);
         }
         if member.standing != Standing::Running {
             let text = format!("{called} was stopped on purpose at {}", member.since);
@@ -217,6 +220,30 @@ impl Agent {
             ""
         };
         WhyNot::because(reason, format!("check \"{name}\" is counted: {summary}{then}"))
+    }
+
+    /// No incident is open about a job that this check is about.
+    fn waits_for_jobs(&self, check: &Check) -> WhyNot {
+        let name = &check.name;
+        let heartbeats = self.ledger.heartbeats();
+        let count = heartbeats.jobs().filter(|job| job.is_subject_of(check)).count();
+        let mut troubled = heartbeats.troubled().filter(|job| job.is_subject_of(check));
+        let (text, reason) = match (troubled.next(), count) {
+            (Some(job), _) if self.standing.leader.is_none() => {
+                let text = format!("{}, and no leader is known here", job.in_words(job.made_at));
+                (text, Reason::NoLeader)
+            }
+            (Some(job), _) => {
+                let text = format!("an operator closed the incident about job \"{}\"", job.name);
+                (text, Reason::ClosedIncident)
+            }
+            (None, 0) => (format!("check \"{name}\" is about no job yet"), Reason::NotHeard),
+            (None, count) => (
+                format!("check \"{name}\" is about {count} jobs, and all are well"),
+                Reason::Passing,
+            ),
+        };
+        WhyNot::because(reason, text)
     }
 
     /// No incident, and the check says nothing that would be one.
@@ -374,7 +401,8 @@ fn needs(incident: &Incident, peer: PeerId, check: &Name) -> bool {
         Because::Check { .. }
         | Because::Silent { .. }
         | Because::Operator { .. }
-        | Because::Storm { .. } => false,
+        | Because::Storm { .. }
+        | Because::Job { .. } => false,
     }
 }
 

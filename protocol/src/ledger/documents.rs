@@ -4,7 +4,7 @@ use super::{Context, Effect, Ledger, Outcome};
 use crate::{
     document::{
         Bounds, Check, Document, DocumentKey, DocumentKind, Ladder, Limits, Maintenance,
-        MeshSettings, Notifier, On, Runbook, Silence,
+        MeshSettings, Notifier, On, Runbook, Silence, Verdict,
         bundle::{BUNDLE_BYTES_MAX, SignedBundle},
         diff::{Change, difference},
         validate::read_bundle,
@@ -203,7 +203,7 @@ impl Library {
     /// greater priority; two that would answer alike were refused when they were applied.
     pub fn runbook_for(&self, because: &Because, labels: &Labels) -> Option<&Runbook> {
         let signal = match because {
-            Because::Check { check, .. } => Some(check.clone()),
+            Because::Check { check, .. } | Because::Job { check, .. } => Some(check.clone()),
             Because::Silent { .. } => None,
             Because::Ladder { .. } | Because::Operator { .. } | Because::Storm { .. } => {
                 return None;
@@ -225,10 +225,13 @@ fn specificity(runbook: &Runbook, because: &Because) -> Option<u8> {
         (On::Check(wanted), Because::Check { check, verdict, .. }) => {
             (wanted == check && runbook.answers(*verdict)).then_some(0)
         }
+        (On::Check(wanted), Because::Job { check, .. }) => {
+            (wanted == check && runbook.answers(Verdict::Fail)).then_some(0)
+        }
         (On::Peer(Silence::Silent), Because::Silent { .. }) => Some(0),
         (On::Peer(wanted), Because::Silent { kind, .. }) => (wanted == kind).then_some(1),
         (On::Check(_), Because::Silent { .. })
-        | (On::Peer(_), Because::Check { .. })
+        | (On::Peer(_), Because::Check { .. } | Because::Job { .. })
         | (On::Ladder(_) | On::Operator, _)
         | (_, Because::Ladder { .. } | Because::Operator { .. } | Because::Storm { .. }) => None,
     }
@@ -277,6 +280,7 @@ impl Ledger {
             }
         }
         library.set(documents);
+        self.heartbeats.declare(library, context.at);
         let (at, by) = (context.at, context.by);
         library.revisions.push(Revision { number, at, by, bundle: bundle.clone(), changes });
         Ok(Effect::Revision(number))

@@ -31,6 +31,8 @@ pub enum Subject {
     Operator(Name),
     /// Many peers are silent at once, as this leader sees it.
     Storm,
+    /// This check is about a job that is missed or has failed.
+    Job(Name, String),
 }
 
 impl Subject {
@@ -42,6 +44,7 @@ impl Subject {
             Because::Ladder { ladder, .. } => Self::Ladder(ladder.clone()),
             Because::Operator { runbook, .. } => Self::Operator(runbook.clone()),
             Because::Storm { .. } => Self::Storm,
+            Because::Job { check, job, .. } => Self::Job(check.clone(), job.clone()),
         }
     }
 }
@@ -436,7 +439,7 @@ impl Incident {
     /// incident, since the peer itself cannot.
     pub const fn evidence_taker(&self) -> PeerId {
         match self.because {
-            Because::Check { .. } | Because::Operator { .. } => self.peer,
+            Because::Check { .. } | Because::Operator { .. } | Because::Job { .. } => self.peer,
             Because::Silent { .. } | Because::Ladder { .. } | Because::Storm { .. } => {
                 self.opened_by
             }

@@ -113,13 +113,14 @@ impl Ledger {
             .ok_or_else(|| Refusal::UnknownPeer { peer: peer.to_string() })?;
         self.is_news(peer, because)?;
         match because {
-            Because::Check { check, .. } => {
+            Because::Check { check, .. } | Because::Job { check, .. } => {
                 let known = self.library.check(check);
                 if known.is_none_or(|check| !check.selector.fits(&member.card.labels)) {
                     return Err(Refusal::Misassigned {
                         why: format!("check \"{check}\" is not for this peer"),
                     });
                 }
+                self.job_is_due(because)?;
             }
             Because::Silent { witnesses, .. } => {
                 if member.standing != Standing::Running {
@@ -137,7 +138,7 @@ impl Ledger {
             Because::Storm { silent, .. } => self.storm_is_due(context, peer, silent)?,
         }
         let plan = match because {
-            Because::Check { .. } | Because::Silent { .. } => {
+            Because::Check { .. } | Because::Silent { .. } | Because::Job { .. } => {
                 self.library.runbook_for(because, &member.card.labels).cloned()
             }
             Because::Ladder { .. } => Some(self.way_down(because)?),
@@ -188,6 +189,7 @@ impl Ledger {
         match because {
             Because::Silent { .. } => self.count_silence(context.at),
             Because::Storm { .. } => self.engage(context, id),
+            Because::Job { .. } => self.tell_of_job(because, true),
             Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => {}
         }
         Ok(Effect::Opened(id))
@@ -302,6 +304,11 @@ impl Ledger {
         self.open.remove(&id);
         if let Some(key) = helped {
             self.memory.helped(&key, id);
+        }
+        // Where it was not the job that ended it, somebody else has to be told of it.
+        let because = self.incidents.get(&id).map(|incident| incident.because.clone());
+        if let Some(because) = because {
+            self.tell_of_job(&because, false);
         }
         self.release(id);
         Ok(Effect::Done)

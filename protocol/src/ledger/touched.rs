@@ -84,7 +84,8 @@ fn concerns(document: &Document, key: &DocumentKey, incident: &Incident) -> bool
             because @ (Because::Check { .. }
             | Because::Silent { .. }
             | Because::Operator { .. }
-            | Because::Storm { .. }) => because.check() == Some(&key.name),
+            | Because::Storm { .. }
+            | Because::Job { .. }) => because.check() == Some(&key.name),
         },
         Document::Runbook(_) => plan.is_some_and(|plan| {
             let of_level =

@@ -83,6 +83,10 @@ words! {
     Returning => "returning",
     Needs => "needs",
     TooManyAlerts => "too-many-alerts",
+    TooManyJobs => "too-many-jobs",
+    NoSuchJob => "no-such-job",
+    JobDeclared => "job-declared",
+    NotMissed => "not-missed",
 }
 
 #[cfg(test)]

@@ -233,6 +233,8 @@ fn about(incident: &Incident) -> About {
         Subject::Silence => About::Silence,
         Subject::Storm => About::Storm,
         Subject::Ladder(ladder) => About::Ladder(ladder),
+        // A document that is tested has no jobs but its own.
+        Subject::Job(check, _) => About::Check(check),
         Subject::Operator(runbook) => About::Runbook(runbook),
     }
 }

@@ -150,6 +150,9 @@ impl Brake {
             | Record::Restarted { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
+            | Record::JobsTold { .. }
+            | Record::Missed { .. }
+            | Record::Listening
             | Record::NotRebooted { .. } => {}
         }
         self.nobody_is_called(world)

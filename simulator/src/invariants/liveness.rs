@@ -79,6 +79,10 @@ fn well_held(
         Subject::Ladder(_) => !ailing.is_empty(),
         // It is over when its rung has succeeded, whatever is wrong.
         Subject::Operator(_) => true,
+        Subject::Job(_, job) => {
+            let known = world.truth().heartbeats().named(&job);
+            known.is_some_and(|job| job.trouble.is_some())
+        }
     };
     let shown = format!("{} about {}", incident.id, world.name(incident.peer));
     if !is_wrong {

@@ -26,6 +26,17 @@ pub struct Logged {
 /// An attempt, by its incident and its number.
 pub type AttemptKey = (IncidentId, u32);
 
+/// A job that checks in by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallingJob {
+    /// How often.
+    pub every: Duration,
+    /// Since when.
+    pub began: Duration,
+    /// When it stopped, if it has.
+    pub ended: Option<Duration>,
+}
+
 /// A mesh as somebody sees it who sees everything.
 pub trait Observed: Debug {
     /// The time since it began.
@@ -62,6 +73,10 @@ pub trait Observed: Debug {
     fn broken(&self) -> &BTreeMap<(PeerId, Name), Verdict>;
     /// The checks that have a reason not to pass.
     fn ailing(&self) -> BTreeSet<(PeerId, Name)>;
+    /// The jobs that check in, or did, by their names.
+    fn jobs(&self) -> Vec<(String, CallingJob)>;
+    /// One of them.
+    fn job(&self, name: &str) -> Option<CallingJob>;
     /// Whether any wall clock has jumped.
     fn clocks_jumped(&self) -> bool;
     /// The documents that the operator signed.

@@ -113,6 +113,10 @@ pub(crate) struct Event {
     #[serde(default)]
     pub(super) labels: Option<Labels>,
     #[serde(default)]
+    pub(super) job: Option<String>,
+    #[serde(default)]
+    pub(super) every: Option<Span>,
+    #[serde(default)]
     pub(super) by: Option<Jump>,
     #[serde(default, rename = "for")]
     pub(super) lasting: Option<Span>,
@@ -171,6 +175,8 @@ pub(crate) enum Deed {
     Deny,
     Alert,
     AlertEnds,
+    Job,
+    JobEnds,
 }
 
 /// `[chaos]`: what happens by chance.

@@ -8,7 +8,7 @@ use super::{
 };
 use protocol::{
     document::{
-        Document, DocumentKey, DocumentKind, Verdict,
+        Document, DocumentKey, DocumentKind, HeartbeatProbe, Probe, Verdict,
         bundle::{Bundle, Source},
         validate::read_bundle,
     },
@@ -318,6 +318,22 @@ impl Names<'_> {
         Err(self.place.error(span, format!("there is no check \"{check}\"")))
     }
 
+    /// A job that a check of the story's documents declares.
+    fn declares_job(&self, job: &str) -> bool {
+        self.documents.values().any(|document| {
+            let Document::Check(check) = document else { return false };
+            matches!(&check.probe, Probe::Heartbeat(HeartbeatProbe::Job(declared)) if declared.name == job)
+        })
+    }
+
+    fn known_job(&self, span: Range<usize>, job: String) -> Result<String, ScenarioError> {
+        if self.declares_job(&job) {
+            return Ok(job);
+        }
+        let message = format!("no check declares the job \"{job}\": write heartbeat = \"{job}\"");
+        Err(self.place.error(span, message))
+    }
+
     fn event(&self, event: &toml::Spanned<file::Event>) -> Result<Event, ScenarioError> {
         let given = event.get_ref();
         if given.at.is_none() && given.when.is_none() {
@@ -411,6 +427,15 @@ impl Names<'_> {
                 let labels = given.labels.clone().ok_or_else(|| missing("labels"))?;
                 Deed::Alert(peer()?, labels, fires)
             }
+            file::Deed::Job | file::Deed::JobEnds => {
+                let job = given.job.clone().ok_or_else(|| missing("job"))?;
+                let begins = matches!(given.deed, file::Deed::Job);
+                let every = match given.every.filter(|_| begins) {
+                    None if begins => return Err(missing("every")),
+                    every => every.map(|span| span.0),
+                };
+                Deed::Job(self.known_job(event.span(), job)?, every)
+            }
             file::Deed::Approve => Deed::Answer(peer()?, true),
             file::Deed::Deny => Deed::Answer(peer()?, false),
             file::Deed::ChannelDown => Deed::ChannelDown,
@@ -460,6 +485,12 @@ mod tests {
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"maintenance\""), 6, "\"for\""),
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"apply\""), 6, "\"documents\""),
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"alert\""), 6, "\"labels\""),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"job\""), 6, "\"job\""),
+            (
+                &format!("{peers}[[event]]\nat = \"5s\"\ndo = \"job-ends\"\njob = \"x\""),
+                6,
+                "no check declares",
+            ),
             ("peers = { count = 1000000 }", 4, "1 to 20000"),
             ("peers = { count = -3 }", 4, "-3"),
         ] {

@@ -122,6 +122,7 @@ impl World<'_> {
             Deed::Alert(who, labels, fires) => {
                 self.to(*who, |world, peer| world.alert(peer, labels, *fires));
             }
+            Deed::Job(name, every) => self.job(name, *every),
             Deed::Maintenance(peers, lasts) => {
                 let name = Name::parse("work").unwrap_or_else(|_| unreachable!("it is a name"));
                 let until = EPOCH.plus(self.time).plus(*lasts);

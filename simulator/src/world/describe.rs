@@ -103,6 +103,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
                 }
                 Because::Ladder { ladder, level, .. } => format!("ladder {ladder}, level {level}"),
                 Because::Operator { runbook, .. } => format!("runbook {runbook} as ordered"),
+                Because::Job { check, job, .. } => format!("check {check}, job {job}"),
                 Because::Storm { silent, cause, .. } => {
                     format!("a storm, {} silent, cause {}", silent.len(), cause.as_str())
                 }
@@ -120,6 +121,9 @@ pub(crate) fn entry(entry: &Entry) -> String {
         Record::Restarted { incident } => format!("restarted {incident}"),
         Record::Booted { peer, boot_id } => format!("booted {peer} {boot_id}"),
         Record::Alerted { words } => format!("alerted {} words", words.len()),
+        Record::JobsTold { words } => format!("jobs told {} words", words.len()),
+        Record::Missed { jobs } => format!("missed {} jobs", jobs.len()),
+        Record::Listening => "listening".to_owned(),
         Record::NotRebooted { incident, attempt } => format!("not rebooted {incident}/{attempt}"),
         Record::Reported { incident, attempt, report } => {
             format!("reported {incident}/{attempt}: {}", report.outcome.as_str())

@@ -1,7 +1,7 @@
 //! What the invariants see of the modelled world.
 
 use super::World;
-use crate::invariants::{AttemptKey, Logged, Observed};
+use crate::invariants::{AttemptKey, CallingJob, Logged, Observed};
 use protocol::{
     document::{Verdict, bundle::Source},
     ledger::Ledger,
@@ -89,6 +89,14 @@ impl Observed for World<'_> {
 
     fn ailing(&self) -> BTreeSet<(PeerId, Name)> {
         self.failing_by_the_story()
+    }
+
+    fn jobs(&self) -> Vec<(String, CallingJob)> {
+        self.jobs.iter().map(|(name, job)| (name.clone(), *job)).collect()
+    }
+
+    fn job(&self, name: &str) -> Option<CallingJob> {
+        self.jobs.get(name).copied()
     }
 
     fn clocks_jumped(&self) -> bool {

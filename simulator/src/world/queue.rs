@@ -103,6 +103,8 @@ pub(crate) enum Event {
     NoticeArrives(Daemon, IncidentId, u32),
     /// Something of the story happens.
     Deed(Box<Deed>),
+    /// A job pings.
+    JobPings(Box<super::jobs::Turn>),
     /// A fault by chance ends.
     Undo(Box<Deed>),
     /// The next fault by chance.

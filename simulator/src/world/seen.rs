@@ -89,6 +89,9 @@ impl World<'_> {
             | Record::Restarted { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
+            | Record::JobsTold { .. }
+            | Record::Missed { .. }
+            | Record::Listening
             | Record::NotRebooted { .. } => {}
         }
     }

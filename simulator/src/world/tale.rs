@@ -123,7 +123,10 @@ impl World<'_> {
             Record::Founded(_)
             | Record::Ordered { .. }
             | Record::DocumentsApplied { .. }
-            | Record::Alerted { .. } => None,
+            | Record::Alerted { .. }
+            | Record::JobsTold { .. }
+            | Record::Missed { .. }
+            | Record::Listening => None,
         }
     }
 
@@ -149,6 +152,9 @@ impl World<'_> {
                     }
                     Because::Operator { runbook, .. } => {
                         format!("{id} is opened: an operator wants {runbook} on {peer}")
+                    }
+                    Because::Job { job, .. } => {
+                        format!("{id} is opened: job {job} did not check in, or failed")
                     }
                     Because::Storm { silent, cause, .. } => {
                         let (count, cause) = (silent.len(), cause.as_str());
@@ -189,7 +195,10 @@ impl World<'_> {
                 let said: Vec<String> = words.iter().map(alert_in_words).collect();
                 format!("another system says: {}", said.join(", "))
             }
+            Record::Missed { jobs } => format!("{} jobs are missed", jobs.len()),
             Record::Founded(_)
+            | Record::JobsTold { .. }
+            | Record::Listening
             | Record::PeerJoined { .. }
             | Record::PeerStarted { .. }
             | Record::Booted { .. }

@@ -130,12 +130,12 @@ fn send(at: u16, next: &AtomicU64, began: Instant) -> BTreeMap<u16, u64> {
     }
 }
 
-fn last_entry(mesh: &Mesh) -> Result<u64> {
+pub(crate) fn last_entry(mesh: &Mesh) -> Result<u64> {
     let members = mesh[0].json(&["raft", "members"])?;
     members["applied"].as_u64().with_context(|| format!("{members:#}"))
 }
 
-fn resident_mib(host: &Host) -> Result<f64> {
+pub(crate) fn resident_mib(host: &Host) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", host.pid()?))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("it has a size")?;
     let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;

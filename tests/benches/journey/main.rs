@@ -17,6 +17,7 @@
 //!   it, when the web hook of an Alertmanager that waits for nothing was called.
 //! - `alertmanager`: the same, told by that Alertmanager.
 //! - `flood`: what 10,000 alerts a second to one peer do.
+//! - `heartbeats`: what 10,000 jobs cost that check in once a minute each, for `--runs` minutes.
 //! - `idle`: what a daemon costs while nothing happens.
 //!
 //! Options: `--runs N` (20 unless said, or `HEARTEN_BENCH_RUNS`), `--out DIR` for the raw numbers,
@@ -30,6 +31,7 @@
 mod alert;
 mod check;
 mod figures;
+mod heartbeats;
 mod idle;
 mod leader;
 mod neighbour;
@@ -41,7 +43,7 @@ use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 use tests::{Mesh, until};
 
 /// The benchmarks, in the order in which they run: the quiet one first.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "idle",
     "check",
     "neighbour",
@@ -51,6 +53,7 @@ const NAMES: [&str; 9] = [
     "prometheus",
     "alertmanager",
     "flood",
+    "heartbeats",
 ];
 
 /// How many hosts the mesh has.
@@ -115,6 +118,7 @@ fn run(name: &str, runs: u32, mut figures: Figures) -> Result<()> {
     let mut mesh = Mesh::with_http(HOSTS)?;
     let done = match name {
         "idle" => return idle::measure(&mesh, &mut figures),
+        "heartbeats" => return heartbeats::measure(&mut mesh, runs, &mut figures),
         "flood" => return alert::flood(&mesh, &mut figures),
         "alert" => alert::measure(&mesh, runs, &mut figures),
         "check" => check::measure(&mesh, runs, &mut figures),

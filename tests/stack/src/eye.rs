@@ -10,7 +10,8 @@ use protocol::{
 };
 use sha2::{Digest, Sha256};
 use simulator::invariants::{
-    self, AttemptKey, Broken, Invariant, Logged, Observed, Step, able_to_attest, fingerprint,
+    self, AttemptKey, Broken, CallingJob, Invariant, Logged, Observed, Step, able_to_attest,
+    fingerprint,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -314,6 +315,14 @@ impl Observed for Eye {
 
     fn ailing(&self) -> BTreeSet<(PeerId, Name)> {
         self.broken.keys().cloned().collect()
+    }
+
+    fn jobs(&self) -> Vec<(String, CallingJob)> {
+        Vec::new()
+    }
+
+    fn job(&self, _name: &str) -> Option<CallingJob> {
+        None
     }
 
     fn clocks_jumped(&self) -> bool {

@@ -89,6 +89,17 @@ pub enum BecauseView {
         /// When the leader saw it.
         since: Timestamp,
     },
+    /// A job that did not check in, or failed.
+    Job {
+        /// The check that is about it.
+        check: String,
+        /// Which job.
+        job: String,
+        /// Since when.
+        since: Timestamp,
+        /// What is told of it.
+        summary: String,
+    },
 }
 
 impl BecauseView {
@@ -117,6 +128,12 @@ impl BecauseView {
                 runbook: runbook.to_string(),
                 since: *since,
                 reason: reason.clone(),
+            },
+            Because::Job { check, job, since, summary } => Self::Job {
+                check: check.to_string(),
+                job: job.clone(),
+                since: *since,
+                summary: summary.clone(),
             },
             Because::Storm { silent, zone, cause, since } => Self::Storm {
                 peers: silent.iter().map(|peer| agent.ledger().roster().name(*peer)).collect(),

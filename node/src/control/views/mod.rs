@@ -8,6 +8,7 @@ mod alerts;
 mod checks;
 mod difference;
 mod documents;
+mod heartbeats;
 mod incident;
 mod mesh;
 mod peer;
@@ -23,6 +24,10 @@ pub use difference::{DifferenceView, DocumentDifference, RollbackView};
 pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
     RevisionView, TouchView,
+};
+pub use heartbeats::{
+    HeartbeatRow, HeartbeatView, HeartbeatsView, SignalView, pause as pause_heartbeat,
+    state as state_of_heartbeat,
 };
 pub use incident::{
     AttemptView, BecauseView, EvidenceTextView, EvidenceView, ExplainView, Filter, IncidentSummary,

@@ -80,26 +80,82 @@ impl Door {
     /// # Errors
     /// [`Barred`].
     pub(super) fn open(&self, headers: &HeaderMap) -> Result<(), Barred> {
-        if headers.contains_key(header::ORIGIN) {
+        self.is_from_no_page(headers)?;
+        self.open_with(headers, told_as(headers, "Bearer ").as_deref())
+    }
+
+    /// The same for a ping: its client sends no headers, and has its token in the address.
+    ///
+    /// # Errors
+    /// [`Barred`].
+    pub(super) fn open_with_key(&self, headers: &HeaderMap, key: &str) -> Result<(), Barred> {
+        self.is_from_no_page(headers)?;
+        self.open_with(headers, Some(key))
+    }
+
+    /// The same for a ping by a job's own secret, which nobody else knows.
+    ///
+    /// # Errors
+    /// [`Barred`].
+    pub(super) fn open_to_secret(&self, headers: &HeaderMap) -> Result<(), Barred> {
+        self.is_from_no_page(headers)?;
+        if self.tokens.is_none() && self.loopback {
+            is_for_loopback(headers)?;
+        }
+        self.take_place()
+    }
+
+    /// The same for a person with a browser, that shows a page of this address: one of another
+    /// address sends its own origin. The token is the password that the browser asks for.
+    ///
+    /// # Errors
+    /// [`Barred`].
+    pub(super) fn open_to_browser(&self, headers: &HeaderMap) -> Result<(), Barred> {
+        let text = |name: header::HeaderName| headers.get(name).and_then(|it| it.to_str().ok());
+        if let Some(origin) = text(header::ORIGIN) {
+            let from = origin.split_once("://").map(|(_, host)| host);
+            if from.is_none() || from != text(header::HOST) {
+                return Err(Barred::Browser);
+            }
+        } else if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
             return Err(Barred::Browser);
         }
+        let password = told_as(headers, "Basic ").and_then(|told| {
+            let decoded = data_encoding::BASE64.decode(told.as_bytes()).ok()?;
+            let decoded = String::from_utf8(decoded).ok()?;
+            decoded.split_once(':').map(|(_, password)| password.to_owned())
+        });
+        self.open_with(headers, password.or_else(|| told_as(headers, "Bearer ")).as_deref())
+    }
+
+    /// A browser says where the page is from that has it send something.
+    #[expect(clippy::unused_self, reason = "it is a part of the door")]
+    fn is_from_no_page(&self, headers: &HeaderMap) -> Result<(), Barred> {
+        let site = headers.get("sec-fetch-site");
+        let other = site.is_some_and(|site| site != "none" && site != "same-origin");
+        if headers.contains_key(header::ORIGIN) || other {
+            return Err(Barred::Browser);
+        }
+        Ok(())
+    }
+
+    fn open_with(&self, headers: &HeaderMap, token: Option<&str>) -> Result<(), Barred> {
         match &self.tokens {
             Some(file) => {
                 let known = std::fs::read_to_string(file);
                 let known =
                     known.map_err(|e| Barred::NoFile(format!("{}: {e}", file.display())))?;
-                if !bears_one_of(headers, &known) {
+                if !token.is_some_and(|token| is_one_of(token, &known)) {
                     return Err(Barred::NoToken);
                 }
             }
             None if !self.loopback => return Err(Barred::Closed),
-            None => {
-                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-                if let Some(host) = host.filter(|host| !is_loopback(host)) {
-                    return Err(Barred::OtherHost(host.chars().take(80).collect()));
-                }
-            }
+            None => is_for_loopback(headers)?,
         }
+        self.take_place()
+    }
+
+    fn take_place(&self) -> Result<(), Barred> {
         if self.has_room(Instant::now()) { Ok(()) } else { Err(Barred::TooMany) }
     }
 
@@ -114,11 +170,7 @@ impl Door {
 }
 
 /// The file has a sender's name and its token on each line; what begins with `#` is a comment.
-fn bears_one_of(headers: &HeaderMap, known: &str) -> bool {
-    let told = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(token) = told.and_then(|told| told.strip_prefix("Bearer ")).map(str::trim) else {
-        return false;
-    };
+fn is_one_of(token: &str, known: &str) -> bool {
     if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
         return false;
     }
@@ -127,6 +179,20 @@ fn bears_one_of(headers: &HeaderMap, known: &str) -> bool {
     let lines = known.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let mut tokens = lines.filter_map(|line| line.split_whitespace().nth(1));
     tokens.any(|known| Sha256::digest(known) == hash)
+}
+
+/// What the request says of itself, of this kind.
+fn told_as(headers: &HeaderMap, kind: &str) -> Option<String> {
+    let told = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    told.and_then(|told| told.strip_prefix(kind)).map(|told| told.trim().to_owned())
+}
+
+fn is_for_loopback(headers: &HeaderMap) -> Result<(), Barred> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    match host.filter(|host| !is_loopback(host)) {
+        Some(host) => Err(Barred::OtherHost(host.chars().take(80).collect())),
+        None => Ok(()),
+    }
 }
 
 /// Another name that leads here is one that somebody else's name server made up.
@@ -177,6 +243,44 @@ mod tests {
         for wrong in ["Bearer prometheus", "Bearer senders", "Bearer ", "s3cret", "Basic s3cret"] {
             assert_eq!(open(wrong), Err(Barred::NoToken), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_ping_bears_its_token_in_its_address_or_is_a_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens");
+        std::fs::write(&file, "jobs s3cret\n").unwrap();
+        let door = door("10.0.0.1:4328", Some(file));
+        assert_eq!(door.open_with_key(&HeaderMap::new(), "s3cret"), Ok(()));
+        assert_eq!(door.open_with_key(&HeaderMap::new(), "jobs"), Err(Barred::NoToken));
+        assert_eq!(door.open_with_key(&HeaderMap::new(), ""), Err(Barred::NoToken));
+        assert_eq!(door.open_to_secret(&HeaderMap::new()), Ok(()));
+        // A picture in somebody's page is asked for without an origin.
+        let mut page = HeaderMap::new();
+        page.insert("sec-fetch-site", "cross-site".parse().unwrap());
+        assert_eq!(door.open_to_secret(&page), Err(Barred::Browser));
+        assert_eq!(door.open_with_key(&page, "s3cret"), Err(Barred::Browser));
+    }
+
+    #[test]
+    fn a_browser_sends_what_a_page_of_this_address_has_and_nothing_else() {
+        let here = door("127.0.0.1:4328", None);
+        let from =
+            |origin: &str| headers(&[(header::HOST, "127.0.0.1:4328"), (header::ORIGIN, origin)]);
+        assert_eq!(here.open_to_browser(&from("http://127.0.0.1:4328")), Ok(()));
+        for other in ["http://evil.example", "null", "http://127.0.0.1:80"] {
+            assert_eq!(here.open_to_browser(&from(other)), Err(Barred::Browser), "{other}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens");
+        std::fs::write(&file, "jobs s3cret\n").unwrap();
+        let there = door("10.0.0.1:4328", Some(file));
+        let with = |password: &str| {
+            let told = data_encoding::BASE64.encode(format!("me:{password}").as_bytes());
+            there.open_to_browser(&headers(&[(header::AUTHORIZATION, &format!("Basic {told}"))]))
+        };
+        assert_eq!(with("s3cret"), Ok(()));
+        assert_eq!(with("jobs"), Err(Barred::NoToken));
     }
 
     #[test]

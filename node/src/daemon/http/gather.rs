@@ -3,20 +3,26 @@
 //! While one entry is on its way to the leader and back, whatever comes in waits for the next: a
 //! thousand requests a second need no thousand entries a second. Each request is answered when its
 //! own words are committed, or not.
+//!
+//! Alerts are few and are told at once. Jobs may be ten thousand that check in every minute: the
+//! first ping goes at once, and what comes within half a second of it goes with the next entry.
 
 use crate::daemon::{Daemon, forward};
 use protocol::{
-    alert::Word,
-    codec,
-    ledger::alerts::WORDS_MAX,
+    alert, codec, heartbeat,
+    ledger::{alerts, heartbeats},
     record::{Entry, Record},
 };
+use serde::Serialize;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 /// How long it may take until the leader has an entry committed.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
@@ -27,6 +33,50 @@ const WAITING_MAX: usize = 20_000;
 /// The most bytes of an entry: far from what the log takes, near to what travels at once.
 const ENTRY_BYTES_MAX: usize = 256 << 10;
 
+/// How long pings are gathered for the next entry.
+const PINGS_FOR: Duration = Duration::from_millis(500);
+
+/// A kind of words that are gathered.
+pub(super) trait Gathered: Clone + Serialize + Send + 'static {
+    /// The most of one entry.
+    const MOST: usize;
+
+    /// From the beginning of one entry to that of the next.
+    const APART: Duration;
+
+    /// What of it would still change anything.
+    fn news(daemon: &Daemon, words: Vec<Self>) -> Vec<Self>;
+
+    /// What the log says.
+    fn record(words: Vec<Self>) -> Record;
+}
+
+impl Gathered for alert::Word {
+    const MOST: usize = alerts::WORDS_MAX;
+    const APART: Duration = Duration::ZERO;
+
+    fn news(daemon: &Daemon, words: Vec<Self>) -> Vec<Self> {
+        super::intake::news(daemon, words)
+    }
+
+    fn record(words: Vec<Self>) -> Record {
+        Record::Alerted { words }
+    }
+}
+
+impl Gathered for heartbeat::Word {
+    const MOST: usize = heartbeats::WORDS_MAX;
+    const APART: Duration = PINGS_FOR;
+
+    fn news(_daemon: &Daemon, words: Vec<Self>) -> Vec<Self> {
+        words
+    }
+
+    fn record(words: Vec<Self>) -> Record {
+        Record::JobsTold { words }
+    }
+}
+
 /// Why words are not known to be in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotTaken {
@@ -34,7 +84,7 @@ pub(super) enum NotTaken {
     #[error("{0}")]
     Refused(String),
     /// Too many wait already.
-    #[error("{WAITING_MAX} alerts wait for the leader already")]
+    #[error("{WAITING_MAX} words wait for the leader already")]
     Full,
     /// They may be in the log, or not.
     #[error("{0}")]
@@ -42,32 +92,37 @@ pub(super) enum NotTaken {
 }
 
 /// A request's words, and who waits for them.
-struct Waiting {
-    words: Vec<Word>,
+struct Waiting<W> {
+    words: Vec<W>,
     bytes: usize,
     answer: oneshot::Sender<Result<(), NotTaken>>,
 }
 
 /// What waits for the log.
-#[derive(Default)]
-pub(super) struct Gatherer {
-    waiting: Mutex<VecDeque<Waiting>>,
+pub(super) struct Gatherer<W> {
+    waiting: Mutex<VecDeque<Waiting<W>>>,
     more: Notify,
 }
 
-impl Gatherer {
+impl<W> Default for Gatherer<W> {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), more: Notify::new() }
+    }
+}
+
+impl<W: Gathered> Gatherer<W> {
     /// Brings words to the log, in as many entries as they need; returns when all are committed.
     ///
     /// # Errors
     /// [`NotTaken`]; what came before what was not taken is in the log.
-    pub(super) async fn commit(&self, words: Vec<Word>) -> Result<(), NotTaken> {
+    pub(super) async fn commit(&self, words: Vec<W>) -> Result<(), NotTaken> {
         for (piece, bytes) in pieces(words) {
             self.commit_piece(piece, bytes).await?;
         }
         Ok(())
     }
 
-    async fn commit_piece(&self, words: Vec<Word>, bytes: usize) -> Result<(), NotTaken> {
+    async fn commit_piece(&self, words: Vec<W>, bytes: usize) -> Result<(), NotTaken> {
         let (answer, answered) = oneshot::channel();
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,14 +138,14 @@ impl Gatherer {
     }
 
     /// Those who are next, as many as fit into one entry.
-    fn next(&self) -> Vec<Waiting> {
+    fn next(&self) -> Vec<Waiting<W>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken: Vec<Waiting> = Vec::new();
+        let mut taken: Vec<Waiting<W>> = Vec::new();
         let (mut count, mut bytes) = (0, 0);
         while let Some(first) = waiting.front() {
             count += first.words.len();
             bytes += first.bytes;
-            if (count > WORDS_MAX || bytes > ENTRY_BYTES_MAX) && !taken.is_empty() {
+            if (count > W::MOST || bytes > ENTRY_BYTES_MAX) && !taken.is_empty() {
                 break;
             }
             taken.extend(waiting.pop_front());
@@ -108,24 +163,29 @@ impl Gatherer {
                     () = self.more.notified() => continue,
                 }
             }
+            let began = Instant::now();
             // Of what several hosts are told at once, the first may be in the log by now.
-            let words: Vec<Word> = next.iter().flat_map(|one| one.words.iter().cloned()).collect();
-            let result = to_log(&daemon, super::intake::news(&daemon, words)).await;
+            let words: Vec<W> = next.iter().flat_map(|one| one.words.iter().cloned()).collect();
+            let result = to_log(&daemon, W::news(&daemon, words)).await;
             for one in next {
                 // Whoever gave up waiting asks again.
                 drop(one.answer.send(result.clone()));
+            }
+            tokio::select! {
+                () = daemon.stop.cancelled() => return,
+                () = tokio::time::sleep_until(began + W::APART) => {}
             }
         }
     }
 }
 
 /// Words in the order in which they came, cut so that each piece fits into an entry, and its bytes.
-fn pieces(words: Vec<Word>) -> Vec<(Vec<Word>, usize)> {
-    let mut pieces: Vec<(Vec<Word>, usize)> = Vec::new();
+fn pieces<W: Gathered>(words: Vec<W>) -> Vec<(Vec<W>, usize)> {
+    let mut pieces: Vec<(Vec<W>, usize)> = Vec::new();
     for word in words {
         let size = codec::encode(&word).len();
         match pieces.last_mut() {
-            Some((piece, bytes)) if piece.len() < WORDS_MAX && *bytes + size <= ENTRY_BYTES_MAX => {
+            Some((piece, bytes)) if piece.len() < W::MOST && *bytes + size <= ENTRY_BYTES_MAX => {
                 piece.push(word);
                 *bytes += size;
             }
@@ -135,13 +195,12 @@ fn pieces(words: Vec<Word>) -> Vec<(Vec<Word>, usize)> {
     pieces
 }
 
-async fn to_log(daemon: &Daemon, words: Vec<Word>) -> Result<(), NotTaken> {
+async fn to_log<W: Gathered>(daemon: &Daemon, words: Vec<W>) -> Result<(), NotTaken> {
     if words.is_empty() {
         return Ok(());
     }
     let term = daemon.standing().term;
-    let entry =
-        Entry { at: daemon.log_now(), by: daemon.me, term, record: Record::Alerted { words } };
+    let entry = Entry { at: daemon.log_now(), by: daemon.me, term, record: W::record(words) };
     match forward::to_leader(daemon, entry, COMMITTED_WITHIN).await {
         Ok((_, Ok(_))) => Ok(()),
         Ok((_, Err(refusal))) => Err(NotTaken::Refused(refusal.to_string())),
@@ -152,7 +211,11 @@ async fn to_log(daemon: &Daemon, words: Vec<Word>) -> Result<(), NotTaken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{alert::Alert, time::Timestamp};
+    use protocol::{
+        alert::{Alert, Word},
+        ledger::alerts::WORDS_MAX,
+        time::Timestamp,
+    };
     use std::collections::BTreeMap;
 
     fn words(count: usize) -> Vec<Word> {
@@ -173,7 +236,7 @@ mod tests {
         }
         assert_eq!(gatherer.commit_piece(words(WAITING_MAX), 1).await, Err(NotTaken::Full));
         let sizes =
-            |taken: Vec<Waiting>| taken.iter().map(|one| one.words.len()).collect::<Vec<_>>();
+            |taken: Vec<Waiting<Word>>| taken.iter().map(|one| one.words.len()).collect::<Vec<_>>();
         assert_eq!(sizes(gatherer.next()), [10, 20]);
         assert_eq!(sizes(gatherer.next()), [WORDS_MAX]);
     }

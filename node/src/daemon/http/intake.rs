@@ -29,6 +29,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 const AGAIN_AFTER_SECONDS: &str = "1";
 
 /// Why a request came to nothing.
+#[derive(Debug)]
 pub(super) enum Failure {
     Barred(Barred),
     TooLarge,
@@ -41,7 +42,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    fn told(&self) -> (StatusCode, String) {
+    pub(super) fn told(&self) -> (StatusCode, String) {
         match self {
             Self::Barred(why) => (why.status(), why.to_string()),
             Self::TooLarge => {
@@ -151,14 +152,25 @@ pub(super) async fn firing(
 
 pub(super) async fn no_such_path() -> Response {
     let error = "there is nothing at this path: POST /v1/alertmanager, /api/v2/alerts or \
-                 /v1/reception, GET /v1/alerts, /counters or /ping";
+                 /v1/reception, GET /v1/alerts, /counters or /ping; POST /reservation, /checkin, \
+                 /snooze or /checkout, GET /reservation, /status, /badguests or /nodes; \
+                 /ping/UUID or /ping/KEY/SLUG";
     let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
     (StatusCode::NOT_FOUND, body).into_response()
 }
 
 /// A request's body, if it may come in.
-async fn let_in(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failure> {
+pub(super) async fn let_in(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<u8>, Failure> {
     shared.door.open(headers).map_err(Failure::Barred)?;
+    read_body(headers, body).await
+}
+
+/// The body of a request that was let in.
+pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failure> {
     let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let told = told.and_then(|length| length.parse::<usize>().ok());
     if told.is_some_and(|length| length > BODY_BYTES_MAX) {

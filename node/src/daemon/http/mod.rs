@@ -6,12 +6,14 @@
 mod door;
 mod gather;
 mod intake;
+mod jobs;
+mod pages;
 
 use super::Daemon;
 use axum::{
     Json, Router,
     extract::State,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use door::Door;
 use gather::Gatherer;
@@ -42,7 +44,9 @@ pub(super) struct Address {
 struct Shared {
     daemon: Arc<Daemon>,
     door: Door,
-    gatherer: Arc<Gatherer>,
+    gatherer: Arc<Gatherer<protocol::alert::Word>>,
+    jobs: Arc<Gatherer<protocol::heartbeat::Word>>,
+    fresh: jobs::Freshness,
 }
 
 /// Serves until the daemon stops.
@@ -59,7 +63,19 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
     let door = Door::new(at, address.tokens);
     let gatherer = Arc::new(Gatherer::default());
     drop(tokio::spawn(Arc::clone(&gatherer).carry(Arc::clone(&daemon))));
+    let jobs = Arc::new(Gatherer::default());
+    drop(tokio::spawn(Arc::clone(&jobs).carry(Arc::clone(&daemon))));
     let router = Router::new()
+        .route("/", get(jobs::liveness))
+        .route("/reservation", get(jobs::reservations).post(jobs::reserve))
+        .route("/checkin", post(jobs::check_in))
+        .route("/snooze", post(jobs::snooze))
+        .route("/checkout", post(jobs::check_out))
+        .route("/ping/{*whose}", any(jobs::ping))
+        .route("/status", get(pages::status).post(pages::reserve))
+        .route("/badguests", get(pages::bad_guests))
+        .route("/nodes", get(pages::nodes))
+        .route("/is-coordinator", get(pages::is_coordinator))
         .route("/ping", get(|| async { "Pong" }))
         .route("/counters", get(counters))
         .route("/v1/alerts", get(intake::firing))
@@ -67,7 +83,13 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/api/v2/alerts", post(intake::prometheus))
         .route("/v1/reception", post(intake::reception))
         .fallback(intake::no_such_path)
-        .with_state(Arc::new(Shared { daemon, door, gatherer }));
+        .with_state(Arc::new(Shared {
+            daemon,
+            door,
+            gatherer,
+            jobs,
+            fresh: jobs::Freshness::default(),
+        }));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {

@@ -126,6 +126,7 @@ impl Agent {
             Because::Operator { runbook, reason, .. } => {
                 format!("runbook \"{runbook}\" was ordered for {peer}: {reason}")
             }
+            Because::Job { check, summary, .. } => format!("check \"{check}\" fails: {summary}"),
             Because::Storm { .. } => {
                 explain::signal(&self.ledger, incident.peer, &incident.because)
             }

@@ -141,6 +141,7 @@ impl Agent {
                 well.then(|| format!("every check of ladder \"{ladder}\" that failed passes again"))
             }
             Because::Operator { check, .. } => self.done_as_ordered(incident, check.as_ref()),
+            Because::Job { check, job, since, .. } => self.job_is_well(check, job, *since),
             // The calm ends it, and that is seen before.
             Because::Storm { .. } => None,
         }
@@ -212,6 +213,8 @@ impl Agent {
                 at >= late || self.still_fails(incident, check, attempt)
             }
             Because::Storm { .. } => false,
+            // A job that is well again has ended it before.
+            Because::Job { .. } => at >= ended_at.plus(settle).plus(VERIFY_GRACE),
             Because::Silent { .. } => {
                 let rung = incident.rung(attempt.rung);
                 match outcome {
@@ -290,6 +293,7 @@ impl Agent {
                 Because::Check { check, .. } | Because::Operator { check: Some(check), .. } => {
                     format!("check \"{check}\" still fails")
                 }
+                Because::Job { job, .. } => format!("job \"{job}\" did not check in"),
                 Because::Silent { .. } => "the peer is still silent".to_owned(),
                 Because::Ladder { ladder, .. } => {
                     format!("checks of ladder \"{ladder}\" still fail")

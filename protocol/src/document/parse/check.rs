@@ -19,6 +19,18 @@ use std::{
 /// The most checks that one check may depend on.
 const PARENTS_MAX: usize = 32;
 
+/// What has no meaning where no peer runs anything.
+const NOT_RUN: [&str; 8] = [
+    "timeout",
+    "jitter",
+    "flapping",
+    "stale_after",
+    "depends_on",
+    "every",
+    "fail_after",
+    "pass_after",
+];
+
 /// Reads one check, and where its references to other checks stand. A run may take longer than
 /// `every`: runs of one check never overlap, the next one waits.
 pub(super) fn check(
@@ -58,10 +70,16 @@ pub(super) fn check(
         );
         reader.complain("stale_after", &message, None);
     }
-    if matches!(probe, Some(Probe::Aggregate(_))) {
-        for key in ["timeout", "jitter", "flapping", "stale_after", "depends_on"] {
+    let kind = match &probe {
+        Some(Probe::Aggregate(_)) => Some(("an aggregate", &NOT_RUN[..5])),
+        // A deadline is one, whatever was before it.
+        Some(Probe::Heartbeat(_)) => Some(("heartbeats", &NOT_RUN[..])),
+        Some(_) | None => None,
+    };
+    if let Some((kind, keys)) = kind {
+        for key in keys {
             if reader.has(key) {
-                let message = format!("\"{key}\" has no meaning for an aggregate: nothing is run");
+                let message = format!("\"{key}\" has no meaning for {kind}: nothing is run");
                 reader.complain(key, &message, Some("leave it out".to_owned()));
             }
         }

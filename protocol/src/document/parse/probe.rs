@@ -3,6 +3,7 @@
 use super::{
     alert::alert,
     check::kinds,
+    heartbeat::heartbeat,
     host::{disk, file, load, percent, process, unit},
     mesh::mesh,
     plugin::plugin,
@@ -15,7 +16,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 /// The kinds of probe by their keys.
-pub(super) const KINDS: [&str; 13] = [
+pub(super) const KINDS: [&str; 14] = [
     "command",
     "http",
     "tcp",
@@ -29,10 +30,11 @@ pub(super) const KINDS: [&str; 13] = [
     "aggregate",
     "mesh",
     "alert",
+    "heartbeat",
 ];
 
 /// Keys that stand beside a probe and belong to it.
-const BESIDE: [(&str, &str); 8] = [
+const BESIDE: [(&str, &str); 15] = [
     ("status", "http"),
     ("body", "http"),
     ("tls_expires_within", "http"),
@@ -41,6 +43,13 @@ const BESIDE: [(&str, &str); 8] = [
     ("warn", "mesh"),
     ("fail", "mesh"),
     ("host_label", "alert"),
+    ("period", "heartbeat"),
+    ("cron", "heartbeat"),
+    ("on_calendar", "heartbeat"),
+    ("time_zone", "heartbeat"),
+    ("grace", "heartbeat"),
+    ("host", "heartbeat"),
+    ("alert_text", "heartbeat"),
 ];
 
 /// The longest text that a body is looked through for.
@@ -62,6 +71,7 @@ pub(super) fn probe(reader: &mut Reader<'_, '_>) -> Option<Probe> {
         aggregate(reader).map(Probe::Aggregate),
         mesh(reader).map(Probe::Mesh),
         alert(reader).map(Probe::Alert),
+        heartbeat(reader).map(Probe::Heartbeat),
     ];
     let kind = reader.choice("kind", &KINDS.map(|kind| (kind, kind)));
 

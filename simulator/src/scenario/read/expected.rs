@@ -20,11 +20,12 @@ impl Names<'_> {
             let is_known = matches!(about.as_str(), "silence" | "storm")
                 || named(DocumentKind::Check, about).is_some()
                 || of("ladder ", DocumentKind::Ladder).is_some()
-                || of("runbook ", DocumentKind::Runbook).is_some();
+                || of("runbook ", DocumentKind::Runbook).is_some()
+                || about.strip_prefix("job ").is_some_and(|job| self.declares_job(job));
             if !is_known {
                 return Some(format!(
                     "nothing is ever about \"{about}\": write silence, storm, the name of a check, \
-                     ladder NAME or runbook NAME"
+                     ladder NAME, runbook NAME or job NAME"
                 ));
             }
         }

@@ -1,0 +1,416 @@
+//! What jobs tell: GoTel's requests and Healthchecks' pings.
+//!
+//! A request is answered with success when what it says is committed; who is sent back with 503
+//! tries again, as `curl --retry` does. A job that this peer does not know may have been reserved a
+//! moment ago at another: before it says so, it brings its replica up to date.
+
+use super::{Shared, door::Barred, gather::NotTaken, intake::let_in, intake::read_body};
+use crate::{
+    control::views::state_of_heartbeat,
+    daemon::{
+        Daemon,
+        forward::{self, Ask, Reply},
+        service::seen,
+    },
+    intake::{
+        Unreadable,
+        gotel::{self, Told},
+        healthchecks::{self, Call, Whose},
+    },
+};
+use axum::{
+    Json,
+    body::Body,
+    extract::{RawQuery, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use protocol::{
+    heartbeat::{BODY_BYTES_MAX, JobRef, Pace, Ping, Reservation, Schedule, Word, shortened},
+    ledger::heartbeats::{Heartbeats, JOBS_MAX, Job},
+    record::Position,
+    time::{Timestamp, format_span},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
+
+/// How long the leader may take to say how far the log is.
+const LEADER_WITHIN: Duration = Duration::from_secs(5);
+
+/// So soon after it was brought up to date a replica knows what there is to know.
+const FRESH_FOR: Duration = Duration::from_millis(300);
+
+/// When this peer's replica was brought up to date last, for somebody's unknown job.
+#[derive(Debug, Default)]
+pub(super) struct Freshness(Mutex<Option<Instant>>);
+
+/// Why a request of a job came to nothing.
+pub(super) enum Failure {
+    Request(super::intake::Failure),
+    /// Nobody reserved it.
+    Unknown(String),
+    /// A document says what it is.
+    Declared(String),
+    /// No more jobs fit.
+    Full,
+}
+
+impl Failure {
+    fn told(&self) -> (StatusCode, String) {
+        match self {
+            Self::Request(failure) => failure.told(),
+            Self::Unknown(job) => {
+                (StatusCode::NOT_FOUND, format!("there is no job {job:?}: reserve it first"))
+            }
+            Self::Declared(job) => {
+                let why = format!("job {job:?} is declared by a document: change it there");
+                (StatusCode::CONFLICT, why)
+            }
+            Self::Full => {
+                let why = format!("{JOBS_MAX} jobs must check in already: check out some");
+                (StatusCode::TOO_MANY_REQUESTS, why)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, error) = self.told();
+        // GoTel's clients look at `success` and `message`.
+        let body = Json(json!({
+            "schema": 1, "status": "error", "success": false, "error": error, "message": error,
+        }));
+        let mut answer = (status, body).into_response();
+        let again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        if again.contains(&status) {
+            answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        answer
+    }
+}
+
+impl From<super::intake::Failure> for Failure {
+    fn from(failure: super::intake::Failure) -> Self {
+        Self::Request(failure)
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(error: Unreadable) -> Self {
+        Self::Request(error.into())
+    }
+}
+
+impl From<Barred> for Failure {
+    fn from(why: Barred) -> Self {
+        Self::Request(super::intake::Failure::Barred(why))
+    }
+}
+
+impl From<NotTaken> for Failure {
+    fn from(why: NotTaken) -> Self {
+        Self::Request(super::intake::Failure::NotTaken(why))
+    }
+}
+
+/// `GET /`: that the daemon lives.
+pub(super) async fn liveness() -> Json<Value> {
+    Json(json!({ "success": true, "message": "A-OK!" }))
+}
+
+/// `POST /reservation`
+pub(super) async fn reserve(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let told = gotel::reservation(&body, healthchecks::new_uuid(rand::random()))?;
+    make(&shared, told).await?;
+    Ok(Json(Value::from("OK")))
+}
+
+/// Brings a reservation to the log.
+pub(super) async fn make(shared: &Shared, told: Told) -> Result<(), Failure> {
+    let name = gotel::name(&told.app, &told.component);
+    {
+        let agent = shared.daemon.agent();
+        let heartbeats = agent.ledger().heartbeats();
+        match heartbeats.named(&name) {
+            Some(job) if job.declared => return Err(Failure::Declared(name)),
+            None if !heartbeats.has_room() => return Err(Failure::Full),
+            Some(_) | None => {}
+        }
+    }
+    Ok(shared.jobs.commit(vec![told.word]).await?)
+}
+
+/// `POST /checkin`
+pub(super) async fn check_in(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let told = gotel::check_in(&body, shared.daemon.log_now())?;
+    let app = known(&shared, told).await?.0;
+    Ok(success(format!("Application checked in: {app}")))
+}
+
+/// `POST /snooze`
+pub(super) async fn snooze(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let app = known(&shared, gotel::snooze(&body)?).await?.0;
+    Ok(success(format!("Application alerting paused: {app}")))
+}
+
+/// `POST /checkout`
+pub(super) async fn check_out(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let told = gotel::check_out(&body)?;
+    let name = gotel::name(&told.app, &told.component);
+    if shared.daemon.agent().ledger().heartbeats().named(&name).is_some_and(|job| job.declared) {
+        return Err(Failure::Declared(name));
+    }
+    let (app, component) = known(&shared, told).await?;
+    Ok(success(format!("Application Removed [{app}/{component}] ")))
+}
+
+fn success(message: String) -> Json<Value> {
+    Json(json!({ "success": true, "message": message }))
+}
+
+/// Brings a word about a job that there is to the log, by the job's number.
+async fn known(shared: &Shared, told: Told) -> Result<(String, String), Failure> {
+    let Told { mut word, app, component } = told;
+    let name = gotel::name(&app, &component);
+    let id = find(shared, |heartbeats| heartbeats.named(&name).map(|job| job.id)).await?;
+    let id = id.ok_or(Failure::Unknown(name))?;
+    match &mut word {
+        Word::Ping(Ping { job, .. }) | Word::Snooze { job, .. } | Word::Checkout { job } => {
+            *job = JobRef::Id(id);
+        }
+        Word::Reserve(_) | Word::Pause { .. } => {}
+    }
+    shared.jobs.commit(vec![word]).await?;
+    Ok((app, component))
+}
+
+/// `/ping/…`
+pub(super) async fn ping(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Response, Failure> {
+    let path = uri.path().strip_prefix("/ping/").unwrap_or_default();
+    // Who may not come in is not told what is wrong with his address.
+    let read = healthchecks::call(path, query.as_deref());
+    match &read {
+        Ok(Call { whose: Whose::Slug { key, .. }, .. }) => {
+            shared.door.open_with_key(&headers, key)?;
+        }
+        Ok(Call { whose: Whose::Uuid(_), .. }) => shared.door.open_to_secret(&headers)?,
+        Err(_) => shared.door.open(&headers)?,
+    }
+    let Call { whose, signal, run, create } = read?;
+    let at = shared.daemon.log_now();
+    let body = read_body(&headers, body).await?;
+    let body = shortened(&String::from_utf8_lossy(&body));
+    let id = find(&shared, |heartbeats| by(heartbeats, &whose).map(|job| job.id)).await?;
+    let word = |job: JobRef| Word::Ping(Ping { job, at, signal, run, body });
+    match (id, &whose) {
+        (Some(id), _) => {
+            shared.jobs.commit(vec![word(JobRef::Id(id))]).await?;
+            Ok(ponged(StatusCode::OK, "OK"))
+        }
+        (None, Whose::Slug { slug, .. }) if create => {
+            if !shared.daemon.agent().ledger().heartbeats().has_room() {
+                return Err(Failure::Full);
+            }
+            let reserve = Word::Reserve(created(slug));
+            shared.jobs.commit(vec![reserve, word(JobRef::Name(slug.clone()))]).await?;
+            Ok(ponged(StatusCode::CREATED, "Created"))
+        }
+        (None, Whose::Slug { slug, .. }) => Err(Failure::Unknown(slug.clone())),
+        (None, Whose::Uuid(uuid)) => Err(Failure::Unknown(healthchecks::uuid_text(*uuid))),
+    }
+}
+
+/// A job that its first ping makes: once a day, an hour later at the latest, as at Healthchecks.
+fn created(slug: &str) -> Reservation {
+    let mut reservation = Reservation::new(slug, Pace::USUAL);
+    reservation.uuid = Some(healthchecks::new_uuid(rand::random()));
+    reservation.labels = BTreeMap::from([("job".to_owned(), slug.to_owned())]);
+    reservation.only_new = true;
+    reservation
+}
+
+fn ponged(status: StatusCode, text: &'static str) -> Response {
+    let limit = BODY_BYTES_MAX.to_string();
+    (status, [("ping-body-limit", limit.as_str())], text).into_response()
+}
+
+fn by<'a>(heartbeats: &'a Heartbeats, whose: &Whose) -> Option<&'a Job> {
+    match whose {
+        Whose::Uuid(uuid) => heartbeats.with_uuid(*uuid),
+        Whose::Slug { slug, .. } => heartbeats.named(slug),
+    }
+}
+
+/// Looks something up, on a replica that is up to date before it says that there is nothing.
+async fn find<T>(
+    shared: &Shared,
+    look: impl Fn(&Heartbeats) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    let found = look(shared.daemon.agent().ledger().heartbeats());
+    if found.is_some() {
+        return Ok(found);
+    }
+    // One after the other: who waited for somebody else's question has his answer with it.
+    let asked = Instant::now();
+    let mut fresh = shared.fresh.0.lock().await;
+    if fresh.is_none_or(|fresh| fresh < asked && fresh.elapsed() > FRESH_FOR) {
+        catch_up(&shared.daemon).await?;
+        *fresh = Some(Instant::now());
+    }
+    drop(fresh);
+    Ok(look(shared.daemon.agent().ledger().heartbeats()))
+}
+
+/// Waits until this peer's replica has what the leader's has.
+async fn catch_up(daemon: &Daemon) -> Result<(), Failure> {
+    let unknown = |why: String| Failure::from(NotTaken::Unknown(why));
+    match forward::ask_leader(daemon, &Ask::Time, LEADER_WITHIN).await {
+        Ok(Reply::Time(_, index)) => {
+            seen(daemon, Some(Position { index, term: 0 })).await;
+            Ok(())
+        }
+        Ok(_) => Err(unknown("the leader answered another question".to_owned())),
+        Err(error) => Err(unknown(error.to_string())),
+    }
+}
+
+/// `GET /reservation`: newest check-in first.
+pub(super) async fn reservations(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Failure> {
+    shared.door.open(&headers)?;
+    let at = shared.daemon.log_now();
+    let agent = shared.daemon.agent();
+    let mut jobs: Vec<&Job> = agent.ledger().heartbeats().jobs().collect();
+    jobs.sort_by_key(|job| std::cmp::Reverse(last_check_in(job)));
+    let result: Vec<Value> = jobs.into_iter().map(|job| as_gotel(job, at)).collect();
+    Ok(Json(json!({ "success": true, "result": result })))
+}
+
+/// When a job checked in last. For one that has not, GoTel says when its first day is over.
+pub(super) fn last_check_in(job: &Job) -> Timestamp {
+    job.last.unwrap_or(job.waits_from)
+}
+
+/// A job with GoTel's fields, and a few more.
+pub(super) fn as_gotel(job: &Job, at: Timestamp) -> Value {
+    let label = |key: &str| job.labels.get(key).map_or("", String::as_str);
+    let units = match label("time_units") {
+        units @ ("minutes" | "hours") => units,
+        _ => "seconds",
+    };
+    let (frequency, schedule) = match &job.pace.schedule {
+        Schedule::Every { period } => {
+            let seconds = period.as_secs();
+            let frequency = match units {
+                "hours" => seconds / 3_600,
+                "minutes" => seconds / 60,
+                _ => seconds,
+            };
+            (frequency, format_span(*period))
+        }
+        Schedule::Cron { expression, .. } | Schedule::Calendar { expression, .. } => {
+            (0, expression.clone())
+        }
+    };
+    let last = last_check_in(job);
+    let seconds = i64::try_from(last.millis() / 1_000).unwrap_or(i64::MAX);
+    let written = jiff::Timestamp::from_second(seconds);
+    let written = written.map(|at| at.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string());
+    let app = if label("app").is_empty() { job.name.as_str() } else { label("app") };
+    json!({
+        "job_id": job.id.0,
+        "app": app,
+        "component": label("component"),
+        "owner": label("owner"),
+        "notify": label("notify"),
+        "alert_msg": job.text,
+        "frequency": frequency,
+        "time_units": units,
+        "last_checkin": seconds,
+        "last_checkin_str": written.unwrap_or_default(),
+        "time_since_last_checkin": relative(last, at),
+        "failing_sla": job.trouble.is_some(),
+        "number_of_checkins": job.checkins,
+        "name": job.name,
+        "state": state_of_heartbeat(job, at),
+        "schedule": schedule,
+        "level": label("level"),
+        "alerters": label("alerters"),
+        "misses": job.misses,
+        "failures": job.failures,
+    })
+}
+
+/// `5 minutes ago`, as GoTel says it; `in 5 minutes` for what is to come.
+pub(super) fn relative(moment: Timestamp, now: Timestamp) -> String {
+    let ahead = moment > now;
+    let seconds = if ahead { moment.since(now) } else { now.since(moment) }.as_secs();
+    let (number, unit) = match seconds {
+        0 => return "now".to_owned(),
+        1..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    if ahead {
+        format!("in {number} {unit}{plural}")
+    } else {
+        format!("{number} {unit}{plural} ago")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_ago_is_said_as_gotel_says_it() {
+        let at = |seconds: u64| Timestamp::from_millis(seconds * 1_000);
+        for (then, now, said) in [
+            (0, 0, "now"),
+            (0, 1, "1 second ago"),
+            (0, 59, "59 seconds ago"),
+            (0, 120, "2 minutes ago"),
+            (0, 7_300, "2 hours ago"),
+            (0, 86_400, "1 day ago"),
+            (86_400, 0, "in 1 day"),
+        ] {
+            assert_eq!(relative(at(then), at(now)), said);
+        }
+    }
+}

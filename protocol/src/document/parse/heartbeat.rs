@@ -1,0 +1,107 @@
+//! `heartbeat = "nightly-backup"` and what stands beside it: a job that must check in; or
+//! `heartbeat = { app = "billing" }`: the jobs that others reserved with such labels.
+
+use super::reader::{Reader, Zero};
+use crate::{
+    document::HeartbeatProbe,
+    heartbeat::{Pace, Reservation, Schedule, ScheduleError, Word, WordError},
+    name::Name,
+};
+
+const EXAMPLE: &str = "heartbeat = \"nightly-backup\" or heartbeat = { app = \"billing\" }";
+
+/// Keys that say more of a job that is declared.
+const OF_A_JOB: [&str; 7] =
+    ["period", "cron", "on_calendar", "time_zone", "grace", "host", "alert_text"];
+
+pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
+    let pace = pace(reader);
+    let host = reader.text("host").map(str::to_owned);
+    let text = reader.text("alert_text").unwrap_or_default().to_owned();
+    let value = reader.value("heartbeat")?;
+    if value.as_table().is_some() {
+        if let Some(key) = OF_A_JOB.into_iter().find(|key| reader.has(key)) {
+            let message = format!("\"{key}\" has no meaning where others reserve the jobs");
+            let hint = "leave it out, or write heartbeat = \"JOB\" for a job of this document";
+            reader.complain(key, &message, Some(hint.to_owned()));
+        }
+        return Some(HeartbeatProbe::Those(reader.conditions("heartbeat", EXAMPLE)));
+    }
+    let Some(name) = value.as_str() else {
+        reader.wrong_type(
+            "heartbeat",
+            "a job's name or a table",
+            value,
+            Some(format!("write {EXAMPLE}")),
+        );
+        return None;
+    };
+    if Name::parse(name).is_err() {
+        let hint = "use letters, digits, \"-\", \"_\" and \".\": it is a part of an address";
+        reader.complain("heartbeat", "\"heartbeat\" is no name of a job", Some(hint.to_owned()));
+        return None;
+    }
+    let mut reservation = Reservation::new(name, pace?);
+    reservation.labels.insert("job".to_owned(), name.to_owned());
+    if let Some(host) = host {
+        reservation.labels.insert("host".to_owned(), host);
+    }
+    reservation.text = text;
+    if let Err(error) = Word::Reserve(reservation.clone()).check() {
+        let key = match &error {
+            WordError::Schedule(error) => key_of(error, &reservation.pace.schedule),
+            WordError::Text => "alert_text",
+            WordError::Labels => "host",
+            WordError::Span => "grace",
+            WordError::Name | WordError::Body => "heartbeat",
+        };
+        reader.complain(key, &format!("\"{key}\": {error}"), None);
+        return None;
+    }
+    Some(HeartbeatProbe::Job(reservation))
+}
+
+/// When the job must check in; once a day and an hour of grace unless said.
+fn pace(reader: &mut Reader<'_, '_>) -> Option<Pace> {
+    let period = reader.span_if_said("period", Zero::Refused);
+    let cron = reader.text("cron").map(str::to_owned);
+    let calendar = reader.text("on_calendar").map(str::to_owned);
+    let zone = reader.text("time_zone");
+    let time_zone = zone.unwrap_or("UTC").to_owned();
+    let usual = Pace::USUAL;
+    let grace = reader.span("grace", usual.grace, Zero::Allowed);
+    let said: Vec<&str> =
+        ["period", "cron", "on_calendar"].into_iter().filter(|key| reader.has(key)).collect();
+    if let [first, second, ..] = said.as_slice() {
+        let message = format!("it has two schedules, \"{first}\" and \"{second}\"");
+        reader.complain(second, &message, Some("a job has one".to_owned()));
+        return None;
+    }
+    if zone.is_some() && cron.is_none() && calendar.is_none() {
+        let message = "\"time_zone\" has no meaning without \"cron\" or \"on_calendar\"";
+        reader.complain("time_zone", message, None);
+    }
+    let schedule = match (cron, calendar) {
+        (Some(expression), _) => Schedule::Cron { expression, time_zone },
+        (None, Some(expression)) => Schedule::Calendar { expression, time_zone },
+        (None, None) if reader.has("period") => Schedule::Every {
+            // What is wrong with it is told already.
+            period: period.filter(|period| !period.is_zero())?,
+        },
+        (None, None) => usual.schedule,
+    };
+    Some(Pace { schedule, grace })
+}
+
+/// The key that a mistake in a schedule stands at.
+fn key_of(error: &ScheduleError, schedule: &Schedule) -> &'static str {
+    use crate::document::maintenance::ScheduleError as CronError;
+    if matches!(error, ScheduleError::Cron(CronError::TimeZone(_))) {
+        return "time_zone";
+    }
+    match schedule {
+        Schedule::Every { .. } => "period",
+        Schedule::Cron { .. } => "cron",
+        Schedule::Calendar { .. } => "on_calendar",
+    }
+}

@@ -1,0 +1,392 @@
+//! The jobs that must check in, as the log has them.
+//!
+//! What jobs tell is gathered by the peers that they tell it to, and committed many at a time: an
+//! entry holds hundreds of pings. A ping is dated with the log's time at which it came in, so that
+//! one which waited for a leader counts as early as it was.
+//!
+//! **A miss is a record.** Whoever leads sees that a deadline has passed and says so; the ledger
+//! takes it only if nothing was told of the job meanwhile. So all replicas agree on what is missed,
+//! whatever time it is on their hosts, and a new leader finds every miss that the old one did not
+//! come to tell.
+//!
+//! **Nobody is missed while the mesh is deaf.** Without a leader no job can check in, so what the
+//! mesh did not hear is given back:
+//!
+//! * In a new term nobody is missed for [`RETRIES_WITHIN`]: who was sent back tries again by then.
+//! * While jobs are waited for, the log is never silent for longer than [`Heartbeats::listens_every`];
+//!   whoever leads commits [`crate::record::Record::Listening`] when nobody else commits anything.
+//!   A gap of twice that says that there was no leader, or that a clock jumped. A job that was
+//!   expected within the gap may have called in vain: one with a period has all of it again, from
+//!   when the mesh hears again, and one with a calendar has its grace prolonged by the gap.
+//!
+//! A leader adds to that what only it can know: how long it has led by its own monotonic clock.
+
+mod job;
+
+pub use job::{Deadline, Job, Run, Told, Trouble, TroubleKind};
+
+use super::{Context, Effect, Ledger, Outcome, documents::Library};
+use crate::{
+    document::{HeartbeatProbe, Probe},
+    heartbeat::{JobId, JobRef, Ping, Reservation, Schedule, Word},
+    name::Name,
+    record::{Because, Missing},
+    refusal::Refusal,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// The most jobs of a mesh.
+pub const JOBS_MAX: usize = 20_000;
+
+/// The most words of one entry, and the most misses.
+pub const WORDS_MAX: usize = 1_000;
+
+/// How long a job that was sent back goes on trying: `curl --retry 5` waits 1, 2, 4, 8 and 16
+/// seconds between its tries; and some for the tries themselves.
+pub const RETRIES_WITHIN: Duration = Duration::from_secs(40);
+
+/// A ping that took longer to the log was dated by a clock that is wrong.
+const ON_THE_WAY_MAX: Duration = Duration::from_secs(60);
+
+/// A gap in the log that is shorter is none, however short the jobs' periods are.
+const GAP_MIN: Duration = Duration::from_secs(10);
+
+/// All jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeats {
+    jobs: BTreeMap<JobId, Job>,
+    by_name: BTreeMap<String, JobId>,
+    by_uuid: BTreeMap<u128, JobId>,
+    /// Those that are missed or have failed.
+    troubled: BTreeSet<JobId>,
+    /// The highest number that was given.
+    numbered: u64,
+    /// The term of the latest entry that had a time.
+    term: u64,
+    /// Before this moment nobody is missed.
+    not_before: Timestamp,
+}
+
+impl Heartbeats {
+    /// Every job, in the order in which they were made.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The jobs that are missed or have failed.
+    pub fn troubled(&self) -> impl Iterator<Item = &Job> {
+        self.troubled.iter().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The job with this number.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
+    /// The job of this name.
+    pub fn named(&self, name: &str) -> Option<&Job> {
+        self.by_name.get(name).and_then(|id| self.jobs.get(id))
+    }
+
+    /// The job with this secret.
+    pub fn with_uuid(&self, uuid: u128) -> Option<&Job> {
+        self.by_uuid.get(&uuid).and_then(|id| self.jobs.get(id))
+    }
+
+    /// The job that is meant.
+    pub fn find(&self, job: &JobRef) -> Option<&Job> {
+        match job {
+            JobRef::Id(id) => self.job(*id),
+            JobRef::Name(name) => self.named(name),
+        }
+    }
+
+    /// Whether one more can be kept.
+    pub fn has_room(&self) -> bool {
+        self.jobs.len() < JOBS_MAX
+    }
+
+    /// Before this moment nobody is missed.
+    pub const fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
+    /// After how long without any entry whoever leads says that the mesh listens: a quarter of the
+    /// shortest time that a job is waited for, from 5 s to a minute. Nothing while nobody is waited
+    /// for.
+    pub fn listens_every(&self) -> Option<Duration> {
+        let waiting = self.jobs.values().filter(|job| job.is_waited_for());
+        let shortest = waiting.map(|job| match &job.pace.schedule {
+            Schedule::Every { period } => period.saturating_add(job.pace.grace),
+            Schedule::Cron { .. } | Schedule::Calendar { .. } => job.pace.grace,
+        });
+        let (least, most) = (Duration::from_secs(5), Duration::from_secs(60));
+        shortest.min().map(|shortest| (shortest / 4).clamp(least, most))
+    }
+
+    /// The log's time goes on, by an entry of this term.
+    pub(super) fn pass(&mut self, from: Timestamp, until: Timestamp, term: u64) {
+        if self.term != term {
+            self.term = term;
+            self.not_before = until.plus(RETRIES_WITHIN);
+        }
+        let silent = until.since(from);
+        if silent < GAP_MIN {
+            return;
+        }
+        let Some(listens_every) = self.listens_every() else { return };
+        if silent < listens_every * 2 {
+            return;
+        }
+        self.not_before = until.plus(RETRIES_WITHIN);
+        for job in self.jobs.values_mut() {
+            job.give_back(until, silent);
+        }
+    }
+
+    fn find_mut(&mut self, job: &JobRef) -> Option<&mut Job> {
+        let id = self.find(job)?.id;
+        self.jobs.get_mut(&id)
+    }
+
+    /// Keeps in mind who is in trouble.
+    fn index(&mut self, id: JobId) {
+        if self.jobs.get(&id).is_some_and(|job| job.trouble.is_some()) {
+            self.troubled.insert(id);
+        } else {
+            self.troubled.remove(&id);
+        }
+    }
+
+    /// Takes a word; says why not, where it cannot.
+    fn take(&mut self, word: &Word, at: Timestamp) -> Result<(), Refusal> {
+        let unknown = |job: &JobRef| Refusal::NoSuchJob {
+            job: match job {
+                JobRef::Id(id) => id.to_string(),
+                JobRef::Name(name) => name.chars().take(80).collect(),
+            },
+        };
+        let reference = word.job();
+        match word {
+            Word::Reserve(reservation) => return self.reserve(reservation, at),
+            Word::Checkout { .. } => {
+                let job = self.find(&reference).ok_or_else(|| unknown(&reference))?;
+                if job.declared {
+                    return Err(Refusal::JobDeclared { job: job.name.clone() });
+                }
+                let id = job.id;
+                self.forget(id);
+                return Ok(());
+            }
+            Word::Ping(_) | Word::Snooze { .. } | Word::Pause { .. } => {}
+        }
+        let job = self.find_mut(&reference).ok_or_else(|| unknown(&reference))?;
+        match word {
+            Word::Ping(ping) => {
+                let earliest = Timestamp::from_millis(
+                    at.millis().saturating_sub(Timestamp::default().plus(ON_THE_WAY_MAX).millis()),
+                );
+                job.hear(&Ping { at: ping.at.clamp(earliest, at), ..ping.clone() });
+            }
+            Word::Snooze { lasts, .. } => job.snooze(at.plus(*lasts)),
+            Word::Pause { pauses, .. } => job.pause(*pauses, at),
+            Word::Reserve(_) | Word::Checkout { .. } => {}
+        }
+        let id = job.id;
+        self.index(id);
+        Ok(())
+    }
+
+    fn reserve(&mut self, reservation: &Reservation, at: Timestamp) -> Result<(), Refusal> {
+        let known = self.by_name.get(&reservation.name).copied();
+        if let Some(job) = known.and_then(|id| self.jobs.get_mut(&id)) {
+            if reservation.only_new {
+                return Ok(());
+            }
+            if job.declared {
+                return Err(Refusal::JobDeclared { job: job.name.clone() });
+            }
+            job.change(reservation, at);
+            return Ok(());
+        }
+        if !self.has_room() {
+            return Err(Refusal::TooManyJobs { most: JOBS_MAX });
+        }
+        self.add(reservation, at, false);
+        Ok(())
+    }
+
+    fn add(&mut self, reservation: &Reservation, at: Timestamp, declared: bool) {
+        self.numbered += 1;
+        let id = JobId(self.numbered);
+        // Whoever knows the secret of one job must not come by another's.
+        let uuid = reservation.uuid.filter(|uuid| !self.by_uuid.contains_key(uuid));
+        if let Some(uuid) = uuid {
+            self.by_uuid.insert(uuid, id);
+        }
+        self.by_name.insert(reservation.name.clone(), id);
+        self.jobs.insert(id, Job::new(id, reservation, uuid, at, declared));
+    }
+
+    fn forget(&mut self, id: JobId) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        self.by_name.remove(&job.name);
+        if let Some(uuid) = job.uuid {
+            self.by_uuid.remove(&uuid);
+        }
+        self.troubled.remove(&id);
+    }
+
+    /// Takes over the jobs that documents declare. What a request had reserved under such a name
+    /// is a document's from now on; what no document declares any more is gone.
+    pub(super) fn declare(&mut self, library: &Library, at: Timestamp) {
+        let mut declared = BTreeSet::new();
+        for check in library.checks() {
+            let Probe::Heartbeat(HeartbeatProbe::Job(reservation)) = &check.probe else { continue };
+            declared.insert(reservation.name.clone());
+            match self.find_mut(&JobRef::Name(reservation.name.clone())) {
+                Some(job) => {
+                    let was = (job.declared, &job.pace, &job.labels, &job.text);
+                    if was != (true, &reservation.pace, &reservation.labels, &reservation.text) {
+                        job.declared = true;
+                        job.change(reservation, at);
+                    }
+                }
+                None => self.add(reservation, at, true),
+            }
+        }
+        let gone = self.jobs.values().filter(|job| job.declared && !declared.contains(&job.name));
+        let gone: Vec<JobId> = gone.map(|job| job.id).collect();
+        for id in gone {
+            self.forget(id);
+        }
+        // What a check that is gone told of is told again by one that comes back.
+        for id in &self.troubled {
+            if let Some(trouble) = self.jobs.get_mut(id).and_then(|job| job.trouble.as_mut()) {
+                trouble.told.retain(|check| library.check(check).is_some());
+            }
+        }
+    }
+
+    /// Takes a miss; says why not, where something was told of the job meanwhile.
+    fn miss(&mut self, missing: &Missing, at: Timestamp) -> Result<(), Refusal> {
+        let not = |why: &str| Err(Refusal::NotMissed { why: why.to_owned() });
+        let Some(job) = self.jobs.get_mut(&missing.job) else {
+            return not("there is no such job any more");
+        };
+        if job.version != missing.version {
+            return not("something was told of the job meanwhile");
+        }
+        if !job.is_waited_for() || missing.deadline > at {
+            return not("it is not waited for");
+        }
+        if !job.may_be_missed(missing) {
+            return not("its deadline is another one");
+        }
+        job.miss(missing, at);
+        let id = job.id;
+        self.index(id);
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// The jobs that must check in.
+    pub const fn heartbeats(&self) -> &Heartbeats {
+        &self.heartbeats
+    }
+
+    /// A peer passes on what it was told of jobs. What cannot be used is passed over, and the rest
+    /// taken: the words of one entry are of many jobs that know nothing of each other.
+    pub(super) fn take_job_words(&mut self, context: &Context, words: &[Word]) -> Outcome {
+        self.roster
+            .member(context.by)
+            .ok_or(Refusal::UnknownPeer { peer: context.by.to_string() })?;
+        if words.len() > WORDS_MAX || words.iter().any(|word| word.check_size().is_err()) {
+            let limit_bytes = u64::try_from(WORDS_MAX).unwrap_or(u64::MAX);
+            return Err(Refusal::TooLarge {
+                what: "what was told of jobs".to_owned(),
+                limit_bytes,
+            });
+        }
+        let mut refused = None;
+        let mut taken = words.is_empty();
+        for word in words {
+            match self.heartbeats.take(word, context.at) {
+                Ok(()) => taken = true,
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        refused.filter(|_| !taken).map_or(Ok(Effect::Done), Err)
+    }
+
+    /// Jobs did not check in by their deadlines.
+    pub(super) fn take_misses(&mut self, context: &Context, missed: &[Missing]) -> Outcome {
+        if missed.len() > WORDS_MAX {
+            let limit_bytes = u64::try_from(WORDS_MAX).unwrap_or(u64::MAX);
+            return Err(Refusal::TooLarge { what: "what was missed".to_owned(), limit_bytes });
+        }
+        if context.at < self.heartbeats.not_before {
+            let why = format!("nobody is missed before {}", self.heartbeats.not_before);
+            return Err(Refusal::NotMissed { why });
+        }
+        let mut refused = None;
+        let mut taken = false;
+        for missing in missed {
+            match self.heartbeats.miss(missing, context.at) {
+                Ok(()) => taken = true,
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        refused.filter(|_| !taken).map_or(Ok(Effect::Done), Err)
+    }
+
+    /// Whether an incident may be opened about a job: it is in this very trouble, the check is about
+    /// it, and nobody was told by this check yet.
+    pub(super) fn job_is_due(&self, because: &Because) -> Result<(), Refusal> {
+        let not = |why: String| Err(Refusal::Misassigned { why });
+        let Because::Job { check, job, since, .. } = because else { return Ok(()) };
+        let Some(known) = self.heartbeats.named(job) else {
+            return not(format!("there is no job \"{job}\""));
+        };
+        if !self.library.check(check).is_some_and(|check| known.is_subject_of(check)) {
+            return not(format!("check \"{check}\" is not about job \"{job}\""));
+        }
+        match &known.trouble {
+            Some(trouble) if trouble.since == *since && !trouble.told.contains(check) => Ok(()),
+            Some(_) | None => not(format!("job \"{job}\" is not in that trouble, or it is told")),
+        }
+    }
+
+    /// Keeps in mind that this check has told of the job's trouble, or that it has to tell anew.
+    pub(super) fn tell_of_job(&mut self, because: &Because, told: bool) {
+        let Because::Job { check, job, since, .. } = because else { return };
+        let job = self.heartbeats.find_mut(&JobRef::Name(job.clone()));
+        let trouble = job.and_then(|job| job.trouble.as_mut());
+        if let Some(trouble) = trouble.filter(|trouble| trouble.since == *since) {
+            if told {
+                trouble.told.insert(check.clone());
+            } else {
+                trouble.told.remove::<Name>(check);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
