@@ -10,6 +10,7 @@ pub mod host;
 pub mod lab;
 pub mod mesh;
 pub mod parts;
+pub mod post_office;
 pub mod stranger;
 pub mod turn;
 pub mod web;

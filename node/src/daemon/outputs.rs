@@ -212,8 +212,11 @@ async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) 
 }
 
 async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result<String, String> {
-    let sent = notice::send(&daemon.http, &daemon.secrets, channel, message).await;
-    sent.map_err(|error| error.to_string())
+    let (http, secrets) = (&daemon.http, &daemon.secrets);
+    let sent = notice::send(http, secrets, channel, message, &daemon.break_off).await;
+    // What a server or a program says goes to the log: no secret does.
+    let mask = secrets.mask();
+    sent.map(|said| mask.apply(said)).map_err(|error| mask.apply(error.to_string()))
 }
 
 /// Calls the outside dead-man's switch. The call says nothing of the mesh: its address is all that

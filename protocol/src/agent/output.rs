@@ -112,6 +112,8 @@ pub struct Message {
     pub peer: String,
     /// The runbook, if one answered.
     pub runbook: Option<Name>,
+    /// What stands above it, in a few words.
+    pub title: String,
     /// One sentence that says what is the matter.
     pub text: String,
 }

@@ -15,6 +15,7 @@ mod evidence;
 mod host;
 mod ladder;
 mod limits;
+mod mail;
 mod maintenance;
 mod mesh;
 mod notifier;

@@ -1,5 +1,6 @@
 //! The short documents: how people are reached, how much may be done at once, how the mesh is run.
 
+use super::{Command, Mail};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -51,6 +52,15 @@ pub enum Channel {
         /// The priority of calls, 1 to 5.
         priority: u32,
     },
+    /// A mail.
+    Mail(Mail),
+    /// A program on the leader's host that is told on its standard input.
+    Command {
+        /// What is run.
+        command: Command,
+        /// How long it may take; 20 s unless said.
+        timeout: Duration,
+    },
 }
 
 impl Channel {
@@ -61,6 +71,8 @@ impl Channel {
             Self::Slack { .. } => "slack",
             Self::PagerDuty { .. } => "pagerduty",
             Self::Ntfy { .. } => "ntfy",
+            Self::Mail(_) => "smtp",
+            Self::Command { .. } => "command",
         }
     }
 }

@@ -6,10 +6,11 @@
 use super::{Agent, Output, Proposal};
 use crate::{
     agent::output::Message,
+    document::{Channel, Document},
     explain,
     ledger::incident::{Incident, News, Notice},
     mistakes::{self, Mistake},
-    name::IncidentId,
+    name::{IncidentId, Name},
     record::{Because, Record},
     time::{Now, format_span},
 };
@@ -88,6 +89,7 @@ impl Agent {
 
     fn send_notice(&mut self, now: Now, id: IncidentId, notice: &Notice, out: &mut Vec<Output>) {
         let key = (id, notice.number);
+        let objection = self.objection_to(&notice.notifier);
         let sending = self.leader.notices.0.entry(key).or_default();
         if let Some((delivered, detail)) = sending.result.clone() {
             let record =
@@ -105,12 +107,30 @@ impl Agent {
             return;
         };
         sending.tries += 1;
+        if let Some(why) = objection {
+            self.leader.notices.sent(now, key, Err(why));
+            return;
+        }
         let patient = !mistakes::is_made(Mistake::NoticeRepeated);
         sending.again_at = now.mono + if patient { ANSWER_WITHIN } else { Duration::ZERO };
         let channel = notifier.channel.clone();
         if let Some(message) = self.message(incident, notice) {
             out.push(Output::Notify { channel, message });
         }
+    }
+
+    /// Why this host must not use a notifier, if it must not: a program runs only as operators
+    /// signed it, as far as this host can tell. Another leader may.
+    fn objection_to(&self, name: &Name) -> Option<String> {
+        let notifier = self.ledger.library().notifier(name)?;
+        let Channel::Command { .. } = notifier.channel else { return None };
+        if self.policy.observe_only {
+            return Some("observe_only is set in hearten.toml of this host".to_owned());
+        }
+        let document = Document::Notifier(notifier.clone());
+        let origin = self.ledger.library().origin(&document.key()).unwrap_or(0);
+        let signed = self.is_authorised(&document, origin);
+        (!signed).then(|| format!("not enough operators signed the program of \"{name}\""))
     }
 
     fn message(&self, incident: &Incident, notice: &Notice) -> Option<Message> {
@@ -155,6 +175,7 @@ impl Agent {
                 )
             }
         };
+        let title = format!("{} {} on {peer}", notice.news.as_str(), incident.id);
         Some(Message {
             incident: incident.id,
             notice: notice.number,
@@ -163,6 +184,7 @@ impl Agent {
             mesh: self.ledger.mesh()?.name.clone(),
             peer,
             runbook: incident.plan.as_ref().map(|plan| plan.name.clone()),
+            title,
             text,
         })
     }

@@ -1,8 +1,13 @@
 //! `[[notifier]]`: how people are told.
 
-use super::reader::{Reader, Table};
+use super::{
+    mail::mail,
+    reader::{Reader, Table, Zero},
+};
 use crate::document::{Channel, Notifier, Where, problem::Report};
 use crate::name::Name;
+use crate::time::format_span;
+use std::time::Duration;
 
 /// Where PagerDuty takes events, in the service region of most.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -13,29 +18,57 @@ const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
 /// The priority of a call by ntfy unless said: high.
 const PRIORITY: u32 = 4;
 
+/// How long a program may take to carry a notice out: less than until it is sent again.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Webhook,
     Slack,
     PagerDuty,
     Ntfy,
+    Smtp,
+    Command,
 }
 
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 6] = [
     ("webhook", Kind::Webhook),
     ("slack", Kind::Slack),
     ("pagerduty", Kind::PagerDuty),
     ("ntfy", Kind::Ntfy),
+    ("smtp", Kind::Smtp),
+    ("command", Kind::Command),
 ];
 
 /// Keys that only one kind has.
-const OF_KIND: [(&str, Kind); 5] = [
+const OF_KIND: [(&str, Kind); 15] = [
     ("secret", Kind::Webhook),
     ("routing_key", Kind::PagerDuty),
     ("severity", Kind::PagerDuty),
     ("token", Kind::Ntfy),
     ("priority", Kind::Ntfy),
+    ("server", Kind::Smtp),
+    ("tls", Kind::Smtp),
+    ("from", Kind::Smtp),
+    ("to", Kind::Smtp),
+    ("user", Kind::Smtp),
+    ("password", Kind::Smtp),
+    ("ca", Kind::Smtp),
+    ("unencrypted", Kind::Smtp),
+    ("run", Kind::Command),
+    ("timeout", Kind::Command),
 ];
+
+impl Kind {
+    /// Whether it cannot do without an address of HTTP.
+    const fn needs_url(self) -> bool {
+        match self {
+            Self::Webhook | Self::Slack | Self::Ntfy => true,
+            // PagerDuty has a usual one.
+            Self::PagerDuty | Self::Smtp | Self::Command => false,
+        }
+    }
+}
 
 pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier> {
     let mut reader = Reader::new(table.title("notifier"), table, report);
@@ -44,7 +77,7 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
         reader.missing("kind", "kind = \"webhook\"");
     }
     let kind = reader.choice("kind", &KINDS);
-    if kind.is_some_and(|kind| kind != Kind::PagerDuty) && !reader.has("url") {
+    if kind.is_some_and(Kind::needs_url) && !reader.has("url") {
         reader.missing("url", "url = \"http://HOST/PATH\"");
     }
     let secret_url = kind == Some(Kind::Slack)
@@ -57,6 +90,21 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
     let severity = reader.choice("severity", &SEVERITIES.map(|word| (word, word)));
     let token = secret(&mut reader, "token");
     let priority = reader.number("priority", 1..=5);
+    let mail = mail(&mut reader, kind == Some(Kind::Smtp));
+    let command = reader.command("run");
+    let timeout = reader.span("timeout", COMMAND_TIMEOUT, Zero::Refused);
+    if timeout > COMMAND_TIMEOUT {
+        let message = format!("\"timeout\" must be at most {}", format_span(COMMAND_TIMEOUT));
+        let hint = "what takes longer goes on by itself: let the program start it".to_owned();
+        reader.complain("timeout", &message, Some(hint));
+    }
+    if matches!(kind, Some(Kind::Smtp | Kind::Command)) && reader.has("url") {
+        let message = "\"url\" has no meaning: it is not reached by HTTP";
+        reader.complain("url", message, None);
+    }
+    if kind == Some(Kind::Command) && !reader.has("run") {
+        reader.missing("run", "run = [\"/usr/local/bin/page\"]");
+    }
     for (key, owner) in OF_KIND {
         if reader.has(key) && kind.is_some_and(|kind| kind != owner) {
             let word = KINDS.iter().find(|(_, kind)| *kind == owner).map_or("", |(word, _)| word);
@@ -80,6 +128,8 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
             severity: severity.unwrap_or("error").to_owned(),
         },
         Kind::Ntfy => Channel::Ntfy { url: url?, token, priority: priority.unwrap_or(PRIORITY) },
+        Kind::Smtp => Channel::Mail(mail?),
+        Kind::Command => Channel::Command { command: command?, timeout },
     };
     Some(Notifier { name: name?, channel })
 }
@@ -89,7 +139,7 @@ fn is_secret(text: &str) -> bool {
 }
 
 /// A value that stands in a host's own file of secrets, and never in a document.
-fn secret(reader: &mut Reader<'_, '_>, key: &'static str) -> Option<Name> {
+pub(super) fn secret(reader: &mut Reader<'_, '_>, key: &'static str) -> Option<Name> {
     let value = reader.value(key)?;
     let named = value.as_str().and_then(|text| text.strip_prefix("secret:"));
     let name = named.and_then(|name| Name::parse(name).ok());
