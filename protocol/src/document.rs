@@ -16,6 +16,7 @@ pub mod mesh;
 pub mod params;
 pub mod parse;
 pub mod pattern;
+pub mod policy;
 pub mod probe;
 pub mod problem;
 pub mod remote;
@@ -23,6 +24,7 @@ pub mod runbook;
 pub mod selector;
 pub mod setting;
 pub mod settings;
+pub mod template;
 pub mod test;
 pub mod validate;
 pub mod written;
@@ -34,6 +36,7 @@ pub use mail::{Login, Mail, Security};
 pub use maintenance::{Maintenance, Schedule};
 pub use mesh::{Measured, MeshProbe};
 pub use pattern::Pattern;
+pub use policy::{Escalate, Policy, Quiet, Route, Severity};
 pub use probe::{
     AggregateProbe, AlertProbe, DiskProbe, Expiry, FactKind, FileProbe, HostLabel, HttpProbe,
     LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
@@ -48,6 +51,7 @@ pub use setting::Setting;
 pub use settings::{
     Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier, Where,
 };
+pub use template::{Template, TemplateError};
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};

@@ -8,13 +8,15 @@
 //! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
-//! [`memory`] (what was done lately) and [`questions`] (what a person is asked).
+//! [`memory`] (what was done lately), [`questions`] (what a person is asked) and [`calls`] (who is
+//! told).
 
 pub mod alerts;
 pub mod attempts;
 pub mod boots;
 mod bounds;
 pub mod brake;
+pub mod calls;
 pub mod documents;
 pub mod history;
 pub mod incident;
@@ -315,6 +317,9 @@ impl Ledger {
                 self.not_rebooted(context, *incident, *attempt)
             }
             Record::Alerted { words } => self.take_words(context, words),
+            Record::CalledAgain { incident, notifier } => {
+                self.call_again(context, *incident, notifier)
+            }
         }
     }
 
@@ -391,6 +396,7 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::Notified { incident, .. }
         | Record::Skipped { incident, .. }
         | Record::Restarted { incident }
+        | Record::CalledAgain { incident, .. }
         | Record::NotRebooted { incident, .. } => Some(*incident),
         Record::Ordered { order } => match &order.order.action {
             Action::Close { incident, .. }
@@ -434,6 +440,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Notified { .. }
         | Record::Skipped { .. }
         | Record::Restarted { .. }
+        | Record::CalledAgain { .. }
         | Record::NotRebooted { .. } => true,
         Record::Founded(_)
         | Record::Ordered { .. }
@@ -487,6 +494,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Notified { .. }
         | Record::Skipped { .. }
         | Record::Restarted { .. }
+        | Record::CalledAgain { .. }
         | Record::NotRebooted { .. } => refused("only the leader decides"),
     }
 }

@@ -192,6 +192,13 @@ pub enum Record {
         /// What, in the order in which it was told.
         words: Vec<crate::alert::Word>,
     },
+    /// Nobody has acknowledged an incident: somebody is called again, or in another's stead.
+    CalledAgain {
+        /// About which incident.
+        incident: IncidentId,
+        /// By which notifier.
+        notifier: Name,
+    },
 }
 
 /// A part of a rung: what an attempt carries out.

@@ -138,6 +138,7 @@ fn records() -> Vec<(&'static str, Record)> {
             Record::Held { incident, refusal: Refusal::NoStorm { silent: 3, of: 10 } },
         ),
         ("alerted", Record::Alerted { words: words() }),
+        ("called-again", Record::CalledAgain { incident, notifier: name("ops") }),
     ]
 }
 

@@ -26,6 +26,7 @@ fn message() -> Result<Message> {
         runbook: None,
         title: "called INC-42 on web-1: größer".to_owned(),
         text: "web-1 antwortet nicht mehr.\n.\nEin Punkt allein.".to_owned(),
+        facts: Default::default(),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::net::{Probed, StreamKind};
 use protocol::{
     agent::{Input, Message, Output, voters::MemberChange},
     codec,
-    document::{Channel, CheckIn, CheckInMethod},
+    document::{CheckIn, CheckInMethod, Notifier},
     name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, Outcome, Seen},
     report::{Report, SignedReport},
@@ -108,9 +108,9 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
                 () = daemon.break_off.cancelled() => None,
             }
         }
-        Output::Notify { channel, message } => {
+        Output::Notify { notifier, message } => {
             let (incident, notice) = (message.incident, message.notice);
-            let result = notify(daemon, &channel, &message).await;
+            let result = notify(daemon, &notifier, &message).await;
             if let Err(reason) = &result {
                 tracing::warn!(%incident, notifier = %message.notifier, %reason, "a notice was not taken; it will be sent again");
             }
@@ -211,9 +211,9 @@ async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) 
     Input::Finished { incident, attempt, report }
 }
 
-async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result<String, String> {
+async fn notify(daemon: &Daemon, notifier: &Notifier, message: &Message) -> Result<String, String> {
     let (http, secrets) = (&daemon.http, &daemon.secrets);
-    let sent = notice::send(http, secrets, channel, message, &daemon.break_off).await;
+    let sent = notice::send(http, secrets, notifier, message, &daemon.break_off).await;
     // What a server or a program says goes to the log: no secret does.
     let mask = secrets.mask();
     sent.map(|said| mask.apply(said)).map_err(|error| mask.apply(error.to_string()))

@@ -268,6 +268,7 @@ mod tests {
             runbook: None,
             title: title.to_owned(),
             text: text.to_owned(),
+            facts: Default::default(),
         }
     }
 

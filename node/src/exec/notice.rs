@@ -17,7 +17,7 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, Mac};
 use protocol::{
     agent::Message,
-    document::{Channel, Command, Mail, Where},
+    document::{Channel, Command, Mail, Notifier, Where},
     ledger::incident::News,
     name::Name,
 };
@@ -44,6 +44,9 @@ pub enum NoticeError {
     /// The mail server did not take it.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// It has no way of its own.
+    #[error("\"{0}\" is a route: the notifiers that it leads to tell people")]
+    Route(Name),
     /// The program did not carry it out.
     #[error("the program did not carry it out, {end}: {printed}")]
     Command {
@@ -61,14 +64,14 @@ pub enum NoticeError {
 pub async fn send(
     http: &HttpClient,
     secrets: &Secrets,
-    channel: &Channel,
+    notifier: &Notifier,
     message: &Message,
     cancel: &CancellationToken,
 ) -> Result<String, NoticeError> {
     let secret = |name: &Name| -> Result<String, SecretsError> {
         Ok(secrets.open()?.get(&message.peer, name)?.to_owned())
     };
-    match way(channel, message, secret)? {
+    match way(notifier, message, secret)? {
         Way::Post(post) => Ok(webhook::send(http, post, webhook::TIMEOUT).await?),
         Way::Mail(mail, password) => Ok(mail::send(mail, password, message).await?),
         Way::Run(command, timeout) => run(command, timeout, message, cancel).await,
@@ -113,29 +116,49 @@ async fn run(
     }
 }
 
+/// What is posted to a web hook: the operator's own shape, or the mesh's.
+fn body(notifier: &Notifier, message: &Message) -> Vec<u8> {
+    match &notifier.body {
+        Some(template) => template.fill(&message.facts, within_json).into_bytes(),
+        None => plain(message).to_string().into_bytes(),
+    }
+}
+
+/// A value as it stands inside of a string of JSON.
+fn within_json(value: &str) -> String {
+    let quoted = Value::from(value).to_string();
+    let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inside.unwrap_or_default().to_owned()
+}
+
 fn way<'a>(
-    channel: &'a Channel,
+    notifier: &'a Notifier,
     message: &Message,
     secret: impl Fn(&Name) -> Result<String, SecretsError>,
-) -> Result<Way<'a>, SecretsError> {
-    let post = match channel {
-        Channel::Webhook { url } => Post::json(url, &plain(message)),
+) -> Result<Way<'a>, NoticeError> {
+    let post = match &notifier.channel {
+        Channel::Webhook { url } => Post::json(url, body(notifier, message)),
         Channel::SignedWebhook { url, secret: name } => {
-            let mut post = Post::json(url, &plain(message));
+            let mut post = Post::json(url, body(notifier, message));
             let signature = signature(&secret(name)?, &post.body);
             post.headers.push((SIGNATURE, signature));
             post
         }
-        Channel::Slack { url: Where::At(url) } => Post::json(url, &slack(message)),
-        Channel::Slack { url: Where::Secret(name) } => Post::json(&secret(name)?, &slack(message)),
+        Channel::Slack { url: Where::At(url) } => {
+            Post::json(url, slack(message).to_string().into_bytes())
+        }
+        Channel::Slack { url: Where::Secret(name) } => {
+            Post::json(&secret(name)?, slack(message).to_string().into_bytes())
+        }
         Channel::PagerDuty { url, routing_key, severity } => {
-            Post::json(url, &pagerduty(message, &secret(routing_key)?, severity))
+            let event = pagerduty(message, &secret(routing_key)?, severity);
+            Post::json(url, event.to_string().into_bytes())
         }
         Channel::Ntfy { url, token, priority } => {
             let mut post = Post::text(url, &message.text);
             let over = message.news == News::Resolved;
             let tag = if over { "white_check_mark" } else { "rotating_light" };
-            post.headers.push(("title", message.title.clone()));
+            post.headers.push(("title", header(&message.title)));
             post.headers.push(("tags", tag.to_owned()));
             // That it is over wakes nobody.
             post.headers.push(("priority", (if over { 3 } else { *priority }).to_string()));
@@ -149,8 +172,19 @@ fn way<'a>(
             return Ok(Way::Mail(mail, password));
         }
         Channel::Command { command, timeout } => return Ok(Way::Run(command, *timeout)),
+        Channel::Route(_) => return Err(NoticeError::Route(notifier.name.clone())),
     };
     Ok(Way::Post(post))
+}
+
+/// A text as a header holds it: in one line, and in ASCII as mail has it (RFC 2047), which ntfy
+/// reads back.
+fn header(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.is_ascii() {
+        return line;
+    }
+    format!("=?UTF-8?B?{}?=", data_encoding::BASE64.encode(line.as_bytes()))
 }
 
 /// The mesh's own shape.
@@ -164,6 +198,10 @@ fn plain(message: &Message) -> Value {
         "peer": message.peer,
         "runbook": message.runbook.as_ref().map(|name| name.as_str()),
         "notifier": message.notifier.as_str(),
+        "severity": message.facts.get("severity"),
+        "check": message.facts.get("check"),
+        "why": message.facts.get("why"),
+        "since": message.facts.get("last"),
         "title": message.title,
         "text": message.text,
     })
@@ -228,7 +266,7 @@ fn signature(secret: &str, body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::name::IncidentId;
+    use protocol::{document::Template, name::IncidentId};
 
     fn name(text: &str) -> Name {
         Name::parse(text).unwrap()
@@ -245,11 +283,22 @@ mod tests {
             runbook: Some(name("restart-web")),
             title: format!("{} INC-42 on web-1", news.as_str()),
             text: "web-1: <!channel> nothing helped & nobody answers".to_owned(),
+            facts: BTreeMap::from([("why".to_owned(), "a \"b\"\nc\\d\"}, {".to_owned())]),
         }
     }
 
+    fn notifier(channel: &Channel) -> Notifier {
+        let (name, channel) = (name("ops"), channel.clone());
+        let policy = protocol::document::Policy::default();
+        Notifier { name, channel, title: None, text: None, body: None, policy }
+    }
+
     fn posted(channel: &Channel, news: News) -> (Post, Value) {
-        let way = way(channel, &message(news), |name| Ok(format!("s3cret of {name}"))).unwrap();
+        posted_by(&notifier(channel), news)
+    }
+
+    fn posted_by(notifier: &Notifier, news: News) -> (Post, Value) {
+        let way = way(notifier, &message(news), |name| Ok(format!("s3cret of {name}"))).unwrap();
         let Way::Post(post) = way else { panic!("it is posted") };
         let value = serde_json::from_slice(&post.body).unwrap_or(Value::Null);
         (post, value)
@@ -297,6 +346,22 @@ mod tests {
         assert_eq!(posted(&channel, News::Resolved).1["attachments"][0]["color"], "good");
     }
 
+    #[test]
+    fn a_body_of_ones_own_is_json_whatever_stands_in_its_places() {
+        let channel = Channel::SignedWebhook { url: "http://h/x".to_owned(), secret: name("hook") };
+        let body = Template::parse(r#"{"what": {"why": "{why}", "empty": "{rung}"}}"#).unwrap();
+        let own = Notifier { body: Some(body), ..notifier(&channel) };
+        let (post, body) = posted_by(&own, News::Called);
+        assert_eq!(body, json!({"what": {"why": "a \"b\"\nc\\d\"}, {", "empty": ""}}));
+        assert_eq!(post.headers, [(SIGNATURE, signature("s3cret of hook", &post.body))]);
+    }
+
+    #[test]
+    fn a_header_is_ascii_and_one_line() {
+        assert_eq!(header("called\r\nx: y"), "called  x: y");
+        assert_eq!(header("größer"), "=?UTF-8?B?Z3LDtsOfZXI=?=");
+    }
+
     #[tokio::test]
     async fn a_program_is_told_on_its_input_and_its_failure_is_told_in_its_own_words() {
         let http = HttpClient::new().unwrap();
@@ -306,7 +371,7 @@ mod tests {
         let tell = async |script: &str, timeout: Duration| {
             let command = Command::Script(script.to_owned());
             let channel = Channel::Command { command, timeout };
-            send(&http, &secrets, &channel, &message(News::Called), &cancel).await
+            send(&http, &secrets, &notifier(&channel), &message(News::Called), &cancel).await
         };
         let file = dir.path().join("told");
         let script = format!("cat > {}; echo paged $HEARTEN_PEER", file.display());

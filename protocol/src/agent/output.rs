@@ -2,7 +2,10 @@
 
 use crate::{
     agent::voters::MemberChange,
-    document::{Argument, Channel, Check, CheckIn, Command, EvidenceStep, HttpCall, Power, Ssh},
+    document::{
+        Argument, Check, CheckIn, Command, EvidenceStep, HttpCall, Notifier, Power, Ssh,
+        template::Facts,
+    },
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
     record::{Entry, Seen},
@@ -32,6 +35,8 @@ pub enum Proposal {
     Step(IncidentId),
     /// That a notice is out.
     Notice(IncidentId, u32),
+    /// That somebody is called again.
+    CallAgain(IncidentId, Name),
 }
 
 /// Which fact is on its way to the leader.
@@ -116,6 +121,8 @@ pub struct Message {
     pub title: String,
     /// One sentence that says what is the matter.
     pub text: String,
+    /// What is known of it, for those who put it into words of their own.
+    pub facts: Facts,
 }
 
 /// What an agent wants done.
@@ -198,7 +205,7 @@ pub enum Output {
     /// Tell people; answered by `NoticeSent`.
     Notify {
         /// How.
-        channel: Channel,
+        notifier: Box<Notifier>,
         /// What.
         message: Message,
     },

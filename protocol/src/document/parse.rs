@@ -21,6 +21,7 @@ mod mesh;
 mod notifier;
 mod params;
 mod plugin;
+mod policy;
 mod probe;
 mod reader;
 mod remote;

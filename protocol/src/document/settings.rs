@@ -1,6 +1,6 @@
 //! The short documents: how people are reached, how much may be done at once, how the mesh is run.
 
-use super::{Command, Mail};
+use super::{Command, Mail, Policy, Route, Template};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -12,6 +12,14 @@ pub struct Notifier {
     pub name: Name,
     /// How the message goes out.
     pub channel: Channel,
+    /// What stands above it; the usual title unless said.
+    pub title: Option<Template>,
+    /// What it says; the usual text unless said.
+    pub text: Option<Template>,
+    /// What a web hook is posted, in JSON; the mesh's own shape unless said.
+    pub body: Option<Template>,
+    /// When it is used.
+    pub policy: Policy,
 }
 
 /// How a message goes out.
@@ -61,6 +69,9 @@ pub enum Channel {
         /// How long it may take; 20 s unless said.
         timeout: Duration,
     },
+    /// No way of its own: the first route that fits leads to other notifiers. The last one fits
+    /// everything.
+    Route(Vec<Route>),
 }
 
 impl Channel {
@@ -73,6 +84,7 @@ impl Channel {
             Self::Ntfy { .. } => "ntfy",
             Self::Mail(_) => "smtp",
             Self::Command { .. } => "command",
+            Self::Route(_) => "route",
         }
     }
 }

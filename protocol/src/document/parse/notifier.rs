@@ -2,6 +2,7 @@
 
 use super::{
     mail::mail,
+    policy::{POLICY, policy, routes, template},
     reader::{Reader, Table, Zero},
 };
 use crate::document::{Channel, Notifier, Where, problem::Report};
@@ -29,20 +30,23 @@ enum Kind {
     Ntfy,
     Smtp,
     Command,
+    Route,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 7] = [
     ("webhook", Kind::Webhook),
     ("slack", Kind::Slack),
     ("pagerduty", Kind::PagerDuty),
     ("ntfy", Kind::Ntfy),
     ("smtp", Kind::Smtp),
     ("command", Kind::Command),
+    ("route", Kind::Route),
 ];
 
 /// Keys that only one kind has.
-const OF_KIND: [(&str, Kind); 15] = [
+const OF_KIND: [(&str, Kind); 17] = [
     ("secret", Kind::Webhook),
+    ("body", Kind::Webhook),
     ("routing_key", Kind::PagerDuty),
     ("severity", Kind::PagerDuty),
     ("token", Kind::Ntfy),
@@ -57,6 +61,7 @@ const OF_KIND: [(&str, Kind); 15] = [
     ("unencrypted", Kind::Smtp),
     ("run", Kind::Command),
     ("timeout", Kind::Command),
+    ("route", Kind::Route),
 ];
 
 impl Kind {
@@ -65,7 +70,7 @@ impl Kind {
         match self {
             Self::Webhook | Self::Slack | Self::Ntfy => true,
             // PagerDuty has a usual one.
-            Self::PagerDuty | Self::Smtp | Self::Command => false,
+            Self::PagerDuty | Self::Smtp | Self::Command | Self::Route => false,
         }
     }
 }
@@ -98,7 +103,21 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
         let hint = "what takes longer goes on by itself: let the program start it".to_owned();
         reader.complain("timeout", &message, Some(hint));
     }
-    if matches!(kind, Some(Kind::Smtp | Kind::Command)) && reader.has("url") {
+    let routes = routes(&mut reader, kind == Some(Kind::Route));
+    let title = template(&mut reader, "title");
+    let text = template(&mut reader, "text");
+    let body = template(&mut reader, "body");
+    let policy = policy(&mut reader);
+    if kind == Some(Kind::Route) {
+        for key in POLICY.into_iter().chain(["title", "text"]) {
+            if reader.has(key) {
+                let hint = "write it into the notifiers that it leads to".to_owned();
+                let message = format!("\"{key}\" has no meaning for a route");
+                reader.complain(key, &message, Some(hint));
+            }
+        }
+    }
+    if matches!(kind, Some(Kind::Smtp | Kind::Command | Kind::Route)) && reader.has("url") {
         let message = "\"url\" has no meaning: it is not reached by HTTP";
         reader.complain("url", message, None);
     }
@@ -130,8 +149,9 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
         Kind::Ntfy => Channel::Ntfy { url: url?, token, priority: priority.unwrap_or(PRIORITY) },
         Kind::Smtp => Channel::Mail(mail?),
         Kind::Command => Channel::Command { command: command?, timeout },
+        Kind::Route => Channel::Route(routes),
     };
-    Some(Notifier { name: name?, channel })
+    Some(Notifier { name: name?, channel, title, text, body, policy })
 }
 
 fn is_secret(text: &str) -> bool {
