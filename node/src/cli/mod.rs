@@ -6,7 +6,7 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `incidents`, `orders`, `manual`:
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `signals`, `incidents`, `orders`, `manual`:
 //!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
@@ -26,6 +26,7 @@ mod peers;
 mod repairs;
 mod revisions;
 mod session;
+mod signals;
 mod status;
 mod table;
 #[cfg(test)]
@@ -162,6 +163,7 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
         },
         Command::Alert { command: AlertCommand::List(shown) } => alerts::list(session, shown)?,
+        Command::Signal(options) => signals::signal(session, options)?,
         Command::Operator { key } => repairs::operator(session, key)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
         Command::Thaw { key } => orders::thaw(session, key)?,

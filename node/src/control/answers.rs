@@ -94,6 +94,7 @@ pub fn read(
         | Request::Order { .. }
         | Request::Leave
         | Request::Evidence { .. }
+        | Request::Signal { .. }
         | Request::RunCheck { .. } => return None,
     })
 }

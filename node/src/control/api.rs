@@ -121,6 +121,11 @@ pub enum Request {
     Maintenances,
     /// The alerts that other systems told of: [`super::views::AlertsView`].
     Alerts,
+    /// Something is the case on a host, or is over: whether that is news.
+    Signal {
+        /// What.
+        signal: crate::daemon::Signal,
+    },
     /// This peer leaves for good: [`super::views::DoneView`].
     Leave,
     /// The Raft group: [`super::views::MembersView`].
@@ -157,6 +162,7 @@ impl Request {
             | Self::Checks
             | Self::Apply { .. }
             | Self::Order { .. }
+            | Self::Signal { .. }
             | Self::Leave
             | Self::RaftMembers
             | Self::Counters => Duration::from_secs(60),

@@ -10,7 +10,8 @@
 //! * `watch` looks after a few peers all the time;
 //! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
-//! * `answer` is what the daemon says to other peers, `service` what it says to operators.
+//! * `answer` is what the daemon says to other peers, `service` what it says to operators;
+//! * `signal` and `source` are what programs of its host tell it.
 
 mod answer;
 mod clock;
@@ -28,9 +29,12 @@ mod outputs;
 mod own;
 mod plugins;
 mod service;
+mod signal;
+mod source;
 mod start;
 mod watch;
 
+pub use signal::Signal;
 pub use start::run;
 
 use crate::{

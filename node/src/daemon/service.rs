@@ -6,6 +6,7 @@
 use super::{
     Daemon, evidence,
     forward::{self, Ask},
+    signal,
 };
 use crate::{
     control::{
@@ -87,6 +88,7 @@ impl Service for Operators {
             Request::Leave => leave(daemon).await,
             Request::Evidence { id } => answers::json(&evidence::read(daemon, id).await?),
             Request::RunCheck { name } => try_check(daemon, &name).await,
+            Request::Signal { signal } => signal::take(daemon, signal).await,
             Request::Checks
             | Request::Status
             | Request::Peers
@@ -145,7 +147,7 @@ async fn try_check(daemon: &Daemon, name: &Name) -> Result<Value, Failure> {
     serde_json::to_value(view).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
-async fn commit(
+pub(super) async fn commit(
     daemon: &Daemon,
     record: Record,
 ) -> Result<(Option<Position>, protocol::ledger::Outcome), Failure> {
@@ -248,7 +250,7 @@ async fn released(daemon: &Daemon) {
 }
 
 /// Waits until this peer has seen what was committed, so that the next look shows it.
-async fn seen(daemon: &Daemon, position: Option<Position>) {
+pub(super) async fn seen(daemon: &Daemon, position: Option<Position>) {
     let Some(position) = position else { return };
     let caught_up = async {
         let mut tick = tokio::time::interval(Duration::from_millis(2));

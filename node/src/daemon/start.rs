@@ -2,7 +2,7 @@
 
 use super::{
     Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
-    issuing, own, service,
+    issuing, own, service, source,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -54,7 +54,10 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     let mut parts = tokio::task::JoinSet::new();
     if let Http::At(address) = config.http {
         let tokens = config.intake_tokens.clone();
-        parts.spawn(http::serve(Arc::clone(&daemon), http::Address { at: address, tokens }));
+        let posted = config.intake.iter().filter(|mapping| mapping.run.is_empty());
+        let mappings = posted.cloned().collect();
+        let address = http::Address { at: address, tokens, mappings };
+        parts.spawn(http::serve(Arc::clone(&daemon), address));
     }
     parts.spawn(feed::tell_standing(Arc::clone(&daemon)));
     parts.spawn(feed::bring(Arc::clone(&daemon)));
@@ -68,6 +71,9 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     // Operators are answered once there is something to say.
     let listener = service::listen(data).context("opening the control socket")?;
     parts.spawn(service::serve(Arc::clone(&daemon), listener));
+    for mapping in config.intake.iter().filter(|mapping| !mapping.run.is_empty()) {
+        parts.spawn(source::keep(Arc::clone(&daemon), mapping.clone()));
+    }
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;

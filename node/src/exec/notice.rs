@@ -220,11 +220,13 @@ fn slack(message: &Message) -> Value {
         fields.push(field("Runbook", runbook.as_str()));
     }
     // What stands in an alert's words must not become a link or call a whole channel.
-    let text = message.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let (title, text) = (safe(&message.title), safe(&message.text));
     json!({
         "attachments": [{
             "color": colour,
             "fallback": text,
+            "title": title,
             "text": text,
             "fields": fields,
             "footer": format!("hearten incident explain {}", message.incident),
@@ -249,9 +251,12 @@ fn pagerduty(message: &Message, routing_key: &str, severity: &str) -> Value {
             "source": message.peer,
             "severity": severity,
             "group": message.mesh.as_str(),
-            "class": message.runbook.as_ref().map(|name| name.as_str()),
             "custom_details": plain(message),
         });
+        // What is not known is left out: a null is no text.
+        if let Some(runbook) = &message.runbook {
+            event["payload"]["class"] = runbook.as_str().into();
+        }
     }
     event
 }
@@ -264,15 +269,18 @@ fn signature(secret: &str, body: &[u8]) -> String {
 }
 
 #[cfg(test)]
+mod schemas;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use protocol::{document::Template, name::IncidentId};
 
-    fn name(text: &str) -> Name {
+    pub(super) fn name(text: &str) -> Name {
         Name::parse(text).unwrap()
     }
 
-    fn message(news: News) -> Message {
+    pub(super) fn message(news: News) -> Message {
         Message {
             incident: IncidentId(42),
             notice: 2,

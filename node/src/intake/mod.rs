@@ -8,6 +8,8 @@
 
 pub mod alertmanager;
 pub mod hospital;
+pub mod mapped;
+pub mod passive;
 
 use protocol::{
     alert::{Alert, Word},

@@ -4,7 +4,7 @@
 //! thousand requests a second need no thousand entries a second. Each request is answered when its
 //! own words are committed, or not.
 
-use crate::daemon::{Daemon, forward};
+use crate::daemon::{Daemon, forward, service};
 use protocol::{
     alert::Word,
     codec,
@@ -143,7 +143,11 @@ async fn to_log(daemon: &Daemon, words: Vec<Word>) -> Result<(), NotTaken> {
     let entry =
         Entry { at: daemon.log_now(), by: daemon.me, term, record: Record::Alerted { words } };
     match forward::to_leader(daemon, entry, COMMITTED_WITHIN).await {
-        Ok((_, Ok(_))) => Ok(()),
+        Ok((position, Ok(_))) => {
+            // Whoever is answered may ask here, and may say next that it is over.
+            service::seen(daemon, position).await;
+            Ok(())
+        }
         Ok((_, Err(refusal))) => Err(NotTaken::Refused(refusal.to_string())),
         Err(error) => Err(NotTaken::Unknown(error.to_string())),
     }

@@ -8,11 +8,14 @@ mod gather;
 mod intake;
 
 use super::Daemon;
+use crate::intake::mapped::Mapping;
 use axum::{
     Json, Router,
     extract::State,
     routing::{get, post},
 };
+pub(super) use intake::{dated, news};
+
 use door::Door;
 use gather::Gatherer;
 use hyper::server::conn::http1;
@@ -36,6 +39,8 @@ pub(super) struct Address {
     pub(super) at: SocketAddr,
     /// The file with the senders' tokens, if there is one.
     pub(super) tokens: Option<PathBuf>,
+    /// How the JSON of other senders is understood.
+    pub(super) mappings: Vec<Mapping>,
 }
 
 /// What the handlers share.
@@ -43,6 +48,7 @@ struct Shared {
     daemon: Arc<Daemon>,
     door: Door,
     gatherer: Arc<Gatherer>,
+    mappings: Vec<Mapping>,
 }
 
 /// Serves until the daemon stops.
@@ -66,8 +72,10 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/v1/alertmanager", post(intake::alertmanager))
         .route("/api/v2/alerts", post(intake::prometheus))
         .route("/v1/reception", post(intake::reception))
+        .route("/v1/passive", post(intake::passive))
+        .route("/v1/intake/{name}", post(intake::mapped))
         .fallback(intake::no_such_path)
-        .with_state(Arc::new(Shared { daemon, door, gatherer }));
+        .with_state(Arc::new(Shared { daemon, door, gatherer, mappings: address.mappings }));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
