@@ -56,7 +56,7 @@ fn what_a_program_of_the_host_says_fails_its_check_until_it_says_that_it_is_over
     let mesh = Mesh::of(&["", "", ""])?;
     mesh.apply(DOCUMENTS)?;
     let degraded = ["signal", "RaidDegraded", "--severity", "page", "--label", "array=md0"];
-    let said = mesh[1].json(&[&degraded[..], &["--summary", "md0: 1 of 2", "--json"]].concat())?;
+    let said = mesh[1].json(&[&degraded[..], &["--summary", "md0: 1 of 2"]].concat())?;
     assert_eq!((&said["fires"], &said["news"]), (&json!(true), &json!(true)), "{said}");
     let incident = mesh.incident(0, "it is an incident", |incident| incident["peer"] == "h2")?;
     let why = incident["because"]["summary"].as_str().unwrap_or_default();
