@@ -10,11 +10,13 @@ pub mod check;
 pub mod diff;
 pub mod evidence;
 pub mod ladder;
+pub mod mail;
 pub mod maintenance;
 pub mod mesh;
 pub mod params;
 pub mod parse;
 pub mod pattern;
+pub mod policy;
 pub mod probe;
 pub mod problem;
 pub mod remote;
@@ -22,6 +24,7 @@ pub mod runbook;
 pub mod selector;
 pub mod setting;
 pub mod settings;
+pub mod template;
 pub mod test;
 pub mod validate;
 pub mod written;
@@ -29,9 +32,11 @@ pub mod written;
 pub use check::{Check, Verdict};
 pub use evidence::{Collect, EvidenceStep};
 pub use ladder::{Ladder, LadderLevel, Scope};
+pub use mail::{Login, Mail, Security};
 pub use maintenance::{Maintenance, Schedule};
 pub use mesh::{Measured, MeshProbe};
 pub use pattern::Pattern;
+pub use policy::{Escalate, Policy, Quiet, Route, Severity};
 pub use probe::{
     AggregateProbe, AlertProbe, DiskProbe, Expiry, FactKind, FileProbe, HeartbeatProbe, HostLabel,
     HttpProbe, LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
@@ -46,6 +51,7 @@ pub use setting::Setting;
 pub use settings::{
     Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier, Where,
 };
+pub use template::{Template, TemplateError};
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};

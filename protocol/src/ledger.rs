@@ -8,14 +8,15 @@
 //! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
-//! [`memory`] (what was done lately), [`questions`] (what a person is asked), [`alerts`] and
-//! [`heartbeats`] (what is told from outside).
+//! [`memory`] (what was done lately), [`questions`] (what a person is asked), [`calls`] (who is
+//! told), [`alerts`] and [`heartbeats`] (what is told from outside).
 
 pub mod alerts;
 pub mod attempts;
 pub mod boots;
 mod bounds;
 pub mod brake;
+pub mod calls;
 pub mod documents;
 pub mod heartbeats;
 pub mod history;
@@ -324,6 +325,9 @@ impl Ledger {
             Record::Missed { jobs } => self.take_misses(context, jobs),
             // That it has a time is all there is to it.
             Record::Listening => Ok(Effect::Done),
+            Record::CalledAgain { incident, notifier } => {
+                self.call_again(context, *incident, notifier)
+            }
         }
     }
 
@@ -400,6 +404,7 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::Notified { incident, .. }
         | Record::Skipped { incident, .. }
         | Record::Restarted { incident }
+        | Record::CalledAgain { incident, .. }
         | Record::NotRebooted { incident, .. } => Some(*incident),
         Record::Ordered { order } => match &order.order.action {
             Action::Close { incident, .. }
@@ -448,6 +453,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Restarted { .. }
         | Record::Missed { .. }
         | Record::Listening
+        | Record::CalledAgain { .. }
         | Record::NotRebooted { .. } => true,
         Record::Founded(_)
         | Record::Ordered { .. }
@@ -505,6 +511,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Restarted { .. }
         | Record::Missed { .. }
         | Record::Listening
+        | Record::CalledAgain { .. }
         | Record::NotRebooted { .. } => refused("only the leader decides"),
     }
 }

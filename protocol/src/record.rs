@@ -204,6 +204,13 @@ pub enum Record {
     },
     /// Jobs could have checked in: nobody else had anything for the log for a while.
     Listening,
+    /// Nobody has acknowledged an incident: somebody is called again, or in another's stead.
+    CalledAgain {
+        /// About which incident.
+        incident: IncidentId,
+        /// By which notifier.
+        notifier: Name,
+    },
 }
 
 /// A job that did not check in.

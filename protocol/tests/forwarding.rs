@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{card, ended, evidence_by, failing, founding, id, ordered, signed};
+use common::{card, ended, evidence_by, failing, founding, id, name, ordered, signed};
 use protocol::{
     ledger::{is_decision, may_forward},
     name::IncidentId,
@@ -49,6 +49,7 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Called { incident, rung: 0 }, false, true),
         (Record::Skipped { incident, rung: 0, refusal: Refusal::NoRunbook }, false, true),
         (Record::Restarted { incident }, false, true),
+        (Record::CalledAgain { incident, notifier: name("ops") }, false, true),
         (Record::Booted { peer: id(2), boot_id: "b".to_owned() }, true, false),
         (Record::NotRebooted { incident, attempt }, false, true),
         (Record::Alerted { words: Vec::new() }, true, false),
@@ -83,6 +84,7 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::Notified { .. }
             | Record::Skipped { .. }
             | Record::Restarted { .. }
+            | Record::CalledAgain { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
             | Record::JobsTold { .. }

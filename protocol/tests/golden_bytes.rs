@@ -154,6 +154,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ),
         ("listening", Record::Listening),
         ("opened-job", Record::Opened { peer: id(2), because: a_job() }),
+        ("called-again", Record::CalledAgain { incident, notifier: name("ops") }),
     ]
 }
 

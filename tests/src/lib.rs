@@ -11,6 +11,7 @@ pub mod lab;
 pub mod mesh;
 pub mod monitoring;
 pub mod parts;
+pub mod post_office;
 pub mod stranger;
 pub mod turn;
 pub mod web;

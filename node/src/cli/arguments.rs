@@ -85,6 +85,8 @@ pub enum Command {
         #[command(subcommand)]
         command: HeartbeatCommand,
     },
+    /// Say that something is the case on a host, for checks of alerts, or that it is over.
+    Signal(SignalOptions),
     /// Show, explain and close incidents.
     Incident {
         /// What to do.
@@ -542,6 +544,34 @@ pub enum HeartbeatCommand {
         #[arg(value_name = "NAME")]
         name: String,
     },
+}
+
+/// `hearten signal`
+#[derive(Debug, Args)]
+pub struct SignalOptions {
+    /// What is the case: the label alertname.
+    pub name: String,
+    /// On which host; on this one unless said.
+    #[arg(long)]
+    pub host: Option<String>,
+    /// How bad it is: the label severity.
+    #[arg(long)]
+    pub severity: Option<String>,
+    /// One more label; whoever says that it is over gives the same ones.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_one_label)]
+    pub labels: Vec<(String, String)>,
+    /// A line for people.
+    #[arg(long, default_value = "")]
+    pub summary: String,
+    /// For how long, if nobody says before that it is over; 25h unless said.
+    #[arg(long = "for", value_name = "SPAN", value_parser = parse_some_time, conflicts_with = "over")]
+    pub lasts: Option<Duration>,
+    /// It is over.
+    #[arg(long)]
+    pub over: bool,
+    /// How the answer is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `hearten maintenance …`

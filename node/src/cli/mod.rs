@@ -6,7 +6,7 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `heartbeats`, `incidents`, `orders`, `manual`:
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `heartbeats`, `signals`, `incidents`, `orders`, `manual`:
 //!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
@@ -27,6 +27,7 @@ mod peers;
 mod repairs;
 mod revisions;
 mod session;
+mod signals;
 mod status;
 mod table;
 #[cfg(test)]
@@ -170,6 +171,7 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             HeartbeatCommand::Resume { name } => heartbeats::pause(session, name, false)?,
         },
         Command::Alert { command: AlertCommand::List(shown) } => alerts::list(session, shown)?,
+        Command::Signal(options) => signals::signal(session, options)?,
         Command::Operator { key } => repairs::operator(session, key)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,
         Command::Thaw { key } => orders::thaw(session, key)?,

@@ -100,6 +100,7 @@ pub fn read(
         | Request::Leave
         | Request::PauseHeartbeat { .. }
         | Request::Evidence { .. }
+        | Request::Signal { .. }
         | Request::RunCheck { .. } => return None,
     })
 }

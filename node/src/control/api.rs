@@ -135,6 +135,11 @@ pub enum Request {
         /// Whether it pauses.
         pauses: bool,
     },
+    /// Something is the case on a host, or is over: whether that is news.
+    Signal {
+        /// What.
+        signal: crate::daemon::Signal,
+    },
     /// This peer leaves for good: [`super::views::DoneView`].
     Leave,
     /// The Raft group: [`super::views::MembersView`].
@@ -174,6 +179,7 @@ impl Request {
             | Self::Checks
             | Self::Apply { .. }
             | Self::Order { .. }
+            | Self::Signal { .. }
             | Self::Leave
             | Self::RaftMembers
             | Self::Counters => Duration::from_secs(60),

@@ -11,7 +11,8 @@
 //! * `ground` is what it stands on, its host or a world that is made up;
 //! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
-//! * `answer` is what the daemon says to other peers, `service` what it says to operators.
+//! * `answer` is what the daemon says to other peers, `service` what it says to operators;
+//! * `signal` and `source` are what programs of its host tell it.
 
 mod answer;
 mod clock;
@@ -30,10 +31,13 @@ mod outputs;
 mod own;
 mod plugins;
 mod service;
+mod signal;
+mod source;
 mod start;
 mod watch;
 
 pub use ground::{Ground, Hands, Onlooker};
+pub use signal::Signal;
 pub use start::{Running, run};
 
 use crate::{

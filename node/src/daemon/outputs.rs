@@ -11,7 +11,7 @@ use consensus::aside;
 use protocol::{
     agent::{Input, Message, Output, voters::MemberChange},
     codec,
-    document::{Channel, CheckIn, CheckInMethod},
+    document::{CheckIn, CheckInMethod, Notifier},
     name::{IncidentId, PeerId, RaftId},
     record::{AttemptReport, Entry, Outcome, Seen},
     report::{Report, SignedReport},
@@ -113,9 +113,9 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
                 () = daemon.break_off.cancelled() => None,
             }
         }
-        Output::Notify { channel, message } => {
+        Output::Notify { notifier, message } => {
             let (incident, notice) = (message.incident, message.notice);
-            let result = notify(daemon, &channel, &message).await;
+            let result = notify(daemon, &notifier, &message).await;
             if let Err(reason) = &result {
                 tracing::warn!(%incident, notifier = %message.notifier, %reason, "a notice was not taken; it will be sent again");
             }
@@ -216,9 +216,12 @@ async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) 
     Input::Finished { incident, attempt, report }
 }
 
-async fn notify(daemon: &Daemon, channel: &Channel, message: &Message) -> Result<String, String> {
-    let sent = notice::send(&daemon.http, &daemon.secrets, channel, message).await;
-    sent.map_err(|error| error.to_string())
+async fn notify(daemon: &Daemon, notifier: &Notifier, message: &Message) -> Result<String, String> {
+    let (http, secrets) = (&daemon.http, &daemon.secrets);
+    let sent = notice::send(http, secrets, notifier, message, &daemon.break_off).await;
+    // What a server or a program says goes to the log: no secret does.
+    let mask = secrets.mask();
+    sent.map(|said| mask.apply(said)).map_err(|error| mask.apply(error.to_string()))
 }
 
 /// Calls the outside dead-man's switch. The call says nothing of the mesh: its address is all that

@@ -6,6 +6,7 @@
 use super::{
     Daemon, evidence,
     forward::{self, Ask},
+    signal,
 };
 use crate::{
     control::{
@@ -88,6 +89,7 @@ impl Service for Operators {
             Request::Evidence { id } => answers::json(&evidence::read(daemon, id).await?),
             Request::RunCheck { name } => try_check(daemon, &name).await,
             Request::PauseHeartbeat { name, pauses } => pause(daemon, &name, pauses).await,
+            Request::Signal { signal } => signal::take(daemon, signal).await,
             Request::Checks
             | Request::Status
             | Request::Peers
@@ -148,7 +150,7 @@ async fn try_check(daemon: &Daemon, name: &Name) -> Result<Value, Failure> {
     serde_json::to_value(view).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
-async fn commit(
+pub(super) async fn commit(
     daemon: &Daemon,
     record: Record,
 ) -> Result<(Option<Position>, protocol::ledger::Outcome), Failure> {

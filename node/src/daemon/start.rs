@@ -2,7 +2,7 @@
 
 use super::{
     Daemon, Ground, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip,
-    http, issuing, own, service,
+    http, issuing, own, service, source,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -99,17 +99,22 @@ impl Running {
         Ok(Self { daemon, config, parts, replica, _lock: lock })
     }
 
-    /// Answers operators on the control socket and other programs on the HTTP address, now that
-    /// there is something to say.
+    /// Answers operators on the control socket and other programs on the HTTP address, and listens
+    /// to the programs that tell of events, now that there is something to say.
     fn answer_others(&mut self) -> anyhow::Result<()> {
         let daemon = &self.daemon;
         if let Http::At(address) = self.config.http {
             let tokens = self.config.intake_tokens.clone();
-            let address = http::Address { at: address, tokens };
+            let posted = self.config.intake.iter().filter(|mapping| mapping.run.is_empty());
+            let mappings = posted.cloned().collect();
+            let address = http::Address { at: address, tokens, mappings };
             self.parts.spawn(http::serve(Arc::clone(daemon), address));
         }
         let listener = service::listen(&daemon.data).context("opening the control socket")?;
         self.parts.spawn(service::serve(Arc::clone(daemon), listener));
+        for mapping in self.config.intake.iter().filter(|mapping| !mapping.run.is_empty()) {
+            self.parts.spawn(source::keep(Arc::clone(daemon), mapping.clone()));
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 //! Reading order: what a command sees ([`environment`]), how it is run ([`process`], with `tree`
 //! for its whole offspring and `output` for what it prints), what is built on that ([`check`],
 //! [`plugin`], [`evidence`]), what is known of the host ([`facts`]), what goes over the network
-//! ([`http`], [`call`], [`webhook`]), what is done to another host ([`fence`], [`wake`], [`ssh`], with
+//! ([`http`], [`call`], [`webhook`], [`mail`], [`notice`]), what is done to another host ([`fence`], [`wake`], [`ssh`], with
 //! what nobody else may know from [`secrets`]), what is remembered ([`started`]).
 
 pub mod call;
@@ -19,6 +19,7 @@ pub mod facts;
 pub mod fence;
 pub mod guardian;
 pub mod http;
+pub mod mail;
 pub mod notice;
 mod output;
 pub mod plugin;

@@ -5,7 +5,11 @@
 //! its end resolves what its call triggered.
 
 use super::{
+    environment::Environment,
     http::HttpClient,
+    mail::{self, MailError},
+    output::beginning,
+    process::{self, End, RunLimits, Streams},
     secrets::{Secrets, SecretsError},
     webhook::{self, Post, WebhookError},
 };
@@ -13,15 +17,20 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, Mac};
 use protocol::{
     agent::Message,
-    document::{Channel, Where},
+    document::{Channel, Command, Mail, Notifier, Where},
     ledger::incident::News,
     name::Name,
 };
 use serde_json::{Value, json};
 use sha2::Sha256;
+use std::{collections::BTreeMap, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// The header with a body's signature: `sha256=` and HMAC-SHA256 in hexadecimal.
 const SIGNATURE: &str = "x-hearten-signature";
+
+/// How much of what a program printed is kept.
+const PRINTED_MAX_BYTES: usize = 500;
 
 /// Why nobody was told.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +41,20 @@ pub enum NoticeError {
     /// The receiver did not take it.
     #[error(transparent)]
     Webhook(#[from] WebhookError),
+    /// The mail server did not take it.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// It has no way of its own.
+    #[error("\"{0}\" is a route: the notifiers that it leads to tell people")]
+    Route(Name),
+    /// The program did not carry it out.
+    #[error("the program did not carry it out, {end}: {printed}")]
+    Command {
+        /// How it ended.
+        end: End,
+        /// The beginning of what it printed.
+        printed: String,
+    },
 }
 
 /// Sends a notice, and returns what the receiver said.
@@ -41,39 +64,101 @@ pub enum NoticeError {
 pub async fn send(
     http: &HttpClient,
     secrets: &Secrets,
-    channel: &Channel,
+    notifier: &Notifier,
     message: &Message,
+    cancel: &CancellationToken,
 ) -> Result<String, NoticeError> {
-    let post =
-        post(channel, message, |name| Ok(secrets.open()?.get(&message.peer, name)?.to_owned()))?;
-    Ok(webhook::send(http, post, webhook::TIMEOUT).await?)
+    let secret = |name: &Name| -> Result<String, SecretsError> {
+        Ok(secrets.open()?.get(&message.peer, name)?.to_owned())
+    };
+    match way(notifier, message, secret)? {
+        Way::Post(post) => Ok(webhook::send(http, post, webhook::TIMEOUT).await?),
+        Way::Mail(mail, password) => Ok(mail::send(mail, password, message).await?),
+        Way::Run(command, timeout) => run(command, timeout, message, cancel).await,
+    }
 }
 
-/// What is posted.
-fn post(
-    channel: &Channel,
+/// How a message goes out, with its secrets in their places.
+enum Way<'a> {
+    Post(Post),
+    Mail(&'a Mail, Option<String>),
+    Run(&'a Command, Duration),
+}
+
+/// Has a program carry the message out: it is told on its standard input, in the mesh's own shape.
+async fn run(
+    command: &Command,
+    timeout: Duration,
+    message: &Message,
+    cancel: &CancellationToken,
+) -> Result<String, NoticeError> {
+    let variables = [
+        ("HEARTEN_INCIDENT", message.incident.to_string()),
+        ("HEARTEN_NOTICE", message.notice.to_string()),
+        ("HEARTEN_NEWS", message.news.as_str().to_owned()),
+        ("HEARTEN_NOTIFIER", message.notifier.to_string()),
+        ("HEARTEN_PEER", message.peer.clone()),
+    ];
+    let variables: BTreeMap<String, String> =
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut input = plain(message).to_string().into_bytes();
+    input.push(b'\n');
+    // It is run again and again: nothing of it stays behind.
+    let streams = Streams { input, leftovers_end: true, ..Streams::default() };
+    let limits = RunLimits { output_max_bytes: PRINTED_MAX_BYTES, ..RunLimits::new(timeout) };
+    let environment = Environment::from(variables);
+    let ran = process::run_with(command, &environment, limits.guarded(), streams, cancel).await;
+    let printed = beginning(ran.output.trim(), PRINTED_MAX_BYTES).to_owned();
+    match (ran.end, printed.is_empty()) {
+        (End::Exited(0), true) => Ok("exit code 0".to_owned()),
+        (End::Exited(0), false) => Ok(format!("exit code 0: {printed}")),
+        (end, _) => Err(NoticeError::Command { end, printed }),
+    }
+}
+
+/// What is posted to a web hook: the operator's own shape, or the mesh's.
+fn body(notifier: &Notifier, message: &Message) -> Vec<u8> {
+    match &notifier.body {
+        Some(template) => template.fill(&message.facts, within_json).into_bytes(),
+        None => plain(message).to_string().into_bytes(),
+    }
+}
+
+/// A value as it stands inside of a string of JSON.
+fn within_json(value: &str) -> String {
+    let quoted = Value::from(value).to_string();
+    let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inside.unwrap_or_default().to_owned()
+}
+
+fn way<'a>(
+    notifier: &'a Notifier,
     message: &Message,
     secret: impl Fn(&Name) -> Result<String, SecretsError>,
-) -> Result<Post, SecretsError> {
-    Ok(match channel {
-        Channel::Webhook { url } => Post::json(url, &plain(message)),
+) -> Result<Way<'a>, NoticeError> {
+    let post = match &notifier.channel {
+        Channel::Webhook { url } => Post::json(url, body(notifier, message)),
         Channel::SignedWebhook { url, secret: name } => {
-            let mut post = Post::json(url, &plain(message));
+            let mut post = Post::json(url, body(notifier, message));
             let signature = signature(&secret(name)?, &post.body);
             post.headers.push((SIGNATURE, signature));
             post
         }
-        Channel::Slack { url: Where::At(url) } => Post::json(url, &slack(message)),
-        Channel::Slack { url: Where::Secret(name) } => Post::json(&secret(name)?, &slack(message)),
+        Channel::Slack { url: Where::At(url) } => {
+            Post::json(url, slack(message).to_string().into_bytes())
+        }
+        Channel::Slack { url: Where::Secret(name) } => {
+            Post::json(&secret(name)?, slack(message).to_string().into_bytes())
+        }
         Channel::PagerDuty { url, routing_key, severity } => {
-            Post::json(url, &pagerduty(message, &secret(routing_key)?, severity))
+            let event = pagerduty(message, &secret(routing_key)?, severity);
+            Post::json(url, event.to_string().into_bytes())
         }
         Channel::Ntfy { url, token, priority } => {
             let mut post = Post::text(url, &message.text);
             let over = message.news == News::Resolved;
             let tag = if over { "white_check_mark" } else { "rotating_light" };
-            let title = format!("{} {} on {}", word(message.news), message.incident, message.peer);
-            post.headers.push(("title", title));
+            post.headers.push(("title", header(&message.title)));
             post.headers.push(("tags", tag.to_owned()));
             // That it is over wakes nobody.
             post.headers.push(("priority", (if over { 3 } else { *priority }).to_string()));
@@ -82,15 +167,24 @@ fn post(
             }
             post
         }
-    })
+        Channel::Mail(mail) => {
+            let password = mail.login.as_ref().map(|login| secret(&login.password)).transpose()?;
+            return Ok(Way::Mail(mail, password));
+        }
+        Channel::Command { command, timeout } => return Ok(Way::Run(command, *timeout)),
+        Channel::Route(_) => return Err(NoticeError::Route(notifier.name.clone())),
+    };
+    Ok(Way::Post(post))
 }
 
-const fn word(news: News) -> &'static str {
-    match news {
-        News::Called => "called",
-        News::Resolved => "resolved",
-        News::Asked => "asked",
+/// A text as a header holds it: in one line, and in ASCII as mail has it (RFC 2047), which ntfy
+/// reads back.
+fn header(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.is_ascii() {
+        return line;
     }
+    format!("=?UTF-8?B?{}?=", data_encoding::BASE64.encode(line.as_bytes()))
 }
 
 /// The mesh's own shape.
@@ -100,10 +194,15 @@ fn plain(message: &Message) -> Value {
         "key": format!("{}/{}/{}", message.mesh, message.incident, message.notice),
         "mesh": message.mesh.as_str(),
         "incident": message.incident.to_string(),
-        "news": word(message.news),
+        "news": message.news.as_str(),
         "peer": message.peer,
         "runbook": message.runbook.as_ref().map(|name| name.as_str()),
         "notifier": message.notifier.as_str(),
+        "severity": message.facts.get("severity"),
+        "check": message.facts.get("check"),
+        "why": message.facts.get("why"),
+        "since": message.facts.get("last"),
+        "title": message.title,
         "text": message.text,
     })
 }
@@ -121,11 +220,13 @@ fn slack(message: &Message) -> Value {
         fields.push(field("Runbook", runbook.as_str()));
     }
     // What stands in an alert's words must not become a link or call a whole channel.
-    let text = message.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let (title, text) = (safe(&message.title), safe(&message.text));
     json!({
         "attachments": [{
             "color": colour,
             "fallback": text,
+            "title": title,
             "text": text,
             "fields": fields,
             "footer": format!("hearten incident explain {}", message.incident),
@@ -150,9 +251,12 @@ fn pagerduty(message: &Message, routing_key: &str, severity: &str) -> Value {
             "source": message.peer,
             "severity": severity,
             "group": message.mesh.as_str(),
-            "class": message.runbook.as_ref().map(|name| name.as_str()),
             "custom_details": plain(message),
         });
+        // What is not known is left out: a null is no text.
+        if let Some(runbook) = &message.runbook {
+            event["payload"]["class"] = runbook.as_str().into();
+        }
     }
     event
 }
@@ -165,15 +269,18 @@ fn signature(secret: &str, body: &[u8]) -> String {
 }
 
 #[cfg(test)]
+mod schemas;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::name::IncidentId;
+    use protocol::{document::Template, name::IncidentId};
 
-    fn name(text: &str) -> Name {
+    pub(super) fn name(text: &str) -> Name {
         Name::parse(text).unwrap()
     }
 
-    fn message(news: News) -> Message {
+    pub(super) fn message(news: News) -> Message {
         Message {
             incident: IncidentId(42),
             notice: 2,
@@ -182,12 +289,25 @@ mod tests {
             mesh: name("prod"),
             peer: "web-1".to_owned(),
             runbook: Some(name("restart-web")),
+            title: format!("{} INC-42 on web-1", news.as_str()),
             text: "web-1: <!channel> nothing helped & nobody answers".to_owned(),
+            facts: BTreeMap::from([("why".to_owned(), "a \"b\"\nc\\d\"}, {".to_owned())]),
         }
     }
 
+    fn notifier(channel: &Channel) -> Notifier {
+        let (name, channel) = (name("ops"), channel.clone());
+        let policy = protocol::document::Policy::default();
+        Notifier { name, channel, title: None, text: None, body: None, policy }
+    }
+
     fn posted(channel: &Channel, news: News) -> (Post, Value) {
-        let post = post(channel, &message(news), |name| Ok(format!("s3cret of {name}"))).unwrap();
+        posted_by(&notifier(channel), news)
+    }
+
+    fn posted_by(notifier: &Notifier, news: News) -> (Post, Value) {
+        let way = way(notifier, &message(news), |name| Ok(format!("s3cret of {name}"))).unwrap();
+        let Way::Post(post) = way else { panic!("it is posted") };
         let value = serde_json::from_slice(&post.body).unwrap_or(Value::Null);
         (post, value)
     }
@@ -232,6 +352,51 @@ mod tests {
         let text = attachment["text"].as_str().unwrap();
         assert!(text.contains("&lt;!channel&gt;") && !text.contains('<'), "{text}");
         assert_eq!(posted(&channel, News::Resolved).1["attachments"][0]["color"], "good");
+    }
+
+    #[test]
+    fn a_body_of_ones_own_is_json_whatever_stands_in_its_places() {
+        let channel = Channel::SignedWebhook { url: "http://h/x".to_owned(), secret: name("hook") };
+        let body = Template::parse(r#"{"what": {"why": "{why}", "empty": "{rung}"}}"#).unwrap();
+        let own = Notifier { body: Some(body), ..notifier(&channel) };
+        let (post, body) = posted_by(&own, News::Called);
+        assert_eq!(body, json!({"what": {"why": "a \"b\"\nc\\d\"}, {", "empty": ""}}));
+        assert_eq!(post.headers, [(SIGNATURE, signature("s3cret of hook", &post.body))]);
+    }
+
+    #[test]
+    fn a_header_is_ascii_and_one_line() {
+        assert_eq!(header("called\r\nx: y"), "called  x: y");
+        assert_eq!(header("größer"), "=?UTF-8?B?Z3LDtsOfZXI=?=");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_told_on_its_input_and_its_failure_is_told_in_its_own_words() {
+        let http = HttpClient::new().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::at(dir.path().join("secrets.toml"));
+        let cancel = CancellationToken::new();
+        let tell = async |script: &str, timeout: Duration| {
+            let command = Command::Script(script.to_owned());
+            let channel = Channel::Command { command, timeout };
+            send(&http, &secrets, &notifier(&channel), &message(News::Called), &cancel).await
+        };
+        let file = dir.path().join("told");
+        let script = format!("cat > {}; echo paged $HEARTEN_PEER", file.display());
+        let patience = Duration::from_secs(20);
+        assert_eq!(tell(&script, patience).await.unwrap(), "exit code 0: paged web-1");
+        let told: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!((&told["news"], &told["key"]), (&json!("called"), &json!("prod/INC-42/2")));
+        assert_eq!(told["title"], "called INC-42 on web-1");
+        let failed = tell("echo the modem is off; exit 3", patience).await.unwrap_err();
+        assert_eq!(
+            failed.to_string(),
+            "the program did not carry it out, exit code 3: the modem is off"
+        );
+        let slow = tell("sleep 60", Duration::from_millis(200)).await.unwrap_err();
+        assert!(slow.to_string().contains("timed out"), "{slow}");
+        // One that does not read what it is told has carried it out when it says so.
+        assert_eq!(tell("exec <&-; exit 0", patience).await.unwrap(), "exit code 0");
     }
 
     #[test]

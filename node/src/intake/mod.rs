@@ -10,6 +10,8 @@ pub mod alertmanager;
 pub mod gotel;
 pub mod healthchecks;
 pub mod hospital;
+pub mod mapped;
+pub mod passive;
 
 use protocol::{
     alert::{Alert, Word},

@@ -4,7 +4,7 @@
 //! a deny-policy with a typing error in it must not look as if it held.
 
 use super::{SetupError, data_dir};
-use crate::files;
+use crate::{files, intake::mapped::Mapping};
 use protocol::{
     agent::LocalPolicy,
     name::{Labels, Name, PeerId, parse_label},
@@ -143,6 +143,9 @@ pub struct Config {
     /// said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<PathBuf>,
+    /// How the JSON of other senders is understood: `[[intake]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intake: Vec<Mapping>,
 }
 
 const fn listen() -> SocketAddr {
@@ -193,6 +196,16 @@ impl Config {
             let reason = format!("intake_tokens = \"{}\" is no absolute path", tokens.display());
             return Err(refusal(line_with(text, "intake_tokens"), reason));
         }
+        for (place, mapping) in config.intake.iter().enumerate() {
+            if let Err(reason) = mapping.check() {
+                return Err(refusal(line_with(text, mapping.name.as_str()), reason));
+            }
+            let same = |other: &Mapping| other.name == mapping.name;
+            if config.intake.iter().take(place).any(same) {
+                let reason = format!("there are two [[intake]] \"{}\"", mapping.name);
+                return Err(refusal(line_with(text, mapping.name.as_str()), reason));
+            }
+        }
         Ok(config)
     }
 
@@ -227,6 +240,7 @@ impl Config {
                 quoted(&path.display())
             )
         });
+        let intake: String = self.intake.iter().map(render_mapping).collect();
         format!(
             "# What this host needs in order to start. Everything else are documents: `hearten apply`.\n\
              # After a change: restart the daemon, or send it SIGHUP for labels and the deny-policy.\n\
@@ -242,7 +256,7 @@ impl Config {
              # What this host forbids by itself, whatever the documents say.\n\
              observe_only = {}\n\
              denied_runbooks = {denied}\n\
-             {secrets}{tokens}",
+             {secrets}{tokens}{intake}",
             quoted(&self.name),
             quoted(&self.listen),
             quoted(&self.advertise),
@@ -268,6 +282,14 @@ impl Config {
             observe_only: self.observe_only,
         }
     }
+}
+
+/// A mapping as it is written.
+fn render_mapping(mapping: &Mapping) -> String {
+    // What was read from TOML is written as TOML.
+    let text = toml::to_string(mapping).unwrap_or_default();
+    let within = text.replace("\n[", "\n[intake.");
+    format!("\n[[intake]]\n{within}")
 }
 
 fn line_with(text: &str, key: &str) -> usize {
@@ -297,6 +319,13 @@ mod tests {
         full.observe_only = true;
         full.secrets = Some("/etc/hearten/\"s\".toml".into());
         full.denied_runbooks.insert(Name::parse("fence").unwrap());
+        for name in ["zabbix", "other"] {
+            let text = format!(
+                "name = \"{name}\"\nlist = \"/a\"\nfires = {{ at = \"/x\", is = [\"1\"] }}\n\
+                 labels = {{ alertname = \"/n\", \"a b\" = \"/c\" }}\nset = {{ s = \"[x]\" }}\n"
+            );
+            full.intake.push(toml::from_str(&text).unwrap());
+        }
         let back = Config::parse(&full.render(), Path::new("hearten.toml")).unwrap();
         assert_eq!(back, full);
         assert!(back.policy().observe_only);
@@ -314,6 +343,9 @@ mod tests {
         assert!(label.starts_with("hearten.toml:3: "), "{label}");
         let secrets = fault(&format!("{MINIMAL}secrets = \"secrets.toml\"\n"));
         assert!(secrets.contains("hearten.toml:3") && secrets.contains("absolute"), "{secrets}");
+        let intake = "\n[[intake]]\nname = \"zabbix\"\nlabels = { alertname = \"name\" }\n";
+        let intake = fault(&format!("{MINIMAL}{intake}"));
+        assert!(intake.contains("zabbix") && intake.contains("JSON pointer"), "{intake}");
         assert!(fault("name = ").starts_with("hearten.toml:1: "));
         assert!(fault("name = \"web-1\"\n").contains("advertise"));
     }

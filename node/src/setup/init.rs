@@ -49,6 +49,7 @@ impl HostOptions {
             labels: self.labels.clone(),
             seeds: Vec::new(),
             observe_only: false,
+            intake: Vec::new(),
             denied_runbooks: BTreeSet::new(),
             secrets: None,
             intake_tokens: None,

@@ -8,6 +8,7 @@ mod aggregates;
 mod check_in;
 mod heartbeats;
 mod ladders;
+mod message;
 mod minority;
 mod notices;
 mod returns;
@@ -143,6 +144,7 @@ impl Agent {
         self.watch_attempts(now);
         self.watch_for_storms(now, out);
         self.step_incidents(now, out);
+        self.call_again(now, out);
         self.send_notices(now, out);
         self.call_the_switch(now, out);
         self.appoint_voters(now, out);

@@ -2,7 +2,10 @@
 
 use crate::{
     agent::voters::MemberChange,
-    document::{Argument, Channel, Check, CheckIn, Command, EvidenceStep, HttpCall, Power, Ssh},
+    document::{
+        Argument, Check, CheckIn, Command, EvidenceStep, HttpCall, Notifier, Power, Ssh,
+        template::Facts,
+    },
     heartbeat::JobId,
     ledger::incident::News,
     name::{IncidentId, Name, PeerId},
@@ -39,6 +42,8 @@ pub enum Proposal {
     Step(IncidentId),
     /// That a notice is out.
     Notice(IncidentId, u32),
+    /// That somebody is called again.
+    CallAgain(IncidentId, Name),
 }
 
 /// Which fact is on its way to the leader.
@@ -119,8 +124,12 @@ pub struct Message {
     pub peer: String,
     /// The runbook, if one answered.
     pub runbook: Option<Name>,
+    /// What stands above it, in a few words.
+    pub title: String,
     /// One sentence that says what is the matter.
     pub text: String,
+    /// What is known of it, for those who put it into words of their own.
+    pub facts: Facts,
 }
 
 /// What an agent wants done.
@@ -203,7 +212,7 @@ pub enum Output {
     /// Tell people; answered by `NoticeSent`.
     Notify {
         /// How.
-        channel: Channel,
+        notifier: Box<Notifier>,
         /// What.
         message: Message,
     },

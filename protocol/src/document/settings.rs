@@ -1,5 +1,6 @@
 //! The short documents: how people are reached, how much may be done at once, how the mesh is run.
 
+use super::{Command, Mail, Policy, Route, Template};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -11,6 +12,14 @@ pub struct Notifier {
     pub name: Name,
     /// How the message goes out.
     pub channel: Channel,
+    /// What stands above it; the usual title unless said.
+    pub title: Option<Template>,
+    /// What it says; the usual text unless said.
+    pub text: Option<Template>,
+    /// What a web hook is posted, in JSON; the mesh's own shape unless said.
+    pub body: Option<Template>,
+    /// When it is used.
+    pub policy: Policy,
 }
 
 /// How a message goes out.
@@ -51,6 +60,18 @@ pub enum Channel {
         /// The priority of calls, 1 to 5.
         priority: u32,
     },
+    /// A mail.
+    Mail(Mail),
+    /// A program on the leader's host that is told on its standard input.
+    Command {
+        /// What is run.
+        command: Command,
+        /// How long it may take; 20 s unless said.
+        timeout: Duration,
+    },
+    /// No way of its own: the first route that fits leads to other notifiers. The last one fits
+    /// everything.
+    Route(Vec<Route>),
 }
 
 impl Channel {
@@ -61,6 +82,9 @@ impl Channel {
             Self::Slack { .. } => "slack",
             Self::PagerDuty { .. } => "pagerduty",
             Self::Ntfy { .. } => "ntfy",
+            Self::Mail(_) => "smtp",
+            Self::Command { .. } => "command",
+            Self::Route(_) => "route",
         }
     }
 }

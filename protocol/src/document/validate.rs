@@ -8,6 +8,7 @@
 //! stays as it is, whatever later versions think of it.
 
 mod checks;
+mod notifiers;
 
 use super::{
     Action, By, Document, DocumentKey, DocumentKind, Ladder, On, Runbook,
@@ -120,10 +121,8 @@ pub fn validate(
                 Document::Remove(key) => change.removal(one, key, &mut problems),
                 Document::Ladder(ladder) => change.ladder(one, ladder, &mut problems),
                 Document::Check(check) => change.check(one, check, &mut problems),
-                Document::Notifier(_)
-                | Document::Limits(_)
-                | Document::Mesh(_)
-                | Document::Maintenance(_) => {}
+                Document::Notifier(notifier) => change.notifier(one, notifier, &mut problems),
+                Document::Limits(_) | Document::Mesh(_) | Document::Maintenance(_) => {}
             }
         }
     }
@@ -329,6 +328,16 @@ impl Change<'_> {
                 let message =
                     format!("{} cannot be removed: check \"{name}\" {needs}", title(gone));
                 let hint = "remove or change that check together with it".to_owned();
+                problems.push(problem(one, None, Some("name"), message, Some(hint)));
+            }
+            if let Document::Notifier(notifier) = document
+                && gone.kind == DocumentKind::Notifier
+                && notifiers::named_in(notifier).any(|(_, named)| *named == gone.name)
+            {
+                let name = &notifier.name;
+                let message =
+                    format!("{} cannot be removed: notifier \"{name}\" leads to it", title(gone));
+                let hint = "remove or change that notifier together with it".to_owned();
                 problems.push(problem(one, None, Some("name"), message, Some(hint)));
             }
             let Document::Runbook(runbook) = document else { continue };

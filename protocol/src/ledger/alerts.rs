@@ -75,6 +75,36 @@ impl Alerts {
         self.firing.iter().filter(fires).map(|(id, firing)| (*id, firing))
     }
 
+    /// Whether this alert fires at this moment.
+    pub fn fires(&self, id: AlertId, at: Timestamp) -> bool {
+        self.firing.get(&id).is_some_and(|firing| firing.fires_at(at))
+    }
+
+    /// A word of a sender that says how it is and not since when, dated as the log knows it: what
+    /// fires already goes on, what has ended begins anew, and what does not fire has no end.
+    pub fn dated(&self, word: Word, now: Timestamp) -> Option<Word> {
+        const A_MOMENT: Duration = Duration::from_millis(1);
+        match word {
+            Word::Fires(mut alert) => {
+                let id = alert.id();
+                let known = self.firing.get(&id).filter(|known| known.fires_at(now));
+                let ended = self.ended.get(&id);
+                alert.starts_at = match (known, ended) {
+                    (Some(known), _) => known.alert.starts_at,
+                    // Another peer's clock may have been ahead.
+                    (None, Some(ended)) => now.max(ended.starts_at.plus(A_MOMENT)),
+                    (None, None) => now,
+                };
+                Some(Word::Fires(alert))
+            }
+            Word::Ended { alert, at, .. } => {
+                let known = self.firing.get(&alert).filter(|known| known.fires_at(now))?;
+                let starts_at = known.alert.starts_at.max(now);
+                Some(Word::Ended { alert, starts_at, at })
+            }
+        }
+    }
+
     /// Whether a word would change anything: asked before it is brought to the log.
     pub fn is_news(&self, word: &Word, at: Timestamp) -> bool {
         match word {
@@ -247,6 +277,29 @@ mod tests {
         assert_eq!(alerts.firing(at(202)).count(), 0);
         let anew = told(&[(100, fires(90)), (200, ended(90)), (300, fires(290))]);
         assert_eq!(anew.firing(at(300)).count(), 1);
+    }
+
+    #[test]
+    fn who_says_only_how_it_is_opens_one_episode_and_ends_it_once() {
+        let mut alerts = Alerts::default();
+        let mut news = 0;
+        let mut say = |when: u64, word: Word| {
+            let dated = alerts.dated(word, at(when)).filter(|word| alerts.is_news(word, at(when)));
+            news += dated.iter().count();
+            if let Some(word) = dated {
+                alerts.take(&word, at(when));
+            }
+            (news, alerts.firing(at(when)).count())
+        };
+        // What is well all the time is nothing.
+        assert_eq!(say(10, ended(10)), (0, 0));
+        assert_eq!(say(20, fires(20)), (1, 1));
+        assert_eq!(say(80, fires(80)), (1, 1), "it goes on");
+        // A peer whose clock is behind says that it is over, and then that it is back.
+        assert_eq!(say(15, ended(15)), (2, 0));
+        assert_eq!(say(16, ended(16)), (2, 0));
+        assert_eq!(say(17, fires(17)), (3, 1));
+        assert_eq!(say(90, ended(90)), (4, 0));
     }
 
     #[test]

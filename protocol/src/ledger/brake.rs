@@ -227,12 +227,12 @@ impl Ledger {
         let at = context.at;
         let brake = self.brake.get_or_insert(Brake { since: at, latest: at, incident: None });
         brake.incident = Some(id);
-        let everyone = self.notifier_names();
+        let told = self.whom_to_tell(id);
         let Some(incident) = self.incidents.get_mut(&id) else { return };
         incident.state = State::Escalated;
         let reason = "too many peers are silent at once for neighbours to act".to_owned();
         incident.note(at, context.by, Fact::Escalated(reason));
-        tell_people(incident, context, &everyone, News::Called);
+        tell_people(incident, context, &told, News::Called);
         self.index_incident(id);
     }
 

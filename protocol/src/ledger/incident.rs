@@ -171,6 +171,17 @@ pub enum News {
     Asked,
 }
 
+impl News {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Called => "called",
+            Self::Resolved => "resolved",
+            Self::Asked => "asked",
+        }
+    }
+}
+
 /// A line of an incident's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {

@@ -236,7 +236,7 @@ impl Ledger {
     }
 
     pub(super) fn hold(&mut self, context: &Context, id: IncidentId, refusal: &Refusal) -> Outcome {
-        let everyone = self.notifier_names();
+        let told = self.whom_to_tell(id);
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
             let (attempt, until) = (attempt.number, attempt.until);
@@ -264,7 +264,7 @@ impl Ledger {
         incident.held = Some(refusal.clone());
         incident.note(context.at, context.by, Fact::Held(refusal.clone()));
         if matches!(refusal, Refusal::UnknownOutcome { .. } | Refusal::UndoFailed { .. }) {
-            tell_people(incident, context, &everyone, News::Called);
+            tell_people(incident, context, &told, News::Called);
         }
         Ok(Effect::Done)
     }
@@ -279,9 +279,10 @@ impl Ledger {
                 return Err(Refusal::WrongState { incident: id, why });
             }
         };
+        let told = self.incidents.get(&id).map(|incident| self.routed(&notifier, incident));
+        let incident = self.still_open(id)?;
         incident.climbed += 1;
-        incident.give_notice(context.at, notifier.clone(), News::Called);
-        incident.note(context.at, context.by, Fact::Called(notifier));
+        tell_people(incident, context, &told.unwrap_or_default(), News::Called);
         if incident.next_rung().is_none() {
             incident.state = State::Escalated;
             incident.held = None;
@@ -293,6 +294,7 @@ impl Ledger {
 
     pub(super) fn resolve(&mut self, context: &Context, id: IncidentId, because: &str) -> Outcome {
         self.calmed(id, context.at)?;
+        let silent = self.without_recovery();
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
             let (attempt, until) = (attempt.number, attempt.until);
@@ -300,7 +302,7 @@ impl Ledger {
         }
         incident.note(context.at, context.by, Fact::Resolved(because.to_owned()));
         let helped = (incident.state != State::Escalated).then(|| rung_on_peer(incident)).flatten();
-        end(incident, context.at, State::Resolved);
+        end(incident, context.at, State::Resolved, &silent);
         self.open.remove(&id);
         if let Some(key) = helped {
             self.memory.helped(&key, id);
@@ -316,7 +318,7 @@ impl Ledger {
 
     pub(super) fn escalate(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
         self.unbraked_by_id(id)?;
-        let everyone = self.notifier_names();
+        let told = self.whom_to_tell(id);
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
             let (attempt, until) = (attempt.number, attempt.until);
@@ -330,7 +332,7 @@ impl Ledger {
         incident.held = None;
         incident.note(context.at, context.by, Fact::Escalated(reason.to_owned()));
         if !incident.calls_by_itself() {
-            tell_people(incident, context, &everyone, News::Called);
+            tell_people(incident, context, &told, News::Called);
         }
         Ok(Effect::Done)
     }
@@ -341,9 +343,10 @@ impl Ledger {
             self.brake = None;
             self.thawed_at = context.at;
         }
+        let silent = self.without_recovery();
         let incident = self.still_open(id)?;
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
-        end(incident, context.at, State::Closed);
+        end(incident, context.at, State::Closed, &silent);
         self.open.remove(&id);
         // What is being executed goes on: until it has ended, or can no longer act, it counts.
         let incidents = &self.incidents;
@@ -353,10 +356,11 @@ impl Ledger {
 
     /// An operator thawed the mesh: its storm is over.
     pub(super) fn end_storm(&mut self, context: &Context, id: IncidentId) {
+        let silent = self.without_recovery();
         let Ok(incident) = self.still_open(id) else { return };
         let because = "an operator lets neighbours act again".to_owned();
         incident.note(context.at, context.by, Fact::Resolved(because));
-        end(incident, context.at, State::Resolved);
+        end(incident, context.at, State::Resolved, &silent);
         self.open.remove(&id);
         self.index_incident(id);
     }
@@ -437,10 +441,6 @@ impl Ledger {
         Ok(Effect::Done)
     }
 
-    pub(super) fn notifier_names(&self) -> Vec<Name> {
-        self.library.notifiers().map(|notifier| notifier.name.clone()).collect()
-    }
-
     pub(super) fn still_open(&mut self, id: IncidentId) -> Result<&mut Incident, Refusal> {
         let incident =
             self.incidents.get_mut(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
@@ -460,17 +460,14 @@ fn counts_at(incident: &Incident, at: Timestamp) -> bool {
     }
 }
 
-/// Tells those whom the runbook names, or everyone when it names nobody.
+/// Tells people.
 pub(super) fn tell_people(
     incident: &mut Incident,
     context: &Context,
-    everyone: &[Name],
+    told: &BTreeSet<Name>,
     news: News,
 ) {
-    let rungs = incident.plan.iter().flat_map(|plan| &plan.rungs);
-    let named: BTreeSet<Name> = rungs.filter_map(Rung::tells).cloned().collect();
-    let everyone = everyone.iter().cloned().collect();
-    for notifier in if named.is_empty() { &everyone } else { &named } {
+    for notifier in told {
         incident.give_notice(context.at, notifier.clone(), news);
         incident.note(context.at, context.by, Fact::Called(notifier.clone()));
     }
@@ -483,7 +480,7 @@ pub(super) fn rung_on_peer(incident: &Incident) -> Option<(Name, String, PeerId)
     Some((plan.name.clone(), rung.name.clone(), incident.peer))
 }
 
-fn end(incident: &mut Incident, at: Timestamp, state: State) {
+fn end(incident: &mut Incident, at: Timestamp, state: State, silent: &BTreeSet<Name>) {
     incident.state = state;
     incident.closed_at = Some(at);
     incident.held = None;
@@ -498,7 +495,7 @@ fn end(incident: &mut Incident, at: Timestamp, state: State) {
             None => notice.done = Some((at, false, "not sent: the incident is over".to_owned())),
         }
     }
-    for notifier in told {
+    for notifier in told.difference(silent).cloned() {
         incident.give_notice(at, notifier, News::Resolved);
     }
 }

@@ -103,7 +103,7 @@ impl Ledger {
 
     /// Puts the question: the leader holds the incident back until it is answered.
     pub(super) fn ask(&mut self, context: &Context, id: IncidentId) -> Result<(), Refusal> {
-        let everyone = self.notifier_names();
+        let told = self.whom_to_tell(id);
         let incident = self.still_open(id)?;
         let approve =
             incident.needs_approval().ok_or(Refusal::NothingToApprove { incident: id })?;
@@ -113,7 +113,7 @@ impl Ledger {
             return Err(Refusal::WrongState { incident: id, why });
         }
         incident.asked = Some(question);
-        super::incidents::tell_people(incident, context, &everyone, News::Asked);
+        super::incidents::tell_people(incident, context, &told, News::Asked);
         Ok(())
     }
 

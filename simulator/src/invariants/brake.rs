@@ -148,6 +148,7 @@ impl Brake {
             | Record::Notified { .. }
             | Record::Skipped { .. }
             | Record::Restarted { .. }
+            | Record::CalledAgain { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
             | Record::JobsTold { .. }

@@ -119,6 +119,9 @@ pub(crate) fn entry(entry: &Entry) -> String {
             format!("skipped rung {rung} of {incident}: {refusal}")
         }
         Record::Restarted { incident } => format!("restarted {incident}"),
+        Record::CalledAgain { incident, notifier } => {
+            format!("called again about {incident} by {notifier}")
+        }
         Record::Booted { peer, boot_id } => format!("booted {peer} {boot_id}"),
         Record::Alerted { words } => format!("alerted {} words", words.len()),
         Record::JobsTold { words } => format!("jobs told {} words", words.len()),

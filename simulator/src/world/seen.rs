@@ -87,6 +87,7 @@ impl World<'_> {
             | Record::Notified { .. }
             | Record::Skipped { .. }
             | Record::Restarted { .. }
+            | Record::CalledAgain { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
             | Record::JobsTold { .. }

@@ -115,6 +115,7 @@ impl World<'_> {
             | Record::Notified { incident, .. }
             | Record::Skipped { incident, .. }
             | Record::Restarted { incident }
+            | Record::CalledAgain { incident, .. }
             | Record::NotRebooted { incident, .. } => of(incident),
             Record::PeerStopped { peer }
             | Record::PeerLeft { peer }
@@ -184,6 +185,9 @@ impl World<'_> {
                 format!("{incident}: a rung is skipped: {refusal}")
             }
             Record::Restarted { incident } => format!("{incident} begins anew"),
+            Record::CalledAgain { incident, notifier } => {
+                format!("nobody acknowledges {incident}: \"{notifier}\" calls")
+            }
             Record::NotRebooted { incident, .. } => format!("{incident}: nothing was rebooted"),
             Record::PeerStopped { peer } => format!("{} said goodbye", self.name(*peer)),
             Record::PeerLeft { peer } => format!("{} has left the mesh", self.name(*peer)),

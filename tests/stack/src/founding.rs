@@ -71,6 +71,7 @@ fn config(name: &Name, address: SocketAddr) -> Config {
         denied_runbooks: std::collections::BTreeSet::new(),
         secrets: None,
         intake_tokens: None,
+        intake: Vec::new(),
     }
 }
 

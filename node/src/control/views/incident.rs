@@ -4,7 +4,7 @@ use super::{SCHEMA, peer::seen};
 use protocol::{
     agent::Agent,
     explain,
-    ledger::incident::{Attempt, Incident, News, State},
+    ledger::incident::{Attempt, Incident, State},
     name::{IncidentId, PeerId},
     record::{Because, Testimony},
     time::{Now, Timestamp},
@@ -368,11 +368,7 @@ impl IncidentView {
         let notices = incident.notices.iter().map(|notice| NoticeView {
             number: notice.number,
             notifier: notice.notifier.to_string(),
-            news: match notice.news {
-                News::Called => "called".to_owned(),
-                News::Resolved => "resolved".to_owned(),
-                News::Asked => "asked".to_owned(),
-            },
+            news: notice.news.as_str().to_owned(),
             due_at: notice.due_at,
             done_at: notice.done.as_ref().map(|(at, _, _)| *at),
             delivered: notice.done.as_ref().map(|(_, delivered, _)| *delivered),

@@ -7,7 +7,7 @@
 //! Alerts are few and are told at once. Jobs may be ten thousand that check in every minute: the
 //! first ping goes at once, and what comes within half a second of it goes with the next entry.
 
-use crate::daemon::{Daemon, forward};
+use crate::daemon::{Daemon, forward, service};
 use protocol::{
     alert, codec, heartbeat,
     ledger::{alerts, heartbeats},
@@ -202,7 +202,11 @@ async fn to_log<W: Gathered>(daemon: &Daemon, words: Vec<W>) -> Result<(), NotTa
     let term = daemon.standing().term;
     let entry = Entry { at: daemon.log_now(), by: daemon.me, term, record: W::record(words) };
     match forward::to_leader(daemon, entry, COMMITTED_WITHIN).await {
-        Ok((_, Ok(_))) => Ok(()),
+        Ok((position, Ok(_))) => {
+            // Whoever is answered may ask here, and may say next that it is over.
+            service::seen(daemon, position).await;
+            Ok(())
+        }
         Ok((_, Err(refusal))) => Err(NotTaken::Refused(refusal.to_string())),
         Err(error) => Err(NotTaken::Unknown(error.to_string())),
     }

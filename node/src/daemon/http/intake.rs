@@ -6,12 +6,12 @@ use super::{Shared, door::Barred, gather::NotTaken};
 use crate::{
     control::views::AlertsView,
     daemon::Daemon,
-    intake::{Unreadable, Words, alertmanager as formats, hospital},
+    intake::{Unreadable, Words, alertmanager as formats, hospital, passive},
 };
 use axum::{
     Json,
     body::{Body, to_bytes},
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -137,6 +137,34 @@ pub(super) async fn reception(
     Ok(Json(json!({ "status": format!("was {was}") })))
 }
 
+/// Passive results of monitoring plugins.
+pub(super) async fn passive(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let words = passive::results(&body, shared.daemon.log_now())?;
+    take_dated(&shared, words).await.map(|taken| Json(taken.json()))
+}
+
+/// JSON of a sender that `hearten.toml` has a mapping for.
+pub(super) async fn mapped(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Response> {
+    let body = let_in(&shared, &headers, body).await.map_err(Failure::into_response)?;
+    let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.name.as_str() == name) else {
+        return Err(not_found("hearten.toml of this host has no [[intake]] of that name"));
+    };
+    let words = mapping.words(&body, shared.daemon.log_now());
+    let words = words.map_err(|error| Failure::from(error).into_response())?;
+    let taken = take_dated(&shared, words).await.map_err(Failure::into_response)?;
+    Ok(Json(taken.json()))
+}
+
 /// The alerts that fire, as this peer's replica has them.
 pub(super) async fn firing(
     State(shared): State<Arc<Shared>>,
@@ -151,10 +179,15 @@ pub(super) async fn firing(
 }
 
 pub(super) async fn no_such_path() -> Response {
-    let error = "there is nothing at this path: POST /v1/alertmanager, /api/v2/alerts or \
-                 /v1/reception, GET /v1/alerts, /counters or /ping; POST /reservation, /checkin, \
-                 /snooze or /checkout, GET /reservation, /status, /badguests or /nodes; \
-                 /ping/UUID or /ping/KEY/SLUG";
+    not_found(
+        "there is nothing at this path: POST /v1/alertmanager, /api/v2/alerts, /v1/reception, \
+         /v1/passive or /v1/intake/NAME, GET /v1/alerts, /counters or /ping; POST /reservation, \
+         /checkin, /snooze or /checkout, GET /reservation, /status, /badguests or /nodes; \
+         /ping/UUID or /ping/KEY/SLUG",
+    )
+}
+
+fn not_found(error: &str) -> Response {
     let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
     (StatusCode::NOT_FOUND, body).into_response()
 }
@@ -186,6 +219,26 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>
     }
 }
 
+/// Brings what is new to the log, of a sender that says how it is and not since when.
+async fn take_dated(shared: &Shared, words: Words) -> Result<Taken, Failure> {
+    let Words { words, refused } = words;
+    let told = words.len();
+    let dated = dated(&shared.daemon, words);
+    if told == 0 && !refused.is_empty() {
+        return Err(Failure::Useless(refused));
+    }
+    let taken = take(shared, Words { words: dated, refused: Vec::new() }).await?;
+    Ok(Taken { words: told, refused, ..taken })
+}
+
+/// Such words, as the log knows them.
+pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
+    let now: Timestamp = daemon.log_now();
+    let agent = daemon.agent();
+    let alerts = agent.ledger().alerts();
+    words.into_iter().filter_map(|word| alerts.dated(word, now)).collect()
+}
+
 /// Brings what is new to the log.
 async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
     let Words { words, refused } = words;
@@ -200,7 +253,7 @@ async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
 }
 
 /// What of it would change anything, as far as this peer knows.
-pub(super) fn news(daemon: &Daemon, mut words: Vec<Word>) -> Vec<Word> {
+pub(in crate::daemon) fn news(daemon: &Daemon, mut words: Vec<Word>) -> Vec<Word> {
     let at: Timestamp = daemon.log_now();
     let agent = daemon.agent();
     let alerts = agent.ledger().alerts();

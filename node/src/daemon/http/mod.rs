@@ -10,11 +10,14 @@ mod jobs;
 mod pages;
 
 use super::Daemon;
+use crate::intake::mapped::Mapping;
 use axum::{
     Json, Router,
     extract::State,
     routing::{any, get, post},
 };
+pub(super) use intake::{dated, news};
+
 use door::Door;
 use gather::Gatherer;
 use hyper::server::conn::http1;
@@ -38,6 +41,8 @@ pub(super) struct Address {
     pub(super) at: SocketAddr,
     /// The file with the senders' tokens, if there is one.
     pub(super) tokens: Option<PathBuf>,
+    /// How the JSON of other senders is understood.
+    pub(super) mappings: Vec<Mapping>,
 }
 
 /// What the handlers share.
@@ -47,19 +52,29 @@ struct Shared {
     gatherer: Arc<Gatherer<protocol::alert::Word>>,
     jobs: Arc<Gatherer<protocol::heartbeat::Word>>,
     fresh: jobs::Freshness,
+    mappings: Vec<Mapping>,
 }
+
+/// How long until an address that is taken is tried again.
+const BIND_AGAIN: Duration = Duration::from_secs(10);
 
 /// Serves until the daemon stops.
 pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
     let at = address.at;
-    let listener = match tokio::net::TcpListener::bind(at).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(address = %at, %error, "the HTTP address cannot be opened; set another with `http` in hearten.toml, or \"off\"");
-            return;
+    let stop = daemon.stop.clone();
+    let listener = loop {
+        match tokio::net::TcpListener::bind(at).await {
+            Ok(listener) => break listener,
+            // Whoever has it may go; the rest of the daemon does not wait for that.
+            Err(error) => {
+                tracing::error!(address = %at, %error, "the HTTP address cannot be opened; set another with `http` in hearten.toml, or \"off\"")
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(BIND_AGAIN) => {}
         }
     };
-    let stop = daemon.stop.clone();
     let door = Door::new(at, address.tokens);
     let gatherer = Arc::new(Gatherer::default());
     drop(tokio::spawn(Arc::clone(&gatherer).carry(Arc::clone(&daemon))));
@@ -82,6 +97,8 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/v1/alertmanager", post(intake::alertmanager))
         .route("/api/v2/alerts", post(intake::prometheus))
         .route("/v1/reception", post(intake::reception))
+        .route("/v1/passive", post(intake::passive))
+        .route("/v1/intake/{name}", post(intake::mapped))
         .fallback(intake::no_such_path)
         .with_state(Arc::new(Shared {
             daemon,
@@ -89,6 +106,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             gatherer,
             jobs,
             fresh: jobs::Freshness::default(),
+            mappings: address.mappings,
         }));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {

@@ -5,13 +5,12 @@
 
 use super::{Agent, Output, Proposal};
 use crate::{
-    agent::output::Message,
-    explain,
-    ledger::incident::{Incident, News, Notice},
+    document::{Channel, Document},
+    ledger::incident::Notice,
     mistakes::{self, Mistake},
-    name::IncidentId,
-    record::{Because, Record},
-    time::{Now, format_span},
+    name::{IncidentId, Name},
+    record::Record,
+    time::Now,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,6 +71,21 @@ impl Sendings {
 }
 
 impl Agent {
+    /// Calls again, or somebody else, where nobody acknowledges.
+    pub(super) fn call_again(&mut self, now: Now, out: &mut Vec<Output>) {
+        let at = self.clock.now(now);
+        let mut due = Vec::new();
+        for incident in self.ledger.open_incidents() {
+            let calls = self.ledger.calls_to_come(incident);
+            let calls = calls.into_iter().filter(|(_, due)| *due <= at);
+            due.extend(calls.map(|(notifier, _)| (incident.id, notifier)));
+        }
+        for (incident, notifier) in due {
+            let proposal = Proposal::CallAgain(incident, notifier.clone());
+            self.propose(now, proposal, Record::CalledAgain { incident, notifier }, out);
+        }
+    }
+
     pub(super) fn send_notices(&mut self, now: Now, out: &mut Vec<Output>) {
         let due: Vec<(IncidentId, Notice)> = self
             .ledger
@@ -88,6 +102,8 @@ impl Agent {
 
     fn send_notice(&mut self, now: Now, id: IncidentId, notice: &Notice, out: &mut Vec<Output>) {
         let key = (id, notice.number);
+        let objection = self.objection_to(&notice.notifier);
+        let at = self.clock.now(now);
         let sending = self.leader.notices.0.entry(key).or_default();
         if let Some((delivered, detail)) = sending.result.clone() {
             let record =
@@ -104,67 +120,43 @@ impl Agent {
             sending.result = Some((false, detail));
             return;
         };
+        if notifier.policy.quiet_until(incident.severity(), at).is_some() {
+            return;
+        }
         sending.tries += 1;
+        if let Some(why) = objection {
+            self.leader.notices.sent(now, key, Err(why));
+            return;
+        }
         let patient = !mistakes::is_made(Mistake::NoticeRepeated);
         sending.again_at = now.mono + if patient { ANSWER_WITHIN } else { Duration::ZERO };
-        let channel = notifier.channel.clone();
-        if let Some(message) = self.message(incident, notice) {
-            out.push(Output::Notify { channel, message });
+        let notifier = notifier.clone();
+        if let Some(message) = self.message(incident, notice, &notifier, at) {
+            out.push(Output::Notify { notifier: Box::new(notifier), message });
         }
     }
 
-    fn message(&self, incident: &Incident, notice: &Notice) -> Option<Message> {
-        let peer = self.ledger.roster().name(incident.peer);
-        let what = match &incident.because {
-            Because::Check { check, summary, .. } => {
-                format!("check \"{check}\" fails on {peer}: {summary}")
-            }
-            Because::Silent { kind, .. } => format!("{peer} is {}", kind.as_str()),
-            Because::Ladder { ladder, level, .. } => {
-                format!("ladder \"{ladder}\" needs level {level}")
-            }
-            Because::Operator { runbook, reason, .. } => {
-                format!("runbook \"{runbook}\" was ordered for {peer}: {reason}")
-            }
-            Because::Job { check, summary, .. } => format!("check \"{check}\" fails: {summary}"),
-            Because::Storm { .. } => {
-                explain::signal(&self.ledger, incident.peer, &incident.because)
-            }
-        };
-        let is_storm = matches!(incident.because, Because::Storm { .. });
-        let text = match notice.news {
-            News::Called if is_storm => format!(
-                "{}: {what}. No neighbour acts on them until no other peer has fallen silent for {}; look, and `hearten thaw` lets them act at once.",
-                incident.id,
-                format_span(self.ledger.settings().storm_calm),
-            ),
-            News::Resolved if is_storm => {
-                format!("{}: the storm is over; neighbours act on silences again.", incident.id)
-            }
-            News::Called => format!(
-                "{}: {what}. {} of {} rungs were climbed; a person has to look.",
-                incident.id,
-                incident.attempts.iter().map(|attempt| attempt.rung).collect::<BTreeSet<_>>().len(),
-                incident.plan.as_ref().map_or(0, |plan| plan.rungs.len()),
-            ),
-            News::Resolved => format!("{}: {peer} is well again.", incident.id),
-            News::Asked => {
-                let rung = incident.next_rung().map_or("", |rung| &rung.name);
-                let id = incident.id;
-                format!(
-                    "{id}: {what}. Rung \"{rung}\" waits for approval: `hearten approve {id}` or `hearten deny {id}`."
-                )
-            }
-        };
-        Some(Message {
-            incident: incident.id,
-            notice: notice.number,
-            news: notice.news,
-            notifier: notice.notifier.clone(),
-            mesh: self.ledger.mesh()?.name.clone(),
-            peer,
-            runbook: incident.plan.as_ref().map(|plan| plan.name.clone()),
-            text,
-        })
+    /// Why this host must not use a notifier, if it must not: a program runs only as operators
+    /// signed it, as far as this host can tell. Another leader may.
+    fn objection_to(&self, name: &Name) -> Option<String> {
+        let notifier = self.ledger.library().notifier(name)?;
+        match &notifier.channel {
+            Channel::Command { .. } => {}
+            // It was another one when somebody was called.
+            Channel::Route(_) => return Some(format!("\"{name}\" is a route, and no way itself")),
+            Channel::Webhook { .. }
+            | Channel::SignedWebhook { .. }
+            | Channel::Slack { .. }
+            | Channel::PagerDuty { .. }
+            | Channel::Ntfy { .. }
+            | Channel::Mail(_) => return None,
+        }
+        if self.policy.observe_only {
+            return Some("observe_only is set in hearten.toml of this host".to_owned());
+        }
+        let document = Document::Notifier(notifier.clone());
+        let origin = self.ledger.library().origin(&document.key()).unwrap_or(0);
+        let signed = self.is_authorised(&document, origin);
+        (!signed).then(|| format!("not enough operators signed the program of \"{name}\""))
     }
 }

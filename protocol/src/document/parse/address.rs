@@ -27,6 +27,26 @@ impl Reader<'_, '_> {
         self.address(key, text, fault, "HOST:PORT")
     }
 
+    /// `HOST` or `HOST:PORT`, if the key is there: the host without its brackets, and the port.
+    pub(super) fn host_and_maybe_port(
+        &mut self,
+        key: &'static str,
+        usual: u16,
+    ) -> Option<(String, u16)> {
+        let text = self.text(key)?;
+        let fault = if text.contains('/') {
+            Some("it is no URL but HOST or HOST:PORT")
+        } else {
+            authority_fault(text, Port::Optional)
+        };
+        let address = self.address(key, text, fault, &format!("HOST:{usual}"))?;
+        let (host, port) = match address.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(usual)),
+            Some(_) | None => (address.as_str(), usual),
+        };
+        Some((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port))
+    }
+
     fn address(
         &mut self,
         key: &'static str,

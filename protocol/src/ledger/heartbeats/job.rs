@@ -375,6 +375,15 @@ impl Job {
         if self.text.is_empty() {
             return self.in_words(at);
         }
+        let mut facts = self.facts(at);
+        facts.push(("srv", server.to_owned()));
+        let facts = facts.into_iter().map(|(name, value)| (format!("{{{name}}}"), value));
+        let values: Vec<(String, String)> = facts.collect();
+        filled(&self.text, &values)
+    }
+
+    /// What is known of it, by the names that GoTel gave these places.
+    pub fn facts(&self, at: Timestamp) -> Vec<(&'static str, String)> {
         let label = |key: &str| self.labels.get(key).cloned().unwrap_or_default();
         let frequency = match &self.pace.schedule {
             Schedule::Every { period } => format_span(*period),
@@ -384,19 +393,17 @@ impl Job {
         };
         let last = self.last.map_or_else(|| "never".to_owned(), |last| last.to_string());
         let since = self.last.unwrap_or(self.made_at);
-        let values = [
-            ("{jobid}", self.id.to_string()),
-            ("{app}", label("app")),
-            ("{component}", label("component")),
-            ("{owner}", label("owner")),
-            ("{notify}", label("notify")),
-            ("{frequency}", frequency),
-            ("{last}", last),
-            ("{since}", format!("{} ago", format_span(whole_seconds(at.since(since))))),
-            ("{checkins}", self.checkins.to_string()),
-            ("{srv}", server.to_owned()),
-        ];
-        filled(&self.text, &values)
+        vec![
+            ("jobid", self.id.to_string()),
+            ("app", label("app")),
+            ("component", label("component")),
+            ("owner", label("owner")),
+            ("notify", label("notify")),
+            ("frequency", frequency),
+            ("last", last),
+            ("since", format!("{} ago", format_span(whole_seconds(at.since(since))))),
+            ("checkins", self.checkins.to_string()),
+        ]
     }
 
     /// What is wrong, in a line, as a person is told.
@@ -426,13 +433,13 @@ impl Job {
 }
 
 /// A text with its placeholders filled in, once each: what a value holds is no placeholder.
-fn filled(text: &str, values: &[(&str, String)]) -> String {
+fn filled(text: &str, values: &[(String, String)]) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(place) = rest.find('{') {
         out.push_str(&rest[..place]);
         rest = &rest[place..];
-        match values.iter().find(|(key, _)| rest.starts_with(key)) {
+        match values.iter().find(|(key, _)| rest.starts_with(key.as_str())) {
             Some((key, value)) => {
                 out.push_str(value);
                 rest = &rest[key.len()..];

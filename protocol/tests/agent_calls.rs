@@ -1,0 +1,241 @@
+//! Who is told, in which words, how often, and who is told when nobody answers.
+
+mod common;
+
+use common::{
+    driver::{Driver, Effect},
+    key, trust,
+};
+use protocol::{
+    agent::{LocalPolicy, Message, Output},
+    document::Verdict,
+    ledger::incident::{News, State},
+    order::Action,
+    record::Trust,
+};
+
+/// One check whose runbook calls these, and the notifiers.
+fn documents(notify: &str, notifiers: &str) -> String {
+    format!(
+        r#"
+[[check]]
+name = "web"
+every = "1s"
+timeout = "1s"
+fail_after = 1
+command = "test -e /run/web"
+where = {{ role = "web" }}
+
+[[runbook]]
+name = "restart-web"
+on = {{ check = "web" }}
+cooldown = "0s"
+
+[[runbook.rung]]
+name = "call a person"
+notify = "{notify}"
+{notifiers}
+"#
+    )
+}
+
+fn notifier(name: &str, lines: &str) -> String {
+    format!("[[notifier]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"http://h/\"\n{lines}\n")
+}
+
+/// What was told so far, by whom, in order.
+fn told(driver: &Driver) -> Vec<(String, News)> {
+    messages(driver)
+        .into_iter()
+        .map(|message| (message.notifier.to_string(), message.news))
+        .collect()
+}
+
+fn messages(driver: &Driver) -> Vec<Message> {
+    let message = |output: &Output| {
+        if let Output::Notify { message, .. } = output { Some(message.clone()) } else { None }
+    };
+    driver.outputs.iter().filter_map(|(_, _, output)| message(output)).collect()
+}
+
+fn called(driver: &Driver, by: &str) -> usize {
+    told(driver).iter().filter(|(name, news)| name == by && *news == News::Called).count()
+}
+
+fn state(driver: &Driver) -> Option<State> {
+    driver.ledger.incidents().values().last().map(|incident| incident.state)
+}
+
+fn order(driver: &mut Driver, action: Action) {
+    let order = common::ordered(7, protocol::time::Timestamp::from_millis(u64::MAX / 2), action);
+    driver.write(protocol::record::Record::Ordered { order }).expect("an order that is taken");
+    driver.settle();
+}
+
+fn recovers(driver: &mut Driver) {
+    driver.host(2).verdict = Verdict::Pass;
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(2_000);
+}
+
+#[test]
+fn a_call_is_made_again_and_by_another_until_somebody_acknowledges() {
+    let text = documents(
+        "ops",
+        &(notifier("ops", "repeat = \"1m\"\nescalate = { to = \"boss\", after = \"90s\" }")
+            + &notifier("boss", "recovery = false")),
+    );
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "ops") == 1);
+    driver.pass(55_000);
+    assert_eq!(told(&driver).len(), 1, "{:?}", told(&driver));
+    driver.pass(8_000);
+    assert_eq!((called(&driver, "ops"), called(&driver, "boss")), (2, 0));
+    driver.pass(35_000);
+    assert_eq!((called(&driver, "ops"), called(&driver, "boss")), (2, 1));
+    let last = messages(&driver).pop().expect("a message");
+    assert!(last.text.contains("nobody has acknowledged it"), "{}", last.text);
+    // Whoever leads next goes on where the last one was, and does not begin anew.
+    driver.elect(3);
+    driver.pass(10_000);
+    assert_eq!((called(&driver, "ops"), called(&driver, "boss")), (2, 1), "{:?}", told(&driver));
+    driver.until("called again", |driver| called(driver, "ops") == 3);
+    let incident = driver.incident().id;
+    order(&mut driver, Action::Acknowledge { incident });
+    driver.pass(600_000);
+    assert_eq!((called(&driver, "ops"), called(&driver, "boss")), (3, 1), "it is seen");
+    recovers(&mut driver);
+    let over: Vec<_> = told(&driver).into_iter().filter(|(_, n)| *n == News::Resolved).collect();
+    assert_eq!(over, [("ops".to_owned(), News::Resolved)], "and the boss hears nothing");
+}
+
+#[test]
+fn who_is_not_reached_is_not_waited_for() {
+    let text = documents(
+        "ops",
+        &(notifier("ops", "escalate = { to = \"boss\", after = \"2m\" }") + &notifier("boss", "")),
+    );
+    let mut driver = Driver::with(3, &text);
+    driver.channel = Err(());
+    driver.fails(2);
+    driver.pass(110_000);
+    assert!(called(&driver, "ops") > 1 && called(&driver, "boss") == 0, "tried, in vain");
+    driver.pass(20_000);
+    assert!(called(&driver, "boss") > 0, "{:?}", told(&driver));
+}
+
+#[test]
+fn what_is_quiet_is_told_afterwards_unless_it_is_bad_enough_or_over() {
+    // The tests' time begins at midnight.
+    let quiet = |more: &str| format!("quiet = {{ cron = \"0 0 * * *\", lasts = \"30m\"{more} }}");
+    let text = documents(
+        "both",
+        &(notifier("night", &quiet(""))
+            + &notifier("loud", &quiet(", except = \"critical\""))
+            + "[[notifier]]\nname = \"both\"\nkind = \"route\"\n\
+               [[notifier.route]]\nnotify = [\"night\", \"loud\"]\n"),
+    );
+    let mut driver = Driver::with(3, &text);
+    let midnight = driver.now % 86_400_000;
+    assert!(midnight < 25 * 60_000, "the tests' time begins at {midnight}");
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "loud") == 1);
+    driver.pass(60_000);
+    assert_eq!((called(&driver, "loud"), called(&driver, "night")), (1, 0));
+    driver.pass(30 * 60_000 - midnight);
+    assert_eq!((called(&driver, "loud"), called(&driver, "night")), (1, 1));
+
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "loud") == 1);
+    recovers(&mut driver);
+    driver.pass(30 * 60_000);
+    assert_eq!(called(&driver, "night"), 0, "what was over before is no news");
+}
+
+const ROUTES: &str = r#"
+[[notifier]]
+name = "on-call"
+kind = "route"
+
+[[notifier.route]]
+notify   = "chat"
+severity = ["warning", "info"]
+
+[[notifier.route]]
+notify   = ["phone", "chat"]
+where    = { role = "web" }
+
+[[notifier.route]]
+notify = "mail"
+"#;
+
+#[test]
+fn the_first_route_that_fits_leads_to_whoever_is_told() {
+    let notifiers = ["chat", "phone", "mail"].map(|name| notifier(name, "")).concat();
+    let text = documents("on-call", &(notifiers.clone() + ROUTES));
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "phone") == 1);
+    driver.pass(5_000);
+    let names: Vec<String> = told(&driver).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["chat", "phone"]);
+
+    let mut driver = Driver::with(3, &text);
+    driver.host(2).verdict = Verdict::Warn;
+    driver.until("called", |driver| called(driver, "chat") == 1);
+    driver.pass(5_000);
+    assert_eq!(told(&driver), [("chat".to_owned(), News::Called)]);
+
+    // Where no runbook names anybody, the routes say who is told.
+    let silent = documents("on-call", &(notifiers + ROUTES))
+        .replace("notify = \"on-call\"", "run = \"restart\"\ntimeout = \"10s\"");
+    let mut driver = Driver::with(3, &silent);
+    driver.effects.insert("call a person".to_owned(), Effect::Fails);
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "phone") == 1);
+    driver.pass(5_000);
+    assert_eq!((called(&driver, "chat"), called(&driver, "mail")), (1, 0));
+}
+
+#[test]
+fn ones_own_words_have_the_facts_in_their_places() {
+    let words = "title = \"{severity}: {host} ({label.role}) {news}\"\n\
+                 text = \"{incident} {check} {verdict} {runbook}/{rung} {jobid} {notify} \
+                 every {frequency} by {srv}; {app}|{explain}|{title}\"";
+    let text = documents("ops", &notifier("ops", words));
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "ops") == 1);
+    let message = messages(&driver).remove(0);
+    let id = driver.incident().id;
+    assert_eq!(message.title, "critical: web-2 (web) called");
+    assert_eq!(
+        message.text,
+        format!(
+            "{id} web fail restart-web/call a person web ops every 1s by web-1; \
+             |hearten incident explain {id}|{}",
+            usual(id)
+        )
+    );
+}
+
+fn usual(id: protocol::name::IncidentId) -> String {
+    format!("called {id} on web-2")
+}
+
+#[test]
+fn a_program_is_run_by_a_leader_that_knows_its_operators_and_by_no_other() {
+    let program = "[[notifier]]\nname = \"ops\"\nkind = \"command\"\nrun = [\"page\"]\n";
+    let mut driver = Driver::with(3, &documents("ops", program));
+    let other = Trust { operators: vec![key(99).verifying_key().to_bytes()], ..trust() };
+    driver.configure(1, other, LocalPolicy::default());
+    driver.elect(1);
+    driver.fails(2);
+    driver.pass(60_000);
+    assert_eq!(state(&driver), Some(State::Escalated), "somebody is to be called");
+    assert_eq!(told(&driver), [], "but not by a program that a stranger signed");
+    driver.elect(3);
+    driver.until("told", |driver| called(driver, "ops") == 1);
+}
