@@ -109,9 +109,9 @@ impl Mapping {
                 .pointer(place)
                 .ok_or_else(|| Unreadable(format!("there is nothing at {place} of the body")))?,
         };
-        let events = match listed {
-            Value::Array(events) => events.as_slice(),
-            one => std::slice::from_ref(one),
+        let events = match listed.as_array() {
+            Some(events) => events.as_slice(),
+            None => std::slice::from_ref(listed),
         };
         if events.len() > EVENTS_MAX {
             return Err(Unreadable(format!("{} events: {EVENTS_MAX} at most", events.len())));

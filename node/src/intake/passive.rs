@@ -75,10 +75,11 @@ impl Told {
 pub fn results(body: &[u8], now: Timestamp) -> Result<Words, Unreadable> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     let told: Vec<Result<Told, String>> = match first {
-        Some(b'{' | b'[') => match serde_json::from_slice(body)? {
-            Value::Array(items) => items.into_iter().map(from_json).collect(),
-            one => vec![from_json(one)],
-        },
+        Some(b'[') => {
+            let items: Vec<Value> = serde_json::from_slice(body)?;
+            items.into_iter().map(from_json).collect()
+        }
+        Some(b'{') => vec![from_json(serde_json::from_slice(body)?)],
         Some(_) => {
             let text = std::str::from_utf8(body)
                 .map_err(|error| Unreadable(format!("the body is not UTF-8: {error}")))?;
