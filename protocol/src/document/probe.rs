@@ -48,7 +48,7 @@ pub enum Probe {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HeartbeatProbe {
     /// This one, which it declares.
-    Job(Reservation),
+    Job(Box<Reservation>),
     /// Those that were reserved with such labels.
     Those(Selector),
 }

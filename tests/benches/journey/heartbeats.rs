@@ -109,7 +109,7 @@ fn reserve(ports: &[u16]) -> Result<()> {
             })
             .collect();
         for sender in senders {
-            sender.join().map_err(|_| anyhow::anyhow!("a sender failed"))??;
+            sender.join().map_err(|_panic| anyhow::anyhow!("a sender failed"))??;
         }
         Ok(())
     })
@@ -134,7 +134,7 @@ fn send(
         }
         std::thread::sleep(due.saturating_sub(began.elapsed()));
         let job = number % JOBS;
-        if job % STRAY == 0 && number > half {
+        if job.is_multiple_of(STRAY) && number > half {
             continue;
         }
         let at = ports[usize::try_from(number).unwrap_or_default() % ports.len()];
@@ -188,7 +188,7 @@ fn missed(mesh: &Mesh) -> Result<Vec<(bool, u128)>> {
             // One that was missed and has come since is not late any more.
             let late = moment("since").zip(moment("last"));
             let late = late.map(|(since, last)| since.since(last.plus(PERIOD)).as_millis());
-            found.push((number % STRAY == 0, late.unwrap_or_default()));
+            found.push((number.is_multiple_of(STRAY), late.unwrap_or_default()));
         }
         let strays = found.iter().filter(|(stray, _)| *stray).count();
         (u64::try_from(strays).ok()? == JOBS / STRAY).then_some(())

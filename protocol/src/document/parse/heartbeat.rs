@@ -58,7 +58,7 @@ pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
         reader.complain(key, &format!("\"{key}\": {error}"), None);
         return None;
     }
-    Some(HeartbeatProbe::Job(reservation))
+    Some(HeartbeatProbe::Job(Box::new(reservation)))
 }
 
 /// When the job must check in; once a day and an hour of grace unless said.

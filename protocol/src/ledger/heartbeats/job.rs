@@ -333,7 +333,11 @@ impl Job {
                 self.fall_into(TroubleKind::Failed(code), at);
             }
         }
-        self.paused = false;
+        if self.paused {
+            // It is waited for from here on, not from before it paused.
+            self.paused = false;
+            self.waits_from = self.waits_from.max(at);
+        }
         self.version += 1;
     }
 

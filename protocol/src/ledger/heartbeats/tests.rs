@@ -104,6 +104,10 @@ fn a_snooze_lasts_exactly_as_long_as_it_says() {
     assert_eq!(deadline(&heartbeats), None);
     heartbeats.take(&Word::Pause { job: job(), pauses: false }, at(1_000)).unwrap();
     assert_eq!(deadline(&heartbeats), Some(at(1_060)));
+    // A sign of life ends a pause as well, also one that only says that it begins.
+    heartbeats.take(&Word::Pause { job: job(), pauses: true }, at(1_010)).unwrap();
+    ping(&mut heartbeats, 9_000, Signal::Start);
+    assert_eq!(deadline(&heartbeats), Some(at(9_060)));
 }
 
 #[test]
