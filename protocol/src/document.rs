@@ -23,6 +23,7 @@ pub mod selector;
 pub mod setting;
 pub mod settings;
 pub mod test;
+pub mod unusual;
 pub mod validate;
 pub mod written;
 
@@ -46,6 +47,7 @@ pub use setting::Setting;
 pub use settings::{
     Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier, Where,
 };
+pub use unusual::Unusual;
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! Putting the daemon together from what the host has on disk, and taking it apart again.
 
 use super::{
-    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, http,
-    issuing, own, service,
+    Daemon, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip, habits,
+    http, issuing, own, service,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -64,6 +64,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     parts.spawn(facts::collect(Arc::clone(&daemon)));
     parts.spawn(evidence::tidy(Arc::clone(&daemon)));
     let replica = tokio::spawn(disk::keep_replica(Arc::clone(&daemon)));
+    let habits_kept = tokio::spawn(habits::keep(Arc::clone(&daemon)));
     found(&daemon).await?;
     // Operators are answered once there is something to say.
     let listener = service::listen(data).context("opening the control socket")?;
@@ -98,6 +99,9 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     daemon.net().close().await;
     if replica.await.is_err() {
         tracing::warn!("the ledger was not kept at the end");
+    }
+    if habits_kept.await.is_err() {
+        tracing::warn!("what is usual here was not kept at the end");
     }
     parts.shutdown().await;
     drop(lock);
@@ -164,6 +168,7 @@ async fn assemble(config: &Config, data: &Path) -> anyhow::Result<Arc<Daemon>> {
         http,
         facts: crate::exec::facts::Facts::default(),
         plugins: crate::exec::plugin::Plugins::default(),
+        habits: Mutex::new(habits::load(data)),
         secrets: crate::exec::secrets::Secrets::at(config.secrets_path(data)),
         gossip: gossip::Gossip::default(),
         lately: Mutex::default(),
