@@ -5,7 +5,7 @@
 //! the answer is what was seen. Beyond it the excess over a high place is taken as exponential,
 //! which for spans is a power law, the heaviest of the usual tails; its rate has a gamma posterior,
 //! so the next excess is distributed as Lomax says, and the answer has a closed form. The prior's
-//! scale is that of the last places below, and that of [`PRIOR_SCALE`] as long as nothing was seen.
+//! scale is that of the last places below, and a quarter of an octave as long as nothing was seen.
 //!
 //! At most [`POINTS_MAX`] points are kept. Neighbours are merged where that matters least: the
 //! highest ones stay apart. Later ones count more: the weight of all is bounded, so that earlier
