@@ -26,6 +26,7 @@ pub mod setting;
 pub mod settings;
 pub mod template;
 pub mod test;
+pub mod unusual;
 pub mod validate;
 pub mod written;
 
@@ -52,6 +53,7 @@ pub use settings::{
     Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier, Where,
 };
 pub use template::{Template, TemplateError};
+pub use unusual::Unusual;
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};

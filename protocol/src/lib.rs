@@ -6,7 +6,8 @@
 //!
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
 //! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), what peers say of
-//! themselves ([`report`]) and others of them ([`alert`], [`heartbeat`]) and their programs print ([`perfdata`]), what follows from it all
+//! themselves ([`report`]) and others of them ([`alert`], [`heartbeat`]) and their programs print
+//! ([`perfdata`]), what is usual for it ([`learn`]), what follows from it all
 //! ([`agent`], [`keepers`]), how people are told ([`explain`]), and what would be done ([`plan`]).
 
 pub mod agent;
@@ -16,6 +17,7 @@ pub mod document;
 pub mod explain;
 pub mod heartbeat;
 pub mod keepers;
+pub mod learn;
 pub mod ledger;
 pub mod mistakes;
 pub mod name;

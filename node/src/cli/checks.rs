@@ -7,7 +7,7 @@ use super::{
     table,
 };
 use crate::control::{Exit, Failure, Request, views::CheckRow};
-use protocol::name::Name;
+use protocol::{learn::habits::short, name::Name};
 use serde_json::Value;
 
 /// `hearten check list`
@@ -80,11 +80,13 @@ fn trial(trial: &Value) -> String {
     let numbers: Vec<Vec<String>> = table::list(&trial["perfdata"])
         .map(|datum| {
             let keys = ["label", "value", "unit", "warn", "crit", "min", "max", "within"];
-            keys.iter().map(|key| table::text(&datum[key])).collect()
+            let cells = keys.iter().map(|key| table::text(&datum[key]));
+            cells.chain([expected(&datum["expected"])]).collect()
         })
         .collect();
     if !numbers.is_empty() {
-        let headings = ["LABEL", "VALUE", "UNIT", "WARN", "CRIT", "MIN", "MAX", "WITHIN"];
+        let headings =
+            ["LABEL", "VALUE", "UNIT", "WARN", "CRIT", "MIN", "MAX", "WITHIN", "EXPECTED"];
         text.push('\n');
         text.push_str(&table::rows(&headings, numbers, ""));
     }
@@ -94,6 +96,17 @@ fn trial(trial: &Value) -> String {
         }
     }
     text
+}
+
+/// What is expected of a number: it, and from where to where it is nothing unusual.
+fn expected(expected: &Value) -> String {
+    let number = |key: &str| expected[key].as_f64().map(short);
+    let (Some(value), Some(low), Some(high)) = (number("value"), number("low"), number("high"))
+    else {
+        return "-".to_owned();
+    };
+    let learning = if expected["ready"] == true { "" } else { " (still learning)" };
+    format!("{value} ({low} to {high}){learning}")
 }
 
 /// A word as a shell reads it.
@@ -120,7 +133,8 @@ mod tests {
             "took_ms": 12, "stdout": "{\"finding\": 1}\n", "stderr": "\u{1b}[2Joops\n",
             "long_output": "",
             "perfdata": [{ "label": "temp", "value": 51.5, "unit": "C", "warn": "50", "crit": null,
-                           "min": 0.0, "max": null, "within": "warn" }],
+                           "min": 0.0, "max": null, "within": "warn",
+                           "expected": { "value": 40.25, "low": 36.0, "high": 44.5, "ready": false } }],
             "findings": [{ "finding": "sda is dying", "severity": "fail", "disk": "sda" }],
         }));
         for line in [
@@ -132,6 +146,7 @@ mod tests {
             "took         12 ms\n",
             "fail      sda is dying  {\"disk\":\"sda\"}\n",
             "temp   51.5   C     50    -",
+            "warn    40.2 (36.0 to 44.5) (still learning)",
             "\nprinted:\n  | {\"finding\": 1}\n",
             "\nprinted as errors:\n  | \u{fffd}[2Joops\n",
         ] {

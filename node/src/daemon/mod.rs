@@ -25,6 +25,7 @@ mod feed;
 mod forward;
 mod gossip;
 mod ground;
+mod habits;
 mod http;
 mod issuing;
 mod outputs;
@@ -56,6 +57,7 @@ use clock::Clock;
 use consensus::Consensus;
 use protocol::{
     agent::{Agent, Input, Standing},
+    learn::Habits,
     name::PeerId,
     time::{Now, Timestamp},
 };
@@ -80,6 +82,8 @@ pub(crate) struct Daemon {
     pub(crate) facts: Facts,
     /// What plugins said in earlier phases.
     pub(crate) plugins: Plugins,
+    /// What is usual for its checks.
+    habits: Mutex<Habits>,
     /// What documents name as `secret:NAME`.
     pub(crate) secrets: Secrets,
     pub(crate) gossip: gossip::Gossip,

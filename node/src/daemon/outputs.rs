@@ -57,10 +57,11 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
             let environment = Environment::from(variables);
             let tools = daemon.tools();
             let run = run_check(&check, &environment, &tools);
-            let run = tokio::select! {
+            let mut run = tokio::select! {
                 run = run => run,
                 () = daemon.break_off.cancelled() => return None,
             };
+            daemon.judge_habits(&check, &mut run);
             let (verdict, summary) = (run.verdict, run.summary);
             Some(Input::CheckRan { check: check.name, verdict, summary })
         }

@@ -138,13 +138,18 @@ async fn try_check(daemon: &Daemon, name: &Name) -> Result<Value, Failure> {
             let (environment, tools) = (Environment::from(variables), daemon.tools());
             // What its author has just changed has to be seen.
             tools.facts.forget();
-            let run = tokio::select! {
+            let mut run = tokio::select! {
                 run = run_check(&check, &environment, &tools) => run,
                 () = daemon.break_off.cancelled() => {
                     return Err(Failure::unavailable("the daemon is stopping"));
                 }
             };
+            // Judged as at its turn, and nothing is learned from it.
+            let (at, habits) = (daemon.now().wall, daemon.habits().clone());
+            let said = (run.verdict, run.summary.as_str());
+            (run.verdict, run.summary) = habits.clone().judge(&check, said, &run.data, at);
             TrialView::of(&check, &peer, &environment, run)
+                .with_expected(&habits.expected(&check, at), check.unusual.as_ref())
         }
     };
     serde_json::to_value(view).map_err(|error| Failure::new(Exit::Failed, error.to_string()))

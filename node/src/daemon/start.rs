@@ -2,7 +2,7 @@
 
 use super::{
     Daemon, Ground, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip,
-    http, issuing, own, service, source,
+    habits, http, issuing, own, service, source,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -72,6 +72,7 @@ pub struct Running {
     config: Config,
     parts: JoinSet<()>,
     replica: JoinHandle<()>,
+    habits: JoinHandle<()>,
     /// Nobody else may use the directory.
     _lock: DataDir,
 }
@@ -95,8 +96,9 @@ impl Running {
         parts.spawn(facts::collect(Arc::clone(&daemon)));
         parts.spawn(evidence::tidy(Arc::clone(&daemon)));
         let replica = tokio::spawn(disk::keep_replica(Arc::clone(&daemon)));
+        let habits = tokio::spawn(habits::keep(Arc::clone(&daemon)));
         found(&daemon).await?;
-        Ok(Self { daemon, config, parts, replica, _lock: lock })
+        Ok(Self { daemon, config, parts, replica, habits, _lock: lock })
     }
 
     /// Answers operators on the control socket and other programs on the HTTP address, and listens
@@ -150,6 +152,9 @@ impl Running {
         daemon.net().close().await;
         if self.replica.await.is_err() {
             tracing::warn!("the ledger was not kept at the end");
+        }
+        if self.habits.await.is_err() {
+            tracing::warn!("what is usual here was not kept at the end");
         }
         self.parts.shutdown().await;
     }
@@ -236,6 +241,7 @@ async fn assemble(
         http,
         facts: crate::exec::facts::Facts::default(),
         plugins: crate::exec::plugin::Plugins::default(),
+        habits: Mutex::new(habits::load(data)),
         secrets: crate::exec::secrets::Secrets::at(config.secrets_path(data)),
         gossip: gossip::Gossip::default(),
         ground,

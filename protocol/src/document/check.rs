@@ -1,6 +1,6 @@
 //! Checks: a probe, how often to run it, and what its runs make of the verdict.
 
-use super::{Probe, Selector};
+use super::{Probe, Selector, Unusual};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, time::Duration};
@@ -32,6 +32,8 @@ pub struct Check {
     pub flapping: bool,
     /// After how long without any result the verdict is `unknown`.
     pub stale_after: Duration,
+    /// What it says when one of its numbers is not what it usually is; nothing unless said.
+    pub unusual: Option<Unusual>,
 }
 
 impl Check {
@@ -56,6 +58,7 @@ impl Check {
             depends_on: BTreeSet::new(),
             flapping: true,
             stale_after: Self::stale_after(every, timeout),
+            unusual: None,
         }
     }
 

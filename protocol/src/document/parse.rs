@@ -31,6 +31,7 @@ mod rung;
 mod selector;
 mod settings;
 mod test;
+mod unusual;
 
 use super::{
     Document,

@@ -4,11 +4,16 @@ use super::SCHEMA;
 use crate::exec::{check::CheckRun, environment::Environment, plugin::Finding, process::End};
 use protocol::{
     agent::{Agent, leader::Count},
-    document::{Check, DocumentKey, DocumentKind},
+    document::{Check, DocumentKey, DocumentKind, Unusual},
+    learn::{
+        Metric,
+        metric::{Expected, Seen, Side},
+    },
     perfdata::Datum,
-    time::format_span,
+    time::{Timestamp, format_span},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A check in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,8 +118,30 @@ pub struct DatumView {
     pub min: Option<f64>,
     /// The most that it can be.
     pub max: Option<f64>,
-    /// `ok`, `warn` or `crit` by these ranges.
+    /// `ok`, `warn` or `crit` by these ranges; `unusual` when it is neither of these two and not
+    /// what it usually is.
     pub within: String,
+    /// What is expected of it, where its check tells what is unusual and it was seen before.
+    pub expected: Option<ExpectedView>,
+}
+
+/// What is expected of a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpectedView {
+    /// The number itself.
+    pub value: f64,
+    /// What is below is unusual.
+    pub low: f64,
+    /// What is above is unusual.
+    pub high: f64,
+    /// Whether enough was seen to call anything unusual.
+    pub ready: bool,
+    /// How often it was seen at its turns.
+    pub seen: u64,
+    /// When it was seen first.
+    pub since: Timestamp,
+    /// The latest that were seen, beside what was expected of each; the earliest first.
+    pub history: Vec<Seen>,
 }
 
 impl From<&Datum> for DatumView {
@@ -136,6 +163,7 @@ impl From<&Datum> for DatumView {
             min: datum.min,
             max: datum.max,
             within: within.to_owned(),
+            expected: None,
         }
     }
 }
@@ -167,6 +195,28 @@ impl TrialView {
             perfdata: run.data.iter().map(DatumView::from).collect(),
             findings: run.findings,
         }
+    }
+
+    /// Beside each number what is expected of it, by its label.
+    #[must_use]
+    pub fn with_expected(
+        mut self,
+        expected: &BTreeMap<&str, (&Metric, Option<Expected>)>,
+        unusual: Option<&Unusual>,
+    ) -> Self {
+        for datum in &mut self.perfdata {
+            let Some((model, Some(now))) = expected.get(datum.label.as_str()) else { continue };
+            let side = unusual.map_or(Side::Both, |unusual| unusual.side);
+            let odd = datum.value.is_some_and(|value| now.is_broken_by(value, side));
+            if odd && datum.within == "ok" {
+                "unusual".clone_into(&mut datum.within);
+            }
+            let (seen, since) = model.seen();
+            let history = model.kept().copied().collect();
+            let Expected { value, low, high, ready } = *now;
+            datum.expected = Some(ExpectedView { value, low, high, ready, seen, since, history });
+        }
+        self
     }
 
     /// What an aggregate check comes to, as this peer sees its group.

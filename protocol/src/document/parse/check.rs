@@ -4,6 +4,7 @@ use super::{
     Part,
     probe::{KINDS, probe},
     reader::{Reader, Table, Zero, type_of},
+    unusual::unusual,
 };
 use crate::document::{
     Check, Probe,
@@ -40,6 +41,7 @@ pub(super) fn check(
     let mut reader = Reader::new(table.title("check"), table, report);
     let name = reader.own_name();
     let probe = probe(&mut reader);
+    let unusual = unusual(&mut reader, probe.as_ref());
     let selector = reader.selector();
     let of_alert = matches!(probe, Some(Probe::Alert(_)));
     let usual = if of_alert { Check::ALERT_EVERY } else { Check::EVERY };
@@ -101,6 +103,7 @@ pub(super) fn check(
         depends_on,
         flapping,
         stale_after,
+        unusual,
     };
     Some((check, parts))
 }
