@@ -1,5 +1,5 @@
 //! Ten thousand jobs that check in once a minute each: what they cost, and how soon one that stays
-//! away is missed. `--runs` says for how many minutes.
+//! away is missed. `--runs` says for how many minutes, two at least.
 
 use crate::{alert::last_entry, figures::Figures};
 use anyhow::{Context, Result, ensure};
@@ -40,6 +40,7 @@ struct Cost {
 
 /// Lets the jobs check in for so many minutes.
 pub(crate) fn measure(mesh: &mut Mesh, minutes: u32, figures: &mut Figures) -> Result<()> {
+    ensure!(minutes >= 2, "each job has to come once before some stay away: --runs 2 at least");
     let ports: Vec<u16> = mesh.hosts.iter().filter_map(|host| host.http).collect();
     reserve(&ports)?;
     let before = cost(mesh)?;
@@ -63,7 +64,9 @@ pub(crate) fn measure(mesh: &mut Mesh, minutes: u32, figures: &mut Figures) -> R
     waits.sort_unstable();
     let seconds = began.elapsed().as_secs_f64();
     let after = cost(mesh)?;
-    let missed = missed(mesh)?;
+    // From here on nobody comes, and all are missed in their turn.
+    let ended = Timestamp::from_millis(crate::now_nanos()? / 1_000_000);
+    let missed = missed(mesh, ended)?;
     let late: Vec<u128> = missed.iter().map(|(_, late)| *late).collect();
     let strays = u64::try_from(missed.iter().filter(|(stray, _)| *stray).count())?;
     let invented = missed.len() - missed.iter().filter(|(stray, _)| *stray).count();
@@ -174,7 +177,7 @@ fn ping(streams: &mut BTreeMap<u16, TcpStream>, at: u16, job: u64) -> Result<Str
 
 /// Who was missed: whether it has stayed away, and how late after its deadline it was, in
 /// milliseconds.
-fn missed(mesh: &Mesh) -> Result<Vec<(bool, u128)>> {
+fn missed(mesh: &Mesh, ended: Timestamp) -> Result<Vec<(bool, u128)>> {
     let mut found = Vec::new();
     until_within(FOUND_WITHIN, "all strays are missed", || {
         found.clear();
@@ -185,10 +188,14 @@ fn missed(mesh: &Mesh) -> Result<Vec<(bool, u128)>> {
             }
             let number: u64 = row["name"].as_str()?.strip_prefix("bench/j")?.parse().ok()?;
             let moment = |key: &str| Timestamp::parse(row[key].as_str()?).ok();
+            let stray = number.is_multiple_of(STRAY);
+            if !stray && moment("since").is_some_and(|since| since >= ended) {
+                continue;
+            }
             // One that was missed and has come since is not late any more.
             let late = moment("since").zip(moment("last"));
             let late = late.map(|(since, last)| since.since(last.plus(PERIOD)).as_millis());
-            found.push((number.is_multiple_of(STRAY), late.unwrap_or_default()));
+            found.push((stray, late.unwrap_or_default()));
         }
         let strays = found.iter().filter(|(stray, _)| *stray).count();
         (u64::try_from(strays).ok()? == JOBS / STRAY).then_some(())
