@@ -142,7 +142,12 @@ fn send(
         }
         let at = ports[usize::try_from(number).unwrap_or_default() % ports.len()];
         let sent = Instant::now();
-        let answer = ping(&mut streams, at, job).unwrap_or_else(|_| {
+        // A connection that nobody has used for long may just be closed: clients try again.
+        let answer = ping(&mut streams, at, job).or_else(|_closed| {
+            streams.remove(&at);
+            ping(&mut streams, at, job)
+        });
+        let answer = answer.unwrap_or_else(|_| {
             streams.remove(&at);
             "none".to_owned()
         });
