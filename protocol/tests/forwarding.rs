@@ -87,6 +87,7 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::CalledAgain { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
+            | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening

@@ -30,6 +30,7 @@ mod runbook;
 mod rung;
 mod selector;
 mod settings;
+mod stream;
 mod test;
 
 use super::{
@@ -174,11 +175,12 @@ enum Kind {
     Remove,
     Ladder,
     Maintenance,
+    Stream,
     Test,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("check", Self::Check),
         ("runbook", Self::Runbook),
         ("notifier", Self::Notifier),
@@ -187,6 +189,7 @@ impl Kind {
         ("remove", Self::Remove),
         ("ladder", Self::Ladder),
         ("maintenance", Self::Maintenance),
+        ("stream", Self::Stream),
         ("test", Self::Test),
     ];
 
@@ -204,6 +207,7 @@ impl Kind {
             Self::Remove => "[[remove]]",
             Self::Ladder => "[[ladder]]",
             Self::Maintenance => "[[maintenance]]",
+            Self::Stream => "[[stream]]",
             Self::Test => "[[test]]",
         }
     }
@@ -274,6 +278,7 @@ impl Walk<'_> {
                 Document::Ladder(ladder)
             }),
             Kind::Maintenance => maintenance::maintenance(table, report).map(Document::Maintenance),
+            Kind::Stream => stream::stream(table, report).map(Document::Stream),
             Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
             Kind::Remove => settings::remove(table, report).map(Document::Remove),
             Kind::Test => {
