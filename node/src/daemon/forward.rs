@@ -132,7 +132,9 @@ pub(crate) async fn to_leader(
         | Reply::Kept
         | Reply::Evidence(_)
         | Reply::Time(..)
-        | Reply::Troubles(_) => Err(ForwardError::Failed("it answered another question".to_owned())),
+        | Reply::Troubles(_) => {
+            Err(ForwardError::Failed("it answered another question".to_owned()))
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! again because nobody knew whether it had been committed, begins at an offset that the ledger has
 //! left behind, and is refused.
 
-use super::{Context, Effect, Ledger, Outcome};
+use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{name::Name, refusal::Refusal, stream::Batch, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,8 +58,10 @@ impl Streams {
         course.partitions.get(&partition)
     }
 
-    fn count(&self) -> usize {
-        self.0.values().map(|course| course.partitions.len()).sum()
+    /// The partitions of the streams for which something holds.
+    fn count(&self, holds: impl Fn(&Name, &Course) -> bool) -> usize {
+        let courses = self.0.iter().filter(|(name, course)| holds(name, course));
+        courses.map(|(_, course)| course.partitions.len()).sum()
     }
 
     fn take(&mut self, batch: &Batch, at: Timestamp) {
@@ -114,22 +116,24 @@ impl Ledger {
         if let Some(why) = batch.fault() {
             return Err(refused(why));
         }
-        if held.is_none() && self.streams.count() >= PARTITIONS_MAX {
-            self.forget_streams();
-            if self.streams.count() >= PARTITIONS_MAX {
-                return Err(Refusal::TooManyPartitions { most: PARTITIONS_MAX });
-            }
+        let is_full = held.is_none() && self.streams.count(|_, _| true) >= PARTITIONS_MAX;
+        if is_full
+            && self.streams.count(|name, course| is_read(&self.library, name, course))
+                >= PARTITIONS_MAX
+        {
+            return Err(Refusal::TooManyPartitions { most: PARTITIONS_MAX });
         }
         self.alerts.take_all(&batch.words, batch.timed, context.at)?;
+        if is_full {
+            let library = &self.library;
+            self.streams.0.retain(|name, course| is_read(library, name, course));
+        }
         self.streams.take(batch, context.at);
         Ok(Effect::Done)
     }
+}
 
-    /// Forgets the places of streams that have no document, or another topic.
-    fn forget_streams(&mut self) {
-        let library = &self.library;
-        self.streams.0.retain(|name, course| {
-            library.stream(name).is_some_and(|document| document.topic == course.topic)
-        });
-    }
+/// Whether a document still names this stream and its topic.
+fn is_read(library: &Library, name: &Name, course: &Course) -> bool {
+    library.stream(name).is_some_and(|document| document.topic == course.topic)
 }

@@ -27,8 +27,8 @@ pub(super) fn cut(
         };
         let read = understood(mapping, record.value.as_deref(), now());
         let size = codec::encode(&read.words).len();
-        let is_full = open.words.len() + read.words.len() > WORDS_MAX
-            || bytes + size > ENTRY_BYTES_MAX;
+        let is_full =
+            open.words.len() + read.words.len() > WORDS_MAX || bytes + size > ENTRY_BYTES_MAX;
         if is_full && Some(open.next) != open.from {
             let next = open.next;
             let blank = Batch::place(open.stream.clone(), open.topic.clone(), open.partition, next);

@@ -59,7 +59,9 @@ async fn follow(
             continue;
         };
         let batches = match partition.fetch(from).await {
-            Ok(records) => cut(reading.empty(number, from), &reading.mapping, records, || daemon.log_now()),
+            Ok(records) => {
+                cut(reading.empty(number, from), &reading.mapping, records, || daemon.log_now())
+            }
             Err(Unread::OutOfRange) => vec![gone(reading, &partition, number, from).await?],
             Err(Unread::Failed(why)) => return Err(why),
         };

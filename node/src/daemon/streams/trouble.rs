@@ -34,13 +34,7 @@ impl Troubles {
     }
 
     /// Notes that something cannot be read; the same again is not logged again.
-    pub(super) fn note(
-        &self,
-        daemon: &Daemon,
-        stream: &Name,
-        partition: Option<u32>,
-        why: String,
-    ) {
+    pub(super) fn note(&self, daemon: &Daemon, stream: &Name, partition: Option<u32>, why: String) {
         let now = daemon.log_now();
         let mut kept = self.kept();
         let known = kept.get(&(stream.clone(), partition));

@@ -178,7 +178,11 @@ fn case(reader: &mut Reader<'_, '_>, key: &'static str) -> Option<Case> {
     Some(Case { at: at?, is: is.into_iter().collect() })
 }
 
-fn texts(reader: &mut Reader<'_, '_>, key: &'static str, example: &str) -> BTreeMap<String, String> {
+fn texts(
+    reader: &mut Reader<'_, '_>,
+    key: &'static str,
+    example: &str,
+) -> BTreeMap<String, String> {
     let Some(table) = reader.table(key, example) else { return BTreeMap::new() };
     let mut texts = BTreeMap::new();
     for (label, value) in table.entries {
