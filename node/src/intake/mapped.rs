@@ -281,6 +281,37 @@ mod tests {
     }
 
     #[test]
+    fn where_events_say_since_when_it_is_taken_from_them() {
+        let timed = Mapping { time: Some("/at".to_owned()), ..mapping() };
+        let read = |at: Value| {
+            let event = json!({ "value": 1, "trigger": { "name": "x" }, "at": at });
+            timed.words(json!({ "events": [event] }).to_string().as_bytes(), NOW).unwrap()
+        };
+        for at in [
+            json!("2026-01-01T00:00:30Z"),
+            json!(1_767_225_630),
+            json!(1_767_225_630.0),
+            json!(1_767_225_630_000_u64),
+        ] {
+            let words = read(at.clone());
+            let [Word::Fires(alert)] = &words.words[..] else { panic!("{at}: {words:?}") };
+            assert_eq!(alert.starts_at, Timestamp::from_millis(1_767_225_630_000), "{at}");
+        }
+        for (at, why) in [
+            (json!(null), "since when"),
+            (json!("soon"), "/at"),
+            (json!(-1), "no moment"),
+            (json!(1e300), "no moment"),
+            (json!(true), "no moment"),
+            (json!("2099-01-01T00:00:00Z"), "future"),
+        ] {
+            let words = read(at.clone());
+            let said = words.refused.first().map_or("", String::as_str);
+            assert!(words.words.is_empty() && said.contains(why), "{at}: {words:?}");
+        }
+    }
+
+    #[test]
     fn a_mapping_that_could_not_work_is_refused_with_its_name() {
         assert_eq!(mapping().check(), Ok(()));
         let no_place = Mapping { summary: Some("text".to_owned()), ..mapping() };

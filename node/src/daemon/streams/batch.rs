@@ -63,3 +63,97 @@ fn understood(mapping: &Mapping, value: Option<&[u8]>, now: Timestamp) -> Words 
         Err(error) => refused(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{
+        alert::{SUMMARY_BYTES_MAX, Word},
+        name::Name,
+    };
+    use rskafka::record::Record;
+    use std::collections::BTreeMap;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_226_200_000);
+
+    fn mapping() -> Mapping {
+        let text = "name = \"s\"\nsummary = \"/text\"\nlabels = { alertname = \"/a\" }";
+        toml::from_str(text).unwrap()
+    }
+
+    fn message(offset: i64, value: Option<String>) -> RecordAndOffset {
+        let record = Record {
+            key: None,
+            value: value.map(String::into_bytes),
+            headers: BTreeMap::new(),
+            timestamp: Default::default(),
+        };
+        RecordAndOffset { record, offset }
+    }
+
+    fn event(offset: i64) -> RecordAndOffset {
+        message(offset, Some(format!("{{\"a\":\"{offset}\"}}")))
+    }
+
+    fn read(from: u64, messages: Vec<RecordAndOffset>) -> Vec<Batch> {
+        let name = Name::parse("s").unwrap();
+        let first = Batch::place(name, "t".to_owned(), 0, from);
+        cut(Batch { from: Some(from), ..first }, &mapping(), messages, || NOW)
+    }
+
+    fn places(batches: &[Batch]) -> Vec<(Option<u64>, u64, usize)> {
+        batches.iter().map(|batch| (batch.from, batch.next, batch.words.len())).collect()
+    }
+
+    #[test]
+    fn nothing_is_no_batch_and_what_was_before_the_offset_is_left_out() {
+        assert_eq!(read(5, Vec::new()), Vec::new());
+        assert_eq!(read(5, vec![event(3), event(4)]), Vec::new());
+        let read = read(5, vec![event(4), event(5), event(9)]);
+        assert_eq!(places(&read), [(Some(5), 10, 2)], "compaction leaves gaps");
+    }
+
+    #[test]
+    fn batches_follow_on_each_other_and_each_fits_into_an_entry() {
+        let most = i64::try_from(WORDS_MAX).unwrap();
+        let batches = read(0, (0..most * 2 + 1).map(event).collect());
+        let most = u64::try_from(most).unwrap();
+        let wanted = [
+            (Some(0), most, WORDS_MAX),
+            (Some(most), most * 2, WORDS_MAX),
+            (Some(most * 2), most * 2 + 1, 1),
+        ];
+        assert_eq!(places(&batches), wanted);
+        let text = "x".repeat(SUMMARY_BYTES_MAX);
+        let large = |offset| {
+            let a = format!("{offset}{}", "y".repeat(3_000));
+            message(offset, Some(format!("{{\"a\":\"{a}\",\"text\":\"{text}\"}}")))
+        };
+        let batches = read(0, (0..200).map(large).collect());
+        assert!(batches.len() > 1, "{}", batches.len());
+        for (one, next) in batches.iter().zip(&batches[1..]) {
+            assert_eq!(Some(one.next), next.from);
+            assert!(codec::encode(&one.words).len() <= ENTRY_BYTES_MAX);
+        }
+        assert_eq!(batches.iter().map(|batch| batch.words.len()).sum::<usize>(), 200);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_noted_with_its_offset_and_passed_over() {
+        let events: Vec<String> = (0..=WORDS_MAX).map(|n| format!("{{\"a\":\"{n}\"}}")).collect();
+        for (bad, why) in [
+            (None, "no value"),
+            (Some("x".to_owned()), "JSON"),
+            (Some("{}".to_owned()), "/a"),
+            (Some(format!("\"{}\"", "x".repeat(MESSAGE_BYTES_MAX))), "bytes"),
+            (Some(format!("[{}]", events.join(","))), "events"),
+        ] {
+            let batches = read(0, vec![event(0), message(1, bad), event(2)]);
+            let [batch] = &batches[..] else { panic!("{batches:?}") };
+            assert_eq!((batch.next, batch.words.len(), batch.skipped), (3, 2, 1), "{why}");
+            let said = batch.because.as_deref().unwrap_or_default();
+            assert!(said.starts_with("offset 1: ") && said.contains(why), "{said}");
+            assert!(matches!(batch.words[0], Word::Fires(_)));
+        }
+    }
+}

@@ -57,11 +57,11 @@ pub(super) async fn run(daemon: Arc<Daemon>) {
             goes_on
         });
         for (name, stream) in wanted {
-            if !readers.contains_key(&name) {
+            readers.entry(name).or_insert_with_key(|name| {
                 tracing::info!(stream = %name, topic = %stream.topic, "this peer leads and reads the stream");
                 let reading = tokio::spawn(read(Arc::clone(&daemon), stream.clone()));
-                readers.insert(name, (stream, AbortOnDropHandle::new(reading)));
-            }
+                (stream, AbortOnDropHandle::new(reading))
+            });
         }
     }
 }
@@ -105,12 +105,19 @@ async fn follow(reading: &Arc<Reading>) -> Result<std::convert::Infallible, Stri
     let mut known = BTreeSet::new();
     let mut was_missing = false;
     loop {
-        let Some(found) = client.partitions(&stream.topic).await? else {
-            was_missing = true;
-            let why = format!("there is no topic \"{}\" yet", stream.topic);
-            daemon.troubles.note(daemon, &stream.name, None, why);
-            tokio::time::sleep(TOPIC_EVERY).await;
-            continue;
+        // What goes wrong here is no reason to stop reading what is known already.
+        let found = match client.partitions(&stream.topic).await {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                was_missing = known.is_empty();
+                let why = format!("there is no topic \"{}\"", stream.topic);
+                look_again(reading, why).await;
+                continue;
+            }
+            Err(why) => {
+                look_again(reading, why).await;
+                continue;
+            }
         };
         daemon.troubles.over(&stream.name, None);
         // Of a topic that is there already when it is first read, the document says where to begin.
@@ -129,6 +136,12 @@ async fn follow(reading: &Arc<Reading>) -> Result<std::convert::Infallible, Stri
             }
         }
     }
+}
+
+/// Notes what keeps the topic from being looked at, and waits until it is looked at again.
+async fn look_again(reading: &Reading, why: String) {
+    reading.daemon.troubles.note(&reading.daemon, &reading.stream.name, None, why);
+    tokio::time::sleep(TOPIC_EVERY).await;
 }
 
 /// Whether the log has a place in this topic.

@@ -65,7 +65,6 @@ async fn follow(
             Err(Unread::OutOfRange) => vec![gone(reading, &partition, number, from).await?],
             Err(Unread::Failed(why)) => return Err(why),
         };
-        daemon.troubles.over(&stream.name, Some(number));
         let is_much = batches.len() > 1;
         for batch in batches {
             if !bring(reading, batch).await? {
@@ -73,6 +72,7 @@ async fn follow(
                 break;
             }
         }
+        daemon.troubles.over(&stream.name, Some(number));
         if !is_much {
             tokio::time::sleep(APART.saturating_sub(began.elapsed())).await;
         }
