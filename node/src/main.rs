@@ -27,7 +27,11 @@ fn run(data: PathBuf) -> anyhow::Result<()> {
 /// What is logged: the targets and levels of `RUST_LOG`, or all that an operator should know of;
 /// and what is wrong with what was asked for, which is no reason to leave a host to itself.
 fn filter() -> (Targets, Option<String>) {
-    let usual = || Targets::new().with_default(Level::INFO).with_target("openraft", Level::ERROR);
+    let usual = || {
+        let usual = Targets::new().with_default(Level::INFO).with_target("openraft", Level::ERROR);
+        // What keeps a topic from being read is said once, by whoever reads it.
+        usual.with_target("rskafka", Level::ERROR)
+    };
     let Some(wanted) = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty()) else {
         return (usual(), None);
     };

@@ -24,6 +24,7 @@ pub mod runbook;
 pub mod selector;
 pub mod setting;
 pub mod settings;
+pub mod stream;
 pub mod template;
 pub mod test;
 pub mod unusual;
@@ -52,6 +53,7 @@ pub use setting::Setting;
 pub use settings::{
     Bounds, Channel, CheckIn, CheckInMethod, Limits, MeshSettings, Notifier, Where,
 };
+pub use stream::{Begin, Case, Mapping, Mechanism, Stream, Tls};
 pub use template::{Template, TemplateError};
 pub use unusual::Unusual;
 
@@ -78,6 +80,8 @@ pub enum Document {
     Ladder(Ladder),
     /// When nothing is repaired on some peers.
     Maintenance(Maintenance),
+    /// A topic whose messages are alerts.
+    Stream(Stream),
 }
 
 /// The kinds of document.
@@ -97,16 +101,19 @@ pub enum DocumentKind {
     Ladder,
     /// `[[maintenance]]`
     Maintenance,
+    /// `[[stream]]`
+    Stream,
 }
 
 impl DocumentKind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Check,
         Self::Runbook,
         Self::Ladder,
         Self::Notifier,
         Self::Maintenance,
+        Self::Stream,
         Self::Limits,
         Self::Mesh,
     ];
@@ -121,6 +128,7 @@ impl DocumentKind {
             Self::Mesh => "mesh",
             Self::Ladder => "ladder",
             Self::Maintenance => "maintenance",
+            Self::Stream => "stream",
         }
     }
 }
@@ -156,6 +164,7 @@ impl Document {
             Self::Notifier(notifier) => named(DocumentKind::Notifier, &notifier.name),
             Self::Ladder(ladder) => named(DocumentKind::Ladder, &ladder.name),
             Self::Maintenance(window) => named(DocumentKind::Maintenance, &window.name),
+            Self::Stream(stream) => named(DocumentKind::Stream, &stream.name),
             Self::Limits(_) => single(DocumentKind::Limits),
             Self::Mesh(_) => single(DocumentKind::Mesh),
             Self::Remove(key) => key.clone(),

@@ -9,7 +9,7 @@
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
 //! [`memory`] (what was done lately), [`questions`] (what a person is asked), [`calls`] (who is
-//! told), [`alerts`] and [`heartbeats`] (what is told from outside).
+//! told), [`alerts`], [`heartbeats`] and [`streams`] (what is told from outside).
 
 pub mod alerts;
 pub mod attempts;
@@ -28,6 +28,7 @@ pub mod memory;
 pub mod orders;
 pub mod questions;
 pub mod roster;
+pub mod streams;
 pub mod touched;
 
 use crate::{
@@ -149,6 +150,8 @@ pub struct Ledger {
     alerts: alerts::Alerts,
     /// The jobs that must check in.
     heartbeats: heartbeats::Heartbeats,
+    /// How far event streams are read.
+    streams: streams::Streams,
 }
 
 impl Ledger {
@@ -328,6 +331,7 @@ impl Ledger {
             Record::CalledAgain { incident, notifier } => {
                 self.call_again(context, *incident, notifier)
             }
+            Record::Streamed { batch } => self.take_batch(context, batch),
         }
     }
 
@@ -430,6 +434,7 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::JobsTold { .. }
         | Record::Missed { .. }
         | Record::Listening
+        | Record::Streamed { .. }
         | Record::Opened { .. } => None,
     }
 }
@@ -454,6 +459,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Missed { .. }
         | Record::Listening
         | Record::CalledAgain { .. }
+        | Record::Streamed { .. }
         | Record::NotRebooted { .. } => true,
         Record::Founded(_)
         | Record::Ordered { .. }
@@ -512,6 +518,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Missed { .. }
         | Record::Listening
         | Record::CalledAgain { .. }
+        | Record::Streamed { .. }
         | Record::NotRebooted { .. } => refused("only the leader decides"),
     }
 }

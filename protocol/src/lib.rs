@@ -6,8 +6,8 @@
 //!
 //! Reading order: the words ([`name`], [`time`], [`codec`]), what operators write ([`document`],
 //! [`order`]), what the mesh agrees on ([`record`], [`refusal`], [`ledger`]), what peers say of
-//! themselves ([`report`]) and others of them ([`alert`], [`heartbeat`]) and their programs print
-//! ([`perfdata`]), what is usual for it ([`learn`]), what follows from it all
+//! themselves ([`report`]) and others of them ([`alert`], [`heartbeat`], [`stream`]) and their programs
+//! print ([`perfdata`]), what is usual for it ([`learn`]), what follows from it all
 //! ([`agent`], [`keepers`]), how people are told ([`explain`]), and what would be done ([`plan`]).
 
 pub mod agent;
@@ -28,4 +28,5 @@ pub mod record;
 pub mod refusal;
 pub mod rendezvous;
 pub mod report;
+pub mod stream;
 pub mod time;

@@ -211,6 +211,11 @@ pub enum Record {
         /// By which notifier.
         notifier: Name,
     },
+    /// A partition of an event stream was read a bit further.
+    Streamed {
+        /// What was read.
+        batch: crate::stream::Batch,
+    },
 }
 
 /// A job that did not check in.

@@ -512,4 +512,40 @@ pub enum Refusal {
         /// Why not.
         why: String,
     },
+    /// A partition of a stream was read from another place than the ledger holds: what was read is
+    /// in the log already, or does not follow on what is.
+    #[error(
+        "stream \"{stream}\", partition {partition}: read from {}, but the log is at {}",
+        offset(*read_from), offset(*held)
+    )]
+    OffsetMoved {
+        /// Which stream.
+        stream: Name,
+        /// Which partition.
+        partition: u32,
+        /// The offset that the ledger holds.
+        held: Option<u64>,
+        /// The offset that was read from.
+        read_from: Option<u64>,
+    },
+    /// What was read of a stream cannot be so.
+    #[error("stream \"{stream}\", partition {partition}: {why}")]
+    BadBatch {
+        /// Which stream.
+        stream: Name,
+        /// Which partition.
+        partition: u32,
+        /// What does not fit.
+        why: String,
+    },
+    /// As many partitions are read as can be kept.
+    #[error("{most} partitions of streams are read already: read fewer topics")]
+    TooManyPartitions {
+        /// As many can be kept.
+        most: usize,
+    },
+}
+
+fn offset(offset: Option<u64>) -> String {
+    offset.map_or_else(|| "no offset yet".to_owned(), |offset| format!("offset {offset}"))
 }

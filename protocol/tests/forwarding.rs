@@ -9,6 +9,7 @@ use protocol::{
     order::Action,
     record::{Entry, Outcome, Record, TokenId},
     refusal::Refusal,
+    stream::Batch,
     time::Timestamp,
 };
 
@@ -56,6 +57,7 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::JobsTold { words: Vec::new() }, true, false),
         (Record::Missed { jobs: Vec::new() }, false, true),
         (Record::Listening, false, true),
+        (Record::Streamed { batch: Batch::place(name("s"), "t".to_owned(), 0, 0) }, false, true),
         (
             Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
             false,
@@ -87,6 +89,7 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::CalledAgain { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
+            | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening

@@ -23,6 +23,7 @@ use protocol::{
     },
     refusal::Refusal,
     report::{CheckState, Report, SignedReport, Verification},
+    stream::Batch,
     time::Timestamp,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -155,7 +156,20 @@ fn records() -> Vec<(&'static str, Record)> {
         ("listening", Record::Listening),
         ("opened-job", Record::Opened { peer: id(2), because: a_job() }),
         ("called-again", Record::CalledAgain { incident, notifier: name("ops") }),
+        ("streamed", Record::Streamed { batch: batch() }),
     ]
+}
+
+fn batch() -> Batch {
+    let place = Batch::place(name("events"), "alerts".to_owned(), 3, 1_000);
+    Batch {
+        from: Some(990),
+        words: words(),
+        timed: true,
+        skipped: 2,
+        because: Some("offset 995: no JSON".to_owned()),
+        ..place
+    }
 }
 
 fn a_job() -> Because {

@@ -4,6 +4,7 @@
 //! never sleep for luck. Everything a mesh leaves behind is in one temporary directory, which is
 //! kept and named when a test fails.
 
+pub mod broker;
 pub mod desk;
 pub mod hook;
 pub mod host;
@@ -16,6 +17,7 @@ pub mod stranger;
 pub mod turn;
 pub mod web;
 
+pub use broker::Broker;
 pub use desk::Desk;
 pub use hook::Hook;
 pub use host::Host;

@@ -79,6 +79,12 @@ pub enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
+    /// Show how far event streams are read.
+    Stream {
+        /// What to do.
+        #[command(subcommand)]
+        command: StreamCommand,
+    },
     /// Show the jobs that must check in, and let them pause.
     Heartbeat {
         /// What to do.
@@ -515,6 +521,13 @@ pub struct RunOptions {
 #[derive(Debug, Subcommand)]
 pub enum AlertCommand {
     /// List the alerts that fire, and the checks that fail by them.
+    List(Shown),
+}
+
+/// `hearten stream …`
+#[derive(Debug, Subcommand)]
+pub enum StreamCommand {
+    /// List the streams, how far each partition is read, what was skipped, and what is wrong.
     List(Shown),
 }
 

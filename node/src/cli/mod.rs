@@ -6,7 +6,7 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `heartbeats`, `signals`, `incidents`, `orders`, `manual`:
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `streams`, `heartbeats`, `signals`, `incidents`, `orders`, `manual`:
 //!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
@@ -29,6 +29,7 @@ mod revisions;
 mod session;
 mod signals;
 mod status;
+mod streams;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,7 @@ use crate::{
 use arguments::{
     AlertCommand, CheckCommand, Cli, Command, DemoOptions, DocumentCommand, GuardOptions,
     HeartbeatCommand, IncidentCommand, MaintenanceCommand, PeerCommand, RaftCommand,
-    RunbookCommand, TokenCommand,
+    RunbookCommand, StreamCommand, TokenCommand,
 };
 use clap::Parser;
 use protocol::{
@@ -164,6 +165,7 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             MaintenanceCommand::List(shown) => repairs::maintenances(session, shown)?,
             MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
         },
+        Command::Stream { command: StreamCommand::List(shown) } => streams::list(session, shown)?,
         Command::Heartbeat { command } => match command {
             HeartbeatCommand::List(shown) => heartbeats::list(session, shown)?,
             HeartbeatCommand::Show { name, shown } => heartbeats::show(session, name, shown)?,

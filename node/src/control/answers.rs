@@ -101,6 +101,7 @@ pub fn read(
         | Request::PauseHeartbeat { .. }
         | Request::Evidence { .. }
         | Request::Signal { .. }
+        | Request::Streams
         | Request::RunCheck { .. } => return None,
     })
 }

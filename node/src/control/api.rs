@@ -135,6 +135,8 @@ pub enum Request {
         /// Whether it pauses.
         pauses: bool,
     },
+    /// How far event streams are read: [`super::views::StreamsView`].
+    Streams,
     /// Something is the case on a host, or is over: whether that is news.
     Signal {
         /// What.
@@ -168,6 +170,7 @@ impl Request {
             | Self::Plan { .. }
             | Self::Maintenances
             | Self::Alerts
+            | Self::Streams
             | Self::Heartbeats
             | Self::Heartbeat { .. }
             | Self::PauseHeartbeat { .. }

@@ -124,12 +124,14 @@ impl From<&Refusal> for Exit {
             | Refusal::OrderSpent
             | Refusal::JobDeclared { .. }
             | Refusal::NotMissed { .. }
+            | Refusal::OffsetMoved { .. }
             | Refusal::NoticeNotDue { .. } => Self::Conflict,
 
             Refusal::NotFounded
             | Refusal::StaleTerm { .. }
             | Refusal::TooManyAlerts { .. }
-            | Refusal::TooManyJobs { .. } => Self::Unavailable,
+            | Refusal::TooManyJobs { .. }
+            | Refusal::TooManyPartitions { .. } => Self::Unavailable,
 
             Refusal::InvalidDocuments { .. }
             | Refusal::NoWorker { .. }
@@ -139,6 +141,7 @@ impl From<&Refusal> for Exit {
             | Refusal::Parameter { .. }
             | Refusal::NoSecret { .. }
             | Refusal::NoProgram { .. }
+            | Refusal::BadBatch { .. }
             | Refusal::TooLarge { .. } => Self::Failed,
         }
     }

@@ -98,6 +98,8 @@ pub(super) async fn answer_ask(daemon: &Daemon, from: PeerId, ask: Ask) -> Resul
         Ask::KeepEvidence { incident, hash, bytes } => {
             Ok(evidence::keep(daemon, from, incident, hash, bytes).await)
         }
+        Ask::Troubles if !daemon.standing().leads => Ok(Reply::NotLeader(daemon.standing().leader)),
+        Ask::Troubles => Ok(Reply::Troubles(daemon.troubles.all())),
         Ask::Time => Ok(own::time(daemon)),
         Ask::Evidence { hash } => Ok(evidence::hand_out(daemon, hash).await),
     }

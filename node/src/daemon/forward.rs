@@ -1,6 +1,6 @@
 //! What one peer asks of another, and how a fact or a command finds the leader.
 
-use super::{Daemon, outputs};
+use super::{Daemon, outputs, streams::Told};
 use crate::net::{JoinBinding, StreamKind};
 use protocol::{
     codec,
@@ -54,6 +54,8 @@ pub(crate) enum Ask {
     Suspect(PeerId, Seen),
     /// To say what time it is on the peer's host, and how far it has the log.
     Time,
+    /// To say, as the leader, what keeps streams from being read.
+    Troubles,
 }
 
 /// What is answered to an [`Ask`].
@@ -81,6 +83,8 @@ pub(crate) enum Reply {
     Evidence(Option<Vec<u8>>),
     /// What time it is here, and up to which index the log is applied here.
     Time(Timestamp, u64),
+    /// What keeps streams from being read here.
+    Troubles(Vec<Told>),
 }
 
 impl Ask {
@@ -127,7 +131,10 @@ pub(crate) async fn to_leader(
         | Reply::Certificate(_)
         | Reply::Kept
         | Reply::Evidence(_)
-        | Reply::Time(..) => Err(ForwardError::Failed("it answered another question".to_owned())),
+        | Reply::Time(..)
+        | Reply::Troubles(_) => {
+            Err(ForwardError::Failed("it answered another question".to_owned()))
+        }
     }
 }
 

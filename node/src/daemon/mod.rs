@@ -12,7 +12,8 @@
 //! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators;
-//! * `signal` and `source` are what programs of its host tell it.
+//! * `signal` and `source` are what programs of its host tell it;
+//! * `streams` are the topics that the leader reads.
 
 mod answer;
 mod clock;
@@ -35,11 +36,13 @@ mod service;
 mod signal;
 mod source;
 mod start;
+mod streams;
 mod watch;
 
 pub use ground::{Ground, Hands, Onlooker};
 pub use signal::Signal;
 pub use start::{Running, run};
+pub(crate) use streams::Told;
 
 use crate::{
     exec::{
@@ -103,6 +106,8 @@ pub(crate) struct Daemon {
     watched: watch_channel::Sender<BTreeSet<PeerId>>,
     /// When the loop last took an input, in milliseconds of the daemon's own clock.
     beat: AtomicU64,
+    /// What keeps streams from being read.
+    troubles: streams::Troubles,
     /// Ends the daemon; what is in `work` is waited for.
     pub(crate) stop: CancellationToken,
     /// The mesh has let this peer go, though it could not tell it by the log.

@@ -5,13 +5,13 @@
 
 use super::{
     Daemon, evidence,
-    forward::{self, Ask},
+    forward::{self, Ask, Reply},
     signal,
 };
 use crate::{
     control::{
         self, Exit, Failure, Request, Service, answers,
-        views::{TrialView, effect, pause_heartbeat},
+        views::{StreamsView, TrialView, effect, pause_heartbeat},
     },
     exec::{check::run_check, environment::Environment},
     net::StreamKind,
@@ -90,6 +90,7 @@ impl Service for Operators {
             Request::RunCheck { name } => try_check(daemon, &name).await,
             Request::PauseHeartbeat { name, pauses } => pause(daemon, &name, pauses).await,
             Request::Signal { signal } => signal::take(daemon, signal).await,
+            Request::Streams => streams(daemon).await,
             Request::Checks
             | Request::Status
             | Request::Peers
@@ -115,6 +116,18 @@ impl Service for Operators {
             | Request::Counters => unreachable!("these are answered from what is known"),
         }
     }
+}
+
+/// How far streams are read; the leader alone knows what keeps it from reading.
+async fn streams(daemon: &Daemon) -> Result<Value, Failure> {
+    let troubles = match forward::ask_leader(daemon, &Ask::Troubles, ASK_WITHIN).await {
+        Ok(Reply::Troubles(told)) => Some(told),
+        Ok(_) | Err(_) => None,
+    };
+    let leader = daemon.standing().leader;
+    let agent = daemon.agent();
+    let reader = leader.map(|leader| agent.ledger().roster().name(leader));
+    answers::json(&StreamsView::of(&agent, reader, troubles.as_deref()))
 }
 
 /// Runs a check once, as at its turn; what it says is shown and counts for nothing else.

@@ -2,7 +2,7 @@
 
 use super::{
     Daemon, Ground, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip,
-    habits, http, issuing, own, service, source,
+    habits, http, issuing, own, service, source, streams,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -114,6 +114,7 @@ impl Running {
         }
         let listener = service::listen(&daemon.data).context("opening the control socket")?;
         self.parts.spawn(service::serve(Arc::clone(daemon), listener));
+        self.parts.spawn(streams::run(Arc::clone(daemon)));
         for mapping in self.config.intake.iter().filter(|mapping| !mapping.run.is_empty()) {
             self.parts.spawn(source::keep(Arc::clone(daemon), mapping.clone()));
         }
@@ -254,6 +255,7 @@ async fn assemble(
         followed: watch::Sender::new(Standing::default()),
         watched: watch::Sender::default(),
         beat: std::sync::atomic::AtomicU64::new(0),
+        troubles: streams::Troubles::default(),
         stop: CancellationToken::new(),
         released: CancellationToken::new(),
         break_off: CancellationToken::new(),

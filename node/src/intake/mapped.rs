@@ -14,15 +14,19 @@
 //! Places are written as JSON pointers (RFC 6901). The mapping stands in the host's own
 //! `hearten.toml`: it says how a sender is understood, and never what is done.
 
-use super::{Unreadable, Words};
+use super::{AHEAD_MAX, Unreadable, Words};
 use protocol::{
     alert::{Alert, Word},
+    document::{self, Stream},
     name::Name,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The most events of a body.
 const EVENTS_MAX: usize = 10_000;
@@ -54,6 +58,28 @@ pub struct Mapping {
     /// Labels that are always the same.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
+    /// Where the moment stands since when it is so. Only streams say it: whoever posts is answered
+    /// by what the log knows.
+    #[serde(skip)]
+    pub time: Option<String>,
+}
+
+impl From<&Stream> for Mapping {
+    fn from(stream: &Stream) -> Self {
+        let case = |case: &document::Case| Case { at: case.at.clone(), is: case.is.clone() };
+        let mapping = stream.mapping.clone();
+        Self {
+            name: stream.name.clone(),
+            run: Vec::new(),
+            list: mapping.list,
+            fires: mapping.fires.as_ref().map(case),
+            over: mapping.over.as_ref().map(case),
+            summary: mapping.summary,
+            labels: mapping.labels,
+            set: mapping.set,
+            time: mapping.time,
+        }
+    }
 }
 
 /// What an event has to say somewhere.
@@ -142,16 +168,48 @@ impl Mapping {
         }
         let summary = self.summary.as_ref().and_then(|place| event.pointer(place));
         let summary = summary.and_then(in_words).unwrap_or_default();
-        let alert = Alert::new(labels, &summary, now, None).map_err(|error| error.to_string())?;
+        let since = match &self.time {
+            Some(place) => moment(event, place, now)?,
+            None => now,
+        };
+        let alert = Alert::new(labels, &summary, since, None).map_err(|error| error.to_string())?;
         let over = self.over.as_ref().is_some_and(|over| over.holds(event));
         let fires = self.fires.as_ref().map_or(!over, |fires| fires.holds(event));
         match (fires, over) {
             (true, false) => Ok(Word::Fires(alert)),
-            (false, true) => Ok(Word::Ended { alert: alert.id(), starts_at: now, at: now }),
+            (false, true) => Ok(Word::Ended { alert: alert.id(), starts_at: since, at: since }),
             (true, true) => Err("it says both that it fires and that it is over".to_owned()),
             (false, false) => Err("it says neither that it fires nor that it is over".to_owned()),
         }
     }
+}
+
+/// The moment that stands somewhere: RFC 3339, or seconds or milliseconds since 1970.
+fn moment(event: &Value, place: &str, now: Timestamp) -> Result<Timestamp, String> {
+    /// More seconds than these are milliseconds: as seconds they would be in the year 5138.
+    const SECONDS_MAX: f64 = 1e11;
+    let found = event.pointer(place).filter(|found| !found.is_null());
+    let found = found.ok_or_else(|| format!("nothing at {place} says since when"))?;
+    let no_moment = || format!("what stands at {place} is no moment");
+    let at = match found {
+        Value::String(text) => {
+            Timestamp::parse(text).map_err(|error| format!("{place}: {error}"))?
+        }
+        Value::Number(number) => {
+            let number = number.as_f64().ok_or_else(no_moment)?;
+            let seconds = if number < SECONDS_MAX { number } else { number / 1_000.0 };
+            let since = Duration::try_from_secs_f64(seconds).map_err(|_error| no_moment())?;
+            let millis = u64::try_from(since.as_millis()).map_err(|_error| no_moment())?;
+            Timestamp::from_millis(millis)
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            return Err(no_moment());
+        }
+    };
+    if at > now.plus(AHEAD_MAX) {
+        return Err(format!("{place}: {at} is in the future: its sender's clock is off"));
+    }
+    Ok(at)
 }
 
 /// A value as a label has it.
@@ -220,6 +278,37 @@ mod tests {
         let error = mapping().words(b"{}", NOW).unwrap_err().to_string();
         assert!(error.contains("/events"), "{error}");
         assert!(mapping().words(b"\xff", NOW).is_err());
+    }
+
+    #[test]
+    fn where_events_say_since_when_it_is_taken_from_them() {
+        let timed = Mapping { time: Some("/at".to_owned()), ..mapping() };
+        let read = |at: Value| {
+            let event = json!({ "value": 1, "trigger": { "name": "x" }, "at": at });
+            timed.words(json!({ "events": [event] }).to_string().as_bytes(), NOW).unwrap()
+        };
+        for at in [
+            json!("2026-01-01T00:00:30Z"),
+            json!(1_767_225_630),
+            json!(1_767_225_630.0),
+            json!(1_767_225_630_000_u64),
+        ] {
+            let words = read(at.clone());
+            let [Word::Fires(alert)] = &words.words[..] else { panic!("{at}: {words:?}") };
+            assert_eq!(alert.starts_at, Timestamp::from_millis(1_767_225_630_000), "{at}");
+        }
+        for (at, why) in [
+            (json!(null), "since when"),
+            (json!("soon"), "/at"),
+            (json!(-1), "no moment"),
+            (json!(1e300), "no moment"),
+            (json!(true), "no moment"),
+            (json!("2099-01-01T00:00:00Z"), "future"),
+        ] {
+            let words = read(at.clone());
+            let said = words.refused.first().map_or("", String::as_str);
+            assert!(words.words.is_empty() && said.contains(why), "{at}: {words:?}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Agent {
 
     /// Checks of alerts are run at once when the log has something new about alerts.
     pub(super) fn look_at_alerts(&mut self, record: &Record, now: Now) {
-        if matches!(record, Record::Alerted { .. }) {
+        if matches!(record, Record::Alerted { .. } | Record::Streamed { .. }) {
             self.checks.hurry(now.mono, |check| matches!(check.probe, Probe::Alert(_)));
         }
     }

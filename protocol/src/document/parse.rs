@@ -30,6 +30,7 @@ mod runbook;
 mod rung;
 mod selector;
 mod settings;
+mod stream;
 mod test;
 mod unusual;
 
@@ -175,11 +176,12 @@ enum Kind {
     Remove,
     Ladder,
     Maintenance,
+    Stream,
     Test,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("check", Self::Check),
         ("runbook", Self::Runbook),
         ("notifier", Self::Notifier),
@@ -188,6 +190,7 @@ impl Kind {
         ("remove", Self::Remove),
         ("ladder", Self::Ladder),
         ("maintenance", Self::Maintenance),
+        ("stream", Self::Stream),
         ("test", Self::Test),
     ];
 
@@ -205,6 +208,7 @@ impl Kind {
             Self::Remove => "[[remove]]",
             Self::Ladder => "[[ladder]]",
             Self::Maintenance => "[[maintenance]]",
+            Self::Stream => "[[stream]]",
             Self::Test => "[[test]]",
         }
     }
@@ -275,6 +279,7 @@ impl Walk<'_> {
                 Document::Ladder(ladder)
             }),
             Kind::Maintenance => maintenance::maintenance(table, report).map(Document::Maintenance),
+            Kind::Stream => stream::stream(table, report).map(Document::Stream),
             Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
             Kind::Remove => settings::remove(table, report).map(Document::Remove),
             Kind::Test => {

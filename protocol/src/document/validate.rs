@@ -96,7 +96,8 @@ pub fn validate(
             | Document::Limits(_)
             | Document::Mesh(_)
             | Document::Ladder(_)
-            | Document::Maintenance(_)) => {
+            | Document::Maintenance(_)
+            | Document::Stream(_)) => {
                 after.insert(key.clone(), document.clone());
             }
         }
@@ -122,7 +123,10 @@ pub fn validate(
                 Document::Ladder(ladder) => change.ladder(one, ladder, &mut problems),
                 Document::Check(check) => change.check(one, check, &mut problems),
                 Document::Notifier(notifier) => change.notifier(one, notifier, &mut problems),
-                Document::Limits(_) | Document::Mesh(_) | Document::Maintenance(_) => {}
+                Document::Limits(_)
+                | Document::Mesh(_)
+                | Document::Maintenance(_)
+                | Document::Stream(_) => {}
             }
         }
     }
@@ -314,7 +318,8 @@ impl Change<'_> {
                     | DocumentKind::Limits
                     | DocumentKind::Mesh
                     | DocumentKind::Ladder
-                    | DocumentKind::Maintenance => false,
+                    | DocumentKind::Maintenance
+                    | DocumentKind::Stream => false,
                 })
             {
                 let message = format!("{} cannot be removed: {} needs it", title(gone), title(key));
@@ -384,7 +389,8 @@ fn title(key: &DocumentKey) -> String {
         | DocumentKind::Runbook
         | DocumentKind::Notifier
         | DocumentKind::Ladder
-        | DocumentKind::Maintenance => {
+        | DocumentKind::Maintenance
+        | DocumentKind::Stream => {
             format!("{} \"{}\"", key.kind.as_str(), key.name)
         }
     }

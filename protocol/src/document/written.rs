@@ -100,7 +100,8 @@ pub fn removal(key: &DocumentKey) -> String {
         | DocumentKind::Runbook
         | DocumentKind::Notifier
         | DocumentKind::Ladder
-        | DocumentKind::Maintenance => {
+        | DocumentKind::Maintenance
+        | DocumentKind::Stream => {
             format!("[[remove]]\nkind = \"{kind}\"\nname = \"{}\"\n", key.name)
         }
     }

@@ -154,13 +154,13 @@ impl Alerts {
     }
 
     /// Whether all of it can be kept.
-    fn has_room_for(&self, words: &[Word], at: Timestamp) -> bool {
+    fn has_room_for(&self, words: &[Word], timed: bool, at: Timestamp) -> bool {
         if self.firing.len() + words.len() <= ALERTS_MAX {
             return true;
         }
         let new: BTreeSet<AlertId> = words
             .iter()
-            .filter(|word| self.is_news(word, at))
+            .filter(|word| !timed || self.is_news(word, at))
             .filter_map(|word| match word {
                 Word::Fires(alert) => Some(alert.id()),
                 Word::Ended { .. } => None,
@@ -168,6 +168,44 @@ impl Alerts {
             .filter(|id| !self.firing.contains_key(id))
             .collect();
         self.firing.len() + new.len() <= ALERTS_MAX
+    }
+
+    /// Takes words in their order, all of them or nothing; those that are not `timed` say how it is
+    /// and not since when.
+    pub(super) fn take_all(
+        &mut self,
+        words: &[Word],
+        timed: bool,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let small = words.iter().all(|word| match word {
+            Word::Fires(alert) => alert.is_small(),
+            Word::Ended { .. } => true,
+        });
+        if words.len() > WORDS_MAX || !small {
+            let limit_bytes = u64::try_from(WORDS_MAX).unwrap_or(u64::MAX);
+            return Err(Refusal::TooLarge {
+                what: "what was told of alerts".to_owned(),
+                limit_bytes,
+            });
+        }
+        if self.tidied_at.plus(TIDY_EVERY) <= at {
+            self.tidy(at);
+        }
+        if !self.has_room_for(words, timed, at) {
+            self.tidy(at);
+        }
+        if !self.has_room_for(words, timed, at) {
+            return Err(Refusal::TooManyAlerts { most: ALERTS_MAX });
+        }
+        for word in words {
+            // Of two about the same thing the second depends on the first.
+            let dated = if timed { Some(word.clone()) } else { self.dated(word.clone(), at) };
+            if let Some(word) = dated.filter(|word| self.is_news(word, at)) {
+                self.take(&word, at);
+            }
+        }
+        Ok(())
     }
 
     /// Forgets what fires no more and what ended long ago.
@@ -194,32 +232,7 @@ impl Ledger {
         self.roster
             .member(context.by)
             .ok_or(Refusal::UnknownPeer { peer: context.by.to_string() })?;
-        let small = words.iter().all(|word| match word {
-            Word::Fires(alert) => alert.is_small(),
-            Word::Ended { .. } => true,
-        });
-        if words.len() > WORDS_MAX || !small {
-            let limit_bytes = u64::try_from(WORDS_MAX).unwrap_or(u64::MAX);
-            return Err(Refusal::TooLarge {
-                what: "what was told of alerts".to_owned(),
-                limit_bytes,
-            });
-        }
-        let (at, alerts) = (context.at, &mut self.alerts);
-        if alerts.tidied_at.plus(TIDY_EVERY) <= at {
-            alerts.tidy(at);
-        }
-        if !alerts.has_room_for(words, at) {
-            alerts.tidy(at);
-        }
-        if !alerts.has_room_for(words, at) {
-            return Err(Refusal::TooManyAlerts { most: ALERTS_MAX });
-        }
-        for word in words {
-            if alerts.is_news(word, at) {
-                alerts.take(word, at);
-            }
-        }
+        self.alerts.take_all(words, true, context.at)?;
         Ok(Effect::Done)
     }
 }
@@ -332,10 +345,10 @@ mod tests {
         for number in 0..ALERTS_MAX {
             alerts.take(&numbered(number, Some(500)), at(100));
         }
-        assert!(!alerts.has_room_for(&[numbered(ALERTS_MAX, None)], at(101)));
-        assert!(alerts.has_room_for(&[numbered(7, None)], at(101)), "it fires already");
+        assert!(!alerts.has_room_for(&[numbered(ALERTS_MAX, None)], true, at(101)));
+        assert!(alerts.has_room_for(&[numbered(7, None)], true, at(101)), "it fires already");
         alerts.tidy(at(501));
-        assert!(alerts.has_room_for(&[numbered(ALERTS_MAX, None)], at(501)));
+        assert!(alerts.has_room_for(&[numbered(ALERTS_MAX, None)], true, at(501)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{Context, Effect, Ledger, Outcome};
 use crate::{
     document::{
         Bounds, Check, Document, DocumentKey, DocumentKind, Ladder, Limits, Maintenance,
-        MeshSettings, Notifier, On, Runbook, Silence, Verdict,
+        MeshSettings, Notifier, On, Runbook, Silence, Stream, Verdict,
         bundle::{BUNDLE_BYTES_MAX, SignedBundle},
         diff::{Change, difference},
         validate::read_bundle,
@@ -138,6 +138,22 @@ impl Library {
         self.of_kind(DocumentKind::Maintenance).filter_map(|document| {
             if let Document::Maintenance(maintenance) = document { Some(maintenance) } else { None }
         })
+    }
+
+    /// The streams in force.
+    pub fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.of_kind(DocumentKind::Stream).filter_map(|document| {
+            if let Document::Stream(stream) = document { Some(stream) } else { None }
+        })
+    }
+
+    /// A stream by its name.
+    pub fn stream(&self, name: &Name) -> Option<&Stream> {
+        let key = DocumentKey { kind: DocumentKind::Stream, name: name.clone() };
+        match self.documents.get(&key) {
+            Some(Document::Stream(stream)) => Some(stream),
+            Some(_) | None => None,
+        }
     }
 
     /// The documents of one kind, by name. The keys are in the order of the kinds, so that nothing

@@ -87,6 +87,9 @@ words! {
     NoSuchJob => "no-such-job",
     JobDeclared => "job-declared",
     NotMissed => "not-missed",
+    OffsetMoved => "offset-moved",
+    BadBatch => "bad-batch",
+    TooManyPartitions => "too-many-partitions",
 }
 
 #[cfg(test)]

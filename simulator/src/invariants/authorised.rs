@@ -104,6 +104,7 @@ fn commands(world: &dyn Observed) -> Vec<Command> {
             | Document::Mesh(_)
             | Document::Ladder(_)
             | Document::Maintenance(_)
+            | Document::Stream(_)
             | Document::Remove(_) => {}
         }
     }

@@ -151,6 +151,7 @@ impl Brake {
             | Record::CalledAgain { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
+            | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening

@@ -127,6 +127,10 @@ pub(crate) fn entry(entry: &Entry) -> String {
         Record::JobsTold { words } => format!("jobs told {} words", words.len()),
         Record::Missed { jobs } => format!("missed {} jobs", jobs.len()),
         Record::Listening => "listening".to_owned(),
+        Record::Streamed { batch } => {
+            let (stream, partition, words) = (&batch.stream, batch.partition, batch.words.len());
+            format!("streamed {words} words of {stream}/{partition}, next is {}", batch.next)
+        }
         Record::NotRebooted { incident, attempt } => format!("not rebooted {incident}/{attempt}"),
         Record::Reported { incident, attempt, report } => {
             format!("reported {incident}/{attempt}: {}", report.outcome.as_str())

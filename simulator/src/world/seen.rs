@@ -90,6 +90,7 @@ impl World<'_> {
             | Record::CalledAgain { .. }
             | Record::Booted { .. }
             | Record::Alerted { .. }
+            | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening

@@ -127,6 +127,7 @@ impl World<'_> {
             | Record::Alerted { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
+            | Record::Streamed { .. }
             | Record::Listening => None,
         }
     }
@@ -200,6 +201,10 @@ impl World<'_> {
                 format!("another system says: {}", said.join(", "))
             }
             Record::Missed { jobs } => format!("{} jobs are missed", jobs.len()),
+            Record::Streamed { batch } => {
+                let said: Vec<String> = batch.words.iter().map(alert_in_words).collect();
+                format!("stream {} says: {}", batch.stream, said.join(", "))
+            }
             Record::Founded(_)
             | Record::JobsTold { .. }
             | Record::Listening

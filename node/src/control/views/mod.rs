@@ -14,6 +14,7 @@ mod mesh;
 mod peer;
 mod repairs;
 mod status;
+mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
 mod why_not;
@@ -43,6 +44,7 @@ pub use repairs::{
     MaintenanceRow, MaintenancesView, PlanView, RuleView, RunbookRow, RunbooksView, StepView,
 };
 pub use status::{FrozenView, IncidentCounts, StatusView};
+pub use streams::{PartitionRow, StreamRow, StreamsView, TroubleView};
 pub use why_not::WhyNotView;
 
 /// The version of every view's shape.

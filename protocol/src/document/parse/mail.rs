@@ -99,7 +99,7 @@ fn login(reader: &mut Reader<'_, '_>) -> Option<Login> {
     Some(Login { user: user?.to_owned(), password: password? })
 }
 
-fn ca(reader: &mut Reader<'_, '_>) -> Option<String> {
+pub(super) fn ca(reader: &mut Reader<'_, '_>) -> Option<String> {
     let text = reader.text("ca")?;
     let is_one = text.contains("-----BEGIN CERTIFICATE-----")
         && text.contains("-----END CERTIFICATE-----")

@@ -136,7 +136,8 @@ pub(super) fn remove(table: Table<'_>, report: &mut Report) -> Option<DocumentKe
             | DocumentKind::Runbook
             | DocumentKind::Ladder
             | DocumentKind::Notifier
-            | DocumentKind::Maintenance),
+            | DocumentKind::Maintenance
+            | DocumentKind::Stream),
         ) => {
             if !reader.has("name") {
                 reader.missing("name", "name = \"…\"");
