@@ -96,7 +96,7 @@ fn pacehbs_readme_runs_as_it_stands() -> Result<()> {
     ensure!(told[0].get("current").is_none() && told[0]["timestamp"].is_i64(), "{told}");
     let shown = job(&mesh, 0, "foo.com").context("it is a job")?;
     assert_eq!(
-        (&shown["schedule"], &shown["learned_wait"]),
+        (&shown["schedule"], &shown["learned_pace"]),
         (&json!("learned (PaceHB)"), &json!("6m"))
     );
 
