@@ -122,18 +122,19 @@ fn who_stays_away_is_found_by_what_was_learned_whoever_leads_and_votes_make_it_q
     let hook = Hook::listen()?;
     let mut mesh = Mesh::with_http(3)?;
     mesh.apply(&DOCUMENTS.replace("HOOK", &hook.url()))?;
-    // As fast as it is committed: what is learned from is the time at which each came in.
+    // As fast as one peer commits them. The rate is one that so few can tell: of rarer ones nothing
+    // is known yet, and the deadline would be far away.
     let learned = json!({
-        "api_key": "12", "check": "fast", "state": "OK", "tags": ["bgoo"], "one_in": 1_000,
+        "api_key": "12", "check": "fast", "state": "OK", "tags": ["bgoo"], "one_in": 10,
         "at_least": "5s",
     });
-    for turn in 0..12 {
-        let (status, told) = beat(&mesh, turn % 3, &learned)?;
+    for _ in 0..24 {
+        let (status, told) = beat(&mesh, 0, &learned)?;
         assert_eq!((status, told), (200, json!({"status": "OK"})));
     }
     let known = job(&mesh, 0, "fast").context("it is known")?;
     ensure!(
-        known["learned_from"] == 12 && known["deadline"].is_string(),
+        known["learned_from"] == 24 && known["deadline"].is_string(),
         "enough was seen: {known:#}"
     );
     // One that says itself for how long it holds, and that it is critical then.

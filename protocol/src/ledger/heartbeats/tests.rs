@@ -474,7 +474,9 @@ fn a_heartbeat_says_how_long_it_holds_and_what_becomes_of_it_then() {
 fn of_the_history_the_latest_points_are_kept() {
     let mut heartbeats = reserved("job", learned(Rule::PaceHb), 0);
     for second in 0..300 {
-        beat(&mut heartbeats, second, |beat| beat.value = Some((second as f64).into()));
+        beat(&mut heartbeats, second, |beat| {
+            beat.value = Some(f64::from(u32::try_from(second).unwrap()).into())
+        });
     }
     // Whoever was held up does not say how it is now.
     beat(&mut heartbeats, 250, |beat| beat.health = Health::Ok);
