@@ -5,10 +5,12 @@
 //! by which it may be pinged without anything else. Nothing that is told of a job holds a command:
 //! what is done about a missed one stands in documents that operators signed.
 
+mod beat;
 mod calendar;
 mod schedule;
 
-pub use schedule::{Due, Schedule, ScheduleError};
+pub use beat::{Beat, Health, Number};
+pub use schedule::{Due, ONE_IN, Rule, Schedule, ScheduleError};
 
 use crate::{ledger::roster::Member, time::Timestamp};
 use serde::{Deserialize, Serialize};
@@ -76,13 +78,15 @@ impl Pace {
     }
 
     /// How long a run may take that said that it began: the grace, or where there is none the
-    /// period.
+    /// period. What is learned waits for the end of a run already.
     pub fn runs_for(&self) -> Duration {
         match &self.schedule {
             Schedule::Every { period } if self.grace.is_zero() => *period,
-            Schedule::Every { .. } | Schedule::Cron { .. } | Schedule::Calendar { .. } => {
-                self.grace
-            }
+            Schedule::Learned { .. } if self.grace.is_zero() => SPAN_MAX,
+            Schedule::Every { .. }
+            | Schedule::Cron { .. }
+            | Schedule::Calendar { .. }
+            | Schedule::Learned { .. } => self.grace,
         }
     }
 }
@@ -182,6 +186,15 @@ pub enum Word {
         /// Which job.
         job: JobRef,
     },
+    /// It lives, in `PaceHB`'s words.
+    Beat(Beat),
+    /// Somebody says what he thinks of its alerts.
+    Vote {
+        /// Which job.
+        job: JobRef,
+        /// Whether they were worth it.
+        up: bool,
+    },
 }
 
 /// Why something that is told of a job cannot be kept.
@@ -218,9 +231,12 @@ impl Word {
         self.check_size()?;
         match self {
             Self::Reserve(reservation) => Ok(reservation.pace.check()?),
-            Self::Ping(_) | Self::Snooze { .. } | Self::Pause { .. } | Self::Checkout { .. } => {
-                Ok(())
-            }
+            Self::Ping(_)
+            | Self::Snooze { .. }
+            | Self::Pause { .. }
+            | Self::Checkout { .. }
+            | Self::Beat(_)
+            | Self::Vote { .. } => Ok(()),
         }
     }
 
@@ -232,9 +248,12 @@ impl Word {
             Self::Snooze { lasts, .. } if lasts.is_zero() || *lasts > SPAN_MAX => {
                 Err(WordError::Span)
             }
-            Self::Ping(_) | Self::Snooze { .. } | Self::Pause { .. } | Self::Checkout { .. } => {
-                Ok(())
-            }
+            Self::Beat(beat) => beat.check_size(),
+            Self::Ping(_)
+            | Self::Snooze { .. }
+            | Self::Pause { .. }
+            | Self::Checkout { .. }
+            | Self::Vote { .. } => Ok(()),
         }
     }
 
@@ -243,9 +262,11 @@ impl Word {
         match self {
             Self::Reserve(reservation) => JobRef::Name(reservation.name.clone()),
             Self::Ping(ping) => ping.job.clone(),
-            Self::Snooze { job, .. } | Self::Pause { job, .. } | Self::Checkout { job } => {
-                job.clone()
-            }
+            Self::Beat(beat) => beat.job.clone(),
+            Self::Snooze { job, .. }
+            | Self::Pause { job, .. }
+            | Self::Checkout { job }
+            | Self::Vote { job, .. } => job.clone(),
         }
     }
 }
@@ -279,6 +300,9 @@ impl Reservation {
         }
         if self.bakes_for > SPAN_MAX || self.pace.grace > SPAN_MAX {
             return Err(WordError::Span);
+        }
+        if let Schedule::Learned { by } = &self.pace.schedule {
+            by.check()?;
         }
         Ok(())
     }

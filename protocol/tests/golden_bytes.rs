@@ -13,7 +13,10 @@ use protocol::{
     alert::{Alert, Word},
     codec,
     document::{Selector, Verdict},
-    heartbeat::{self, JobId, JobRef, Pace, Ping, Reservation, Schedule, Signal},
+    heartbeat::{
+        self, Beat, Health, JobId, JobRef, Pace, Ping, Reservation, Rule, Schedule, Signal,
+    },
+    learn::OneIn,
     ledger::Ledger,
     name::IncidentId,
     order::{Action, SignedOrder},
@@ -157,6 +160,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("opened-job", Record::Opened { peer: id(2), because: a_job() }),
         ("called-again", Record::CalledAgain { incident, notifier: name("ops") }),
         ("streamed", Record::Streamed { batch: batch() }),
+        ("jobs-told-beats", Record::JobsTold { words: beats() }),
     ]
 }
 
@@ -202,6 +206,32 @@ fn job_words() -> Vec<heartbeat::Word> {
         heartbeat::Word::Snooze { job: job(), lasts: Duration::from_secs(600) },
         heartbeat::Word::Pause { job: job(), pauses: true },
         heartbeat::Word::Checkout { job: job() },
+    ]
+}
+
+fn beats() -> Vec<heartbeat::Word> {
+    let job = || JobRef::Name("shop/orders".to_owned());
+    let reserved = |by: Rule| {
+        let pace = Pace { schedule: Schedule::Learned { by }, grace: Duration::ZERO };
+        heartbeat::Word::Reserve(Reservation::new("shop/orders", pace))
+    };
+    let at_least = Duration::from_secs(30);
+    let beat = Beat {
+        job: job(),
+        at: moment(700),
+        health: Health::Critical,
+        ttl: Some(-1),
+        then: Some(Health::Unknown),
+        elapsed: Some(110),
+        value: Some(42.5.into()),
+        predicted: Some(41.0.into()),
+        summary: "slow".to_owned(),
+    };
+    vec![
+        reserved(Rule::Arrivals { one_in: OneIn::new(10_000), at_least }),
+        reserved(Rule::PaceHb),
+        heartbeat::Word::Beat(beat),
+        heartbeat::Word::Vote { job: job(), up: true },
     ]
 }
 
@@ -255,6 +285,22 @@ fn ledger() -> Ledger {
     mesh.assign(incident, 2);
     mesh.report(incident, 2, Outcome::Failed);
     mesh.done(1, Record::JobsTold { words: job_words().into_iter().take(7).collect() });
+    let another = |word: heartbeat::Word| match word {
+        heartbeat::Word::Reserve(mut reservation) => {
+            reservation.name = "shop/pace".to_owned();
+            heartbeat::Word::Reserve(reservation)
+        }
+        heartbeat::Word::Beat(mut beat) => {
+            beat.job = JobRef::Name("shop/pace".to_owned());
+            heartbeat::Word::Beat(beat)
+        }
+        other @ (heartbeat::Word::Ping(_)
+        | heartbeat::Word::Snooze { .. }
+        | heartbeat::Word::Pause { .. }
+        | heartbeat::Word::Checkout { .. }
+        | heartbeat::Word::Vote { .. }) => other,
+    };
+    mesh.done(1, Record::JobsTold { words: beats().into_iter().map(another).collect() });
     mesh.ledger
 }
 

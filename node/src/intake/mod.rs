@@ -11,6 +11,7 @@ pub mod gotel;
 pub mod healthchecks;
 pub mod hospital;
 pub mod mapped;
+pub mod pacehb;
 pub mod passive;
 
 use protocol::{
@@ -120,5 +121,7 @@ fn words(told: impl IntoIterator<Item = serde_json::Value>, now: Timestamp) -> W
 
 #[cfg(test)]
 mod jobs_tests;
+#[cfg(test)]
+mod pacehb_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! When a job is expected: every so often, or by the clock on the wall of a time zone.
+//! When a job is expected: every so often, by the clock on the wall of a time zone, or as it usually
+//! comes.
 //!
 //! Cron expressions and calendar events are worked out by whoever leads, with the time zones that
 //! its program brings along. What it finds is committed as a moment, so that replicas of another
@@ -10,15 +11,19 @@ use super::{
 };
 use crate::{
     document::maintenance::{ScheduleError as CronError, read_cron, read_zone},
+    learn::OneIn,
     time::Timestamp,
 };
 use cronexpr::{Crontab, MakeTimestamp};
 use jiff::{civil, tz::TimeZone};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// The longest expression, in bytes.
 const EXPRESSION_BYTES_MAX: usize = 200;
+
+/// How often a false alarm may be taken.
+pub const ONE_IN: RangeInclusive<u32> = 10..=1_000_000_000;
 
 /// When a job is expected to check in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,50 @@ pub enum Schedule {
         /// The time zone's name; one in the event itself goes before it.
         time_zone: String,
     },
+    /// As what the job has told so far lets one expect; what was learned stands in the job.
+    Learned {
+        /// How it is learned.
+        by: Rule,
+    },
+}
+
+/// How it is learned when a job is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rule {
+    /// From the spans between all that it told; see [`crate::learn::Arrivals`].
+    Arrivals {
+        /// As often a false alarm is taken.
+        one_in: OneIn,
+        /// It is never missed sooner after it told something.
+        at_least: Duration,
+    },
+    /// As `PaceHB` does; see [`crate::learn::PaceHb`].
+    PaceHb,
+}
+
+impl Rule {
+    /// As often a false alarm is taken unless said.
+    pub const ONE_IN: OneIn = OneIn::new(10_000);
+
+    /// So long nobody is missed unless said.
+    pub const AT_LEAST: Duration = Duration::from_secs(30);
+
+    /// Ours, unless more is said.
+    pub const USUAL: Self = Self::Arrivals { one_in: Self::ONE_IN, at_least: Self::AT_LEAST };
+
+    /// Whether a mesh can keep it.
+    ///
+    /// # Errors
+    /// [`ScheduleError`].
+    pub fn check(&self) -> Result<(), ScheduleError> {
+        match self {
+            Self::Arrivals { one_in, .. } if !ONE_IN.contains(&one_in.many()) => {
+                Err(ScheduleError::OneIn)
+            }
+            Self::Arrivals { at_least, .. } if *at_least > SPAN_MAX => Err(ScheduleError::TooLong),
+            Self::Arrivals { .. } | Self::PaceHb => Ok(()),
+        }
+    }
 }
 
 /// Why a schedule is none.
@@ -53,6 +102,9 @@ pub enum ScheduleError {
     /// The period or the grace is too long.
     #[error("a period and a grace are a year at most")]
     TooLong,
+    /// The rate of false alarms.
+    #[error("a false alarm is taken in {} to {} cases", ONE_IN.start(), ONE_IN.end())]
+    OneIn,
     /// The expression is too long.
     #[error("an expression has {EXPRESSION_BYTES_MAX} bytes at most")]
     Expression,
@@ -74,6 +126,7 @@ impl Schedule {
             Self::Every { period } if *period < PERIOD_MIN => return Err(ScheduleError::TooShort),
             Self::Every { period } if *period > SPAN_MAX => return Err(ScheduleError::TooLong),
             Self::Every { .. } => return Ok(()),
+            Self::Learned { by } => return by.check(),
             Self::Cron { expression, .. } | Self::Calendar { expression, .. } => {
                 if expression.len() > EXPRESSION_BYTES_MAX {
                     return Err(ScheduleError::Expression);
@@ -95,6 +148,8 @@ pub enum Due {
     Cron(Box<Crontab>, TimeZone),
     /// By a calendar event.
     Calendar(Box<Calendar>, TimeZone),
+    /// As the job itself knows.
+    Learned,
 }
 
 impl Due {
@@ -113,10 +168,12 @@ impl Due {
                 let zone = zone.unwrap_or_else(|| time_zone.clone());
                 Self::Calendar(Box::new(calendar), read_zone(&zone)?)
             }
+            Schedule::Learned { .. } => Self::Learned,
         })
     }
 
-    /// The first time after this moment; nothing where it does not come any more.
+    /// The first time after this moment; nothing where it does not come any more, and where only
+    /// the job knows.
     pub fn after(&self, moment: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Every(period) => Some(moment.plus(*period)),
@@ -128,6 +185,7 @@ impl Due {
             Self::Calendar(calendar, zone) => {
                 on_the_wall(moment, zone, |wall| calendar.next_after(wall))
             }
+            Self::Learned => None,
         }
     }
 }

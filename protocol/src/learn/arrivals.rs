@@ -87,13 +87,30 @@ impl Arrivals {
         taken
     }
 
+    /// Takes note of an arrival after a span that says nothing: nobody could hear, or nobody was to
+    /// come.
+    pub fn begin_again(&mut self, at: Timestamp) {
+        self.latest = Some(self.latest.map_or(at, |latest| latest.max(at)));
+        self.seen = self.seen.saturating_add(1);
+    }
+
+    /// Whether enough was seen to miss anybody.
+    pub const fn is_ready(&self) -> bool {
+        self.seen > OWN_SEEN
+    }
+
     /// The moment from which on the next arrival is missed: it comes later than that in one case of
     /// so many. Nothing before there was a span.
     pub fn deadline(&self, one_in: OneIn) -> Option<Timestamp> {
-        let (latest, place) = (self.latest?, self.spans.above(one_in)?);
+        self.deadline_after(self.latest?, one_in)
+    }
+
+    /// The same where it is waited for from another moment on than the latest arrival.
+    pub fn deadline_after(&self, from: Timestamp, one_in: OneIn) -> Option<Timestamp> {
+        let place = self.spans.above(one_in)?;
         // Never less than the whole milliseconds that were worked out.
         let span = exp2(place, 0).saturating_add(1);
-        Some(self.seasons.clock().after(latest, span))
+        Some(self.seasons.clock().after(from, span))
     }
 
     /// How long after the latest arrival the next one is missed.

@@ -36,6 +36,19 @@ impl PaceHb {
         Self { last_seen, expires: holds_for.map(|span| last_seen.saturating_add(span)) }
     }
 
+    /// What is known after a heartbeat that the span before it says nothing about: nobody could
+    /// hear, or nobody was to come. It holds as long as the one before.
+    pub fn after_silence(self, at_seconds: u64) -> Self {
+        let last_seen = at_seconds.max(self.last_seen);
+        let span = self.span();
+        Self { last_seen, expires: span.map(|span| last_seen.saturating_add(span)) }
+    }
+
+    /// For how many seconds the latest heartbeat holds; nothing when for ever.
+    pub fn span(&self) -> Option<u64> {
+        self.expires.map(|expires| expires.saturating_sub(self.last_seen))
+    }
+
     /// Whether it is late.
     pub fn is_late(&self, at_seconds: u64) -> bool {
         self.expires.is_some_and(|expires| at_seconds > expires)

@@ -17,18 +17,23 @@
 //!   whoever leads commits [`crate::record::Record::Listening`] when nobody else commits anything.
 //!   A gap of twice that says that there was no leader, or that a clock jumped. A job that was
 //!   expected within the gap may have called in vain: one with a period has all of it again, from
-//!   when the mesh hears again, and one with a calendar has its grace prolonged by the gap.
+//!   when the mesh hears again, and one with a calendar has its grace prolonged by the gap. Where it
+//!   is learned when a job comes, such a gap, and one that a new term lies in, teaches nothing.
 //!
 //! A leader adds to that what only it can know: how long it has led by its own monotonic clock.
 
+mod feed;
 mod job;
+mod learned;
 
+pub use feed::{Feed, HISTORY_MAX, Point, Quiet};
 pub use job::{Deadline, Job, Run, Told, Trouble, TroubleKind};
+pub use learned::Learned;
 
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{
     document::{HeartbeatProbe, Probe},
-    heartbeat::{JobId, JobRef, Ping, Reservation, Schedule, Word},
+    heartbeat::{Beat, JobId, JobRef, Ping, Reservation, Schedule, Word},
     name::Name,
     record::{Because, Missing},
     refusal::Refusal,
@@ -131,9 +136,11 @@ impl Heartbeats {
     /// for.
     pub fn listens_every(&self) -> Option<Duration> {
         let waiting = self.jobs.values().filter(|job| job.is_waited_for());
-        let shortest = waiting.map(|job| match &job.pace.schedule {
-            Schedule::Every { period } => period.saturating_add(job.pace.grace),
-            Schedule::Cron { .. } | Schedule::Calendar { .. } => job.pace.grace,
+        let shortest = waiting.filter_map(|job| match &job.pace.schedule {
+            Schedule::Every { period } => Some(period.saturating_add(job.pace.grace)),
+            Schedule::Cron { .. } | Schedule::Calendar { .. } => Some(job.pace.grace),
+            // As long as nothing is known it is not waited for.
+            Schedule::Learned { by } => Some(job.waits_for(by)?.saturating_add(job.pace.grace)),
         });
         let (least, most) = (Duration::from_secs(5), Duration::from_secs(60));
         shortest.min().map(|shortest| (shortest / 4).clamp(least, most))
@@ -144,6 +151,9 @@ impl Heartbeats {
         if self.term != term {
             self.term = term;
             self.not_before = until.plus(RETRIES_WITHIN);
+            for job in self.jobs.values_mut() {
+                job.learn_nothing();
+            }
         }
         let silent = until.since(from);
         if silent < GAP_MIN {
@@ -193,16 +203,25 @@ impl Heartbeats {
                 self.forget(id);
                 return Ok(());
             }
-            Word::Ping(_) | Word::Snooze { .. } | Word::Pause { .. } => {}
+            Word::Ping(_)
+            | Word::Snooze { .. }
+            | Word::Pause { .. }
+            | Word::Beat(_)
+            | Word::Vote { .. } => {}
         }
         let job = self.find_mut(&reference).ok_or_else(|| unknown(&reference))?;
+        let earliest = Timestamp::from_millis(
+            at.millis().saturating_sub(Timestamp::default().plus(ON_THE_WAY_MAX).millis()),
+        );
         match word {
             Word::Ping(ping) => {
-                let earliest = Timestamp::from_millis(
-                    at.millis().saturating_sub(Timestamp::default().plus(ON_THE_WAY_MAX).millis()),
-                );
                 job.hear(&Ping { at: ping.at.clamp(earliest, at), ..ping.clone() });
             }
+            Word::Beat(beat) => {
+                job.beat(&Beat { at: beat.at.clamp(earliest, at), ..beat.clone() });
+            }
+            // Who was told of nothing has nothing to think of.
+            Word::Vote { up, .. } => job.quiet = job.quiet.map(|quiet| quiet.vote(*up, at)),
             Word::Snooze { lasts, .. } => job.snooze(at.plus(*lasts)),
             Word::Pause { pauses, .. } => job.pause(*pauses, at),
             Word::Reserve(_) | Word::Checkout { .. } => {}
@@ -367,6 +386,9 @@ impl Ledger {
         if !self.library.check(check).is_some_and(|check| known.is_subject_of(check)) {
             return not(format!("check \"{check}\" is not about job \"{job}\""));
         }
+        if known.is_quiet(self.last_at) {
+            return not(format!("job \"{job}\" is quiet for now, as somebody has voted"));
+        }
         match &known.trouble {
             Some(trouble) if trouble.since == *since && !trouble.told.contains(check) => Ok(()),
             Some(_) | None => not(format!("job \"{job}\" is not in that trouble, or it is told")),
@@ -376,11 +398,13 @@ impl Ledger {
     /// Keeps in mind that this check has told of the job's trouble, or that it has to tell anew.
     pub(super) fn tell_of_job(&mut self, because: &Because, told: bool) {
         let Because::Job { check, job, since, .. } = because else { return };
-        let job = self.heartbeats.find_mut(&JobRef::Name(job.clone()));
-        let trouble = job.and_then(|job| job.trouble.as_mut());
+        let at = self.last_at;
+        let Some(job) = self.heartbeats.find_mut(&JobRef::Name(job.clone())) else { return };
+        let trouble = job.trouble.as_mut();
         if let Some(trouble) = trouble.filter(|trouble| trouble.since == *since) {
             if told {
                 trouble.told.insert(check.clone());
+                job.quiet = Some(Quiet::told(job.quiet, at));
             } else {
                 trouble.told.remove::<Name>(check);
             }

@@ -4,8 +4,8 @@ use super::SCHEMA;
 use crate::intake::healthchecks::uuid_text;
 use protocol::{
     agent::Agent,
-    heartbeat::{Due, JobRef, Schedule, Word},
-    ledger::heartbeats::{Job, TroubleKind},
+    heartbeat::{Due, JobRef, Rule, Schedule, Word},
+    ledger::heartbeats::{Job, Learned, TroubleKind},
     record::Record,
     refusal::Refusal,
     time::{Timestamp, format_span},
@@ -35,12 +35,22 @@ pub struct HeartbeatRow {
     pub trouble: Option<String>,
     /// Since when.
     pub since: Option<Timestamp>,
-    /// When it is expected: `5m`, `30 2 * * *` or `Mon..Fri 18:30`.
+    /// When it is expected: `5m`, `30 2 * * *`, `Mon..Fri 18:30`, `learned` or `learned (PaceHB)`.
     pub schedule: String,
     /// In which time zone; nothing for a period.
     pub time_zone: Option<String>,
     /// How much later it may be.
     pub grace: String,
+    /// How often it comes, where that is learned: half of the spans are shorter; by `PaceHB`'s rule
+    /// for how long its latest heartbeat holds.
+    #[serde(default)]
+    pub learned_pace: Option<String>,
+    /// How long it is waited for, where that is learned.
+    #[serde(default)]
+    pub learned_wait: Option<String>,
+    /// From how many check-ins it was learned.
+    #[serde(default)]
+    pub learned_from: Option<u64>,
     /// When it is missed, if nothing comes in; nothing while it cannot be.
     pub deadline: Option<Timestamp>,
     /// When it last checked in.
@@ -53,6 +63,9 @@ pub struct HeartbeatRow {
     pub misses: u32,
     /// How often it said that it failed.
     pub failures: u32,
+    /// Until when nobody is told of it again, because somebody has voted.
+    #[serde(default)]
+    pub quiet_until: Option<Timestamp>,
     /// Until when it is snoozed.
     pub snoozed_until: Option<Timestamp>,
     /// Whether a document declares it.
@@ -113,7 +126,14 @@ impl HeartbeatRow {
             | Schedule::Calendar { expression, time_zone } => {
                 (expression.clone(), Some(time_zone.clone()))
             }
+            Schedule::Learned { by: Rule::Arrivals { .. } } => ("learned".to_owned(), None),
+            Schedule::Learned { by: Rule::PaceHb } => ("learned (PaceHB)".to_owned(), None),
         };
+        let waits_for = match &job.pace.schedule {
+            Schedule::Learned { by } => job.waits_for(by),
+            Schedule::Every { .. } | Schedule::Cron { .. } | Schedule::Calendar { .. } => None,
+        };
+        let learned = job.learned.as_ref();
         let roster = agent.ledger().roster();
         let checks = agent.checks_of_job(job).into_iter().map(|(check, peer)| match peer {
             Some(peer) => format!("{check} on {}", roster.name(peer)),
@@ -128,12 +148,16 @@ impl HeartbeatRow {
             schedule,
             time_zone,
             grace: format_span(job.pace.grace),
+            learned_pace: learned.and_then(Learned::pace).map(format_span),
+            learned_wait: waits_for.map(format_span),
+            learned_from: learned.and_then(Learned::arrivals),
             deadline,
             last: job.last,
             ran_for: job.ran_for.map(format_span),
             checkins: job.checkins,
             misses: job.misses,
             failures: job.failures,
+            quiet_until: job.quiet.map(|quiet| quiet.until).filter(|until| *until > at),
             snoozed_until: Some(job.snoozed_until).filter(|until| *until > at),
             declared: job.declared,
             labels: job.labels.clone(),

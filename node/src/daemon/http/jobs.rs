@@ -58,6 +58,11 @@ pub(super) enum Failure {
     Declared(String),
     /// No more jobs fit.
     Full,
+    /// The body has more bytes than are read of somebody who is not known yet.
+    TooLarge {
+        /// As many.
+        most: usize,
+    },
 }
 
 impl Failure {
@@ -74,6 +79,9 @@ impl Failure {
             Self::Full => {
                 let why = format!("{JOBS_MAX} jobs must check in already: check out some");
                 (StatusCode::TOO_MANY_REQUESTS, why)
+            }
+            Self::TooLarge { most } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {most} bytes"))
             }
         }
     }
@@ -204,7 +212,7 @@ async fn known(shared: &Shared, told: Told) -> Result<(String, String), Failure>
         Word::Ping(Ping { job, .. }) | Word::Snooze { job, .. } | Word::Checkout { job } => {
             *job = JobRef::Id(id);
         }
-        Word::Reserve(_) | Word::Pause { .. } => {}
+        Word::Reserve(_) | Word::Pause { .. } | Word::Beat(_) | Word::Vote { .. } => {}
     }
     shared.jobs.commit(vec![word]).await?;
     Ok((app, component))
@@ -274,7 +282,7 @@ fn by<'a>(heartbeats: &'a Heartbeats, whose: &Whose) -> Option<&'a Job> {
 }
 
 /// Looks something up, on a replica that is up to date before it says that there is nothing.
-async fn find<T>(
+pub(super) async fn find<T>(
     shared: &Shared,
     look: impl Fn(&Heartbeats) -> Option<T>,
 ) -> Result<Option<T>, Failure> {
@@ -345,6 +353,7 @@ pub(super) fn as_gotel(job: &Job, at: Timestamp) -> Value {
         Schedule::Cron { expression, .. } | Schedule::Calendar { expression, .. } => {
             (0, expression.clone())
         }
+        Schedule::Learned { .. } => (0, "learned".to_owned()),
     };
     let last = last_check_in(job);
     let seconds = i64::try_from(last.millis() / 1_000).unwrap_or(i64::MAX);

@@ -7,6 +7,7 @@ mod door;
 mod gather;
 mod intake;
 mod jobs;
+mod pace;
 mod pages;
 
 use super::Daemon;
@@ -52,6 +53,7 @@ struct Shared {
     gatherer: Arc<Gatherer<protocol::alert::Word>>,
     jobs: Arc<Gatherer<protocol::heartbeat::Word>>,
     fresh: jobs::Freshness,
+    metrics: pace::Metrics,
     mappings: Vec<Mapping>,
 }
 
@@ -81,7 +83,11 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
     let jobs = Arc::new(Gatherer::default());
     drop(tokio::spawn(Arc::clone(&jobs).carry(Arc::clone(&daemon))));
     let router = Router::new()
-        .route("/", get(jobs::liveness))
+        .route("/", get(jobs::liveness).post(pace::beat))
+        .route("/http", post(pace::beat_of_http))
+        .route("/vote", post(pace::vote))
+        .route("/heartbeats", get(pace::heartbeats).delete(pace::forget))
+        .route("/history", get(pace::history))
         .route("/reservation", get(jobs::reservations).post(jobs::reserve))
         .route("/checkin", post(jobs::check_in))
         .route("/snooze", post(jobs::snooze))
@@ -106,6 +112,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             gatherer,
             jobs,
             fresh: jobs::Freshness::default(),
+            metrics: pace::Metrics::default(),
             mappings: address.mappings,
         }));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -114,6 +114,9 @@ impl Agent {
         let mut found: Vec<(PeerId, Name, JobId, Because)> = Vec::new();
         for job in troubled {
             let Some(trouble) = &job.trouble else { continue };
+            if job.is_quiet(at) {
+                continue;
+            }
             for check in &checks {
                 if open + found.len() >= OPEN_MAX {
                     break;

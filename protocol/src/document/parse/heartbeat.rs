@@ -1,18 +1,29 @@
 //! `heartbeat = "nightly-backup"` and what stands beside it: a job that must check in; or
 //! `heartbeat = { app = "billing" }`: the jobs that others reserved with such labels.
 
-use super::reader::{Reader, Zero};
+use super::{
+    probe::TextOrTable,
+    reader::{Reader, Zero},
+};
 use crate::{
     document::HeartbeatProbe,
-    heartbeat::{Pace, Reservation, Schedule, ScheduleError, Word, WordError},
+    heartbeat::{ONE_IN, Pace, Reservation, Rule, Schedule, ScheduleError, Word, WordError},
+    learn::OneIn,
     name::Name,
 };
+use std::time::Duration;
 
 const EXAMPLE: &str = "heartbeat = \"nightly-backup\" or heartbeat = { app = \"billing\" }";
 
 /// Keys that say more of a job that is declared.
-const OF_A_JOB: [&str; 7] =
-    ["period", "cron", "on_calendar", "time_zone", "grace", "host", "alert_text"];
+const OF_A_JOB: [&str; 8] =
+    ["period", "cron", "on_calendar", "learned", "time_zone", "grace", "host", "alert_text"];
+
+/// The keys that say when it must check in, of which a job has one.
+const SCHEDULES: [&str; 4] = ["period", "cron", "on_calendar", "learned"];
+
+/// The rules by which it is learned.
+const RULES: [(&str, Rule); 2] = [("arrivals", Rule::USUAL), ("pacehb", Rule::PaceHb)];
 
 pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
     let pace = pace(reader);
@@ -61,7 +72,8 @@ pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
     Some(HeartbeatProbe::Job(Box::new(reservation)))
 }
 
-/// When the job must check in; once a day and an hour of grace unless said.
+/// When the job must check in; once a day and an hour of grace unless said. What is learned has its
+/// own allowance, and no grace unless said.
 fn pace(reader: &mut Reader<'_, '_>) -> Option<Pace> {
     let period = reader.span_if_said("period", Zero::Refused);
     let cron = reader.text("cron").map(str::to_owned);
@@ -69,9 +81,11 @@ fn pace(reader: &mut Reader<'_, '_>) -> Option<Pace> {
     let zone = reader.text("time_zone");
     let time_zone = zone.unwrap_or("UTC").to_owned();
     let usual = Pace::USUAL;
-    let grace = reader.span("grace", usual.grace, Zero::Allowed);
-    let said: Vec<&str> =
-        ["period", "cron", "on_calendar"].into_iter().filter(|key| reader.has(key)).collect();
+    let learns = reader.has("learned");
+    let learned = learned(reader);
+    let no_grace = if learns { Duration::ZERO } else { usual.grace };
+    let grace = reader.span("grace", no_grace, Zero::Allowed);
+    let said: Vec<&str> = SCHEDULES.into_iter().filter(|key| reader.has(key)).collect();
     if let [first, second, ..] = said.as_slice() {
         let message = format!("it has two schedules, \"{first}\" and \"{second}\"");
         reader.complain(second, &message, Some("a job has one".to_owned()));
@@ -80,6 +94,9 @@ fn pace(reader: &mut Reader<'_, '_>) -> Option<Pace> {
     if zone.is_some() && cron.is_none() && calendar.is_none() {
         let message = "\"time_zone\" has no meaning without \"cron\" or \"on_calendar\"";
         reader.complain("time_zone", message, None);
+    }
+    if learns {
+        return Some(Pace { schedule: Schedule::Learned { by: learned? }, grace });
     }
     let schedule = match (cron, calendar) {
         (Some(expression), _) => Schedule::Cron { expression, time_zone },
@@ -93,6 +110,21 @@ fn pace(reader: &mut Reader<'_, '_>) -> Option<Pace> {
     Some(Pace { schedule, grace })
 }
 
+/// How it is learned when the job comes.
+fn learned(reader: &mut Reader<'_, '_>) -> Option<Rule> {
+    const KEY: &str = "learned";
+    const EXAMPLE: &str = "learned = { one_in = 10000, at_least = \"30s\" }";
+    let table = match reader.text_or_table(KEY, EXAMPLE)? {
+        TextOrTable::Text(_) => return reader.choice(KEY, &RULES),
+        TextOrTable::Table(table) => table,
+    };
+    let mut within = Reader::new(format!("{}, {KEY}", reader.title()), table, reader.report());
+    let one_in = within.number("one_in", ONE_IN);
+    let at_least = within.span("at_least", Rule::AT_LEAST, Zero::Allowed);
+    within.finish();
+    Some(Rule::Arrivals { one_in: one_in.map_or(Rule::ONE_IN, OneIn::new), at_least })
+}
+
 /// The key that a mistake in a schedule stands at.
 fn key_of(error: &ScheduleError, schedule: &Schedule) -> &'static str {
     use crate::document::maintenance::ScheduleError as CronError;
@@ -103,5 +135,6 @@ fn key_of(error: &ScheduleError, schedule: &Schedule) -> &'static str {
         Schedule::Every { .. } => "period",
         Schedule::Cron { .. } => "cron",
         Schedule::Calendar { .. } => "on_calendar",
+        Schedule::Learned { .. } => "learned",
     }
 }

@@ -34,7 +34,7 @@ pub(super) const KINDS: [&str; 14] = [
 ];
 
 /// Keys that stand beside a probe and belong to it.
-const BESIDE: [(&str, &str); 15] = [
+const BESIDE: [(&str, &str); 16] = [
     ("status", "http"),
     ("body", "http"),
     ("tls_expires_within", "http"),
@@ -46,6 +46,7 @@ const BESIDE: [(&str, &str); 15] = [
     ("period", "heartbeat"),
     ("cron", "heartbeat"),
     ("on_calendar", "heartbeat"),
+    ("learned", "heartbeat"),
     ("time_zone", "heartbeat"),
     ("grace", "heartbeat"),
     ("host", "heartbeat"),

@@ -1,8 +1,9 @@
 //! One job: what it told, when it is expected, and what is wrong with it.
 
+use super::{Feed, Learned, Quiet};
 use crate::{
     document::{Check, HeartbeatProbe, Probe},
-    heartbeat::{Due, JobId, Pace, Ping, Reservation, Schedule, Signal},
+    heartbeat::{Beat, Due, Health, JobId, Pace, Ping, Reservation, Rule, Schedule, Signal},
     name::Name,
     record::Missing,
     time::{Timestamp, format_span},
@@ -68,6 +69,14 @@ pub struct Job {
     pub recent: VecDeque<Told>,
     /// What came with the latest signal that said something.
     pub body: String,
+    /// What was learned of when it comes, where its schedule says so.
+    pub learned: Option<Learned>,
+    /// Whether the time until its next check-in teaches nothing.
+    teaches_nothing: bool,
+    /// What `PaceHB`'s heartbeats said of it, where there were any.
+    pub feed: Option<Box<Feed>>,
+    /// How long nobody is told of it again; nothing before somebody was told.
+    pub quiet: Option<Quiet>,
 }
 
 /// A run that has begun.
@@ -159,12 +168,57 @@ impl Job {
             trouble: None,
             recent: VecDeque::new(),
             body: String::new(),
+            learned: Learned::of(&reservation.pace.schedule),
+            teaches_nothing: false,
+            feed: None,
+            quiet: None,
         }
     }
 
-    /// Whether it can be missed at all: it does not pause, and is not in trouble already.
-    pub const fn is_waited_for(&self) -> bool {
-        !self.paused && self.trouble.is_none()
+    /// Whether it can be missed at all: it does not pause, and is not in trouble already. Where all
+    /// is well when it says nothing more, only the end of a trouble is waited for.
+    pub fn is_waited_for(&self) -> bool {
+        let kind = self.trouble.as_ref().map(|trouble| trouble.kind);
+        let failed = matches!(kind, Some(TroubleKind::Failed(_)));
+        !self.paused && if self.settles() { failed } else { kind.is_none() }
+    }
+
+    /// Whether it has said that all is well when it says nothing more.
+    fn settles(&self) -> bool {
+        let then = self.feed.as_ref().and_then(|feed| feed.then);
+        !self.declared && then == Some(Health::Ok)
+    }
+
+    /// Whether nobody is told of its trouble yet, because somebody has voted. What one check has
+    /// told of already, the others tell of as well.
+    pub fn is_quiet(&self, at: Timestamp) -> bool {
+        let told = self.trouble.as_ref().is_some_and(|trouble| !trouble.told.is_empty());
+        !told && self.quiet.is_some_and(|quiet| at < quiet.until)
+    }
+
+    /// How it is at this moment, in `PaceHB`'s words; nothing where no heartbeat said so.
+    pub fn health(&self, at: Timestamp) -> Option<Health> {
+        let feed = self.feed.as_ref()?;
+        let failed = matches!(
+            self.trouble.as_ref().map(|trouble| trouble.kind),
+            Some(TroubleKind::Failed(_))
+        );
+        let Schedule::Learned { by } = &self.pace.schedule else { return Some(self.plainly()) };
+        let expired = self.expected(by).is_some_and(|expected| expected <= at);
+        Some(match feed.then.filter(|_| expired) {
+            Some(then) => then,
+            None if expired && !failed => Health::Unknown,
+            None => self.plainly(),
+        })
+    }
+
+    /// By its trouble alone.
+    fn plainly(&self) -> Health {
+        match self.trouble.as_ref().map(|trouble| trouble.kind) {
+            Some(TroubleKind::Failed(_)) => Health::Critical,
+            Some(TroubleKind::Missed { .. } | TroubleKind::Overran { .. }) => Health::Unknown,
+            None => Health::Ok,
+        }
     }
 
     /// Whether this check is about it.
@@ -194,10 +248,16 @@ impl Job {
             return None;
         }
         let early = match &self.pace.schedule {
-            Schedule::Every { .. } => Duration::ZERO,
+            Schedule::Every { .. } | Schedule::Learned { .. } => Duration::ZERO,
             Schedule::Cron { .. } | Schedule::Calendar { .. } => self.pace.grace.min(EARLY_MAX),
         };
-        let expected = due.after(self.waits_from.plus(early)).map(|expected| Deadline {
+        let expected = match &self.pace.schedule {
+            Schedule::Learned { by } => self.expected(by),
+            Schedule::Every { .. } | Schedule::Cron { .. } | Schedule::Calendar { .. } => {
+                due.after(self.waits_from.plus(early))
+            }
+        };
+        let expected = expected.map(|expected| Deadline {
             at: expected.plus(self.pace.grace).plus(self.given_back).max(self.snoozed_until),
             of_run: false,
         });
@@ -206,6 +266,16 @@ impl Job {
             .as_ref()
             .map(|run| Deadline { at: self.end_of(run).max(self.snoozed_until), of_run: true });
         expected.into_iter().chain(of_run).min()
+    }
+
+    /// When what was learned lets one expect it at the latest; nothing while too little is known.
+    fn expected(&self, by: &Rule) -> Option<Timestamp> {
+        self.learned.as_ref()?.expected(by, self.waits_from)
+    }
+
+    /// How long that is from when it is waited for.
+    pub fn waits_for(&self, by: &Rule) -> Option<Duration> {
+        Some(self.expected(by)?.since(self.waits_from))
     }
 
     fn end_of(&self, run: &Run) -> Timestamp {
@@ -224,6 +294,11 @@ impl Job {
                 let due = self.deadline(&Due::Every(*period));
                 due.is_some_and(|due| due.at == missing.deadline && !due.of_run)
             }
+            // What was learned is the same on every replica.
+            (Schedule::Learned { .. }, false) => {
+                let due = self.deadline(&Due::Learned);
+                due.is_some_and(|due| due.at == missing.deadline && !due.of_run)
+            }
             (Schedule::Cron { .. } | Schedule::Calendar { .. }, false) => {
                 let earliest = self.waits_from.plus(self.pace.grace).plus(self.given_back);
                 missing.deadline > earliest && missing.deadline >= self.snoozed_until
@@ -233,6 +308,15 @@ impl Job {
 
     pub(super) fn miss(&mut self, missing: &Missing, at: Timestamp) {
         let deadline = missing.deadline;
+        let then = self.feed.as_ref().map(|feed| feed.then.unwrap_or(Health::Unknown));
+        if let (Some(feed), Some(then)) = (&mut self.feed, then) {
+            feed.expire(at, then);
+        }
+        if self.settles() {
+            self.trouble = None;
+            self.version += 1;
+            return;
+        }
         let kind = if missing.of_run {
             TroubleKind::Overran { deadline }
         } else {
@@ -252,6 +336,7 @@ impl Job {
 
     /// The mesh was deaf for so long, until this moment.
     pub(super) fn give_back(&mut self, until: Timestamp, silent: Duration) {
+        self.learn_nothing();
         if !self.is_waited_for() {
             return;
         }
@@ -262,10 +347,30 @@ impl Job {
         match &self.pace.schedule {
             // What was expected later comes in.
             Schedule::Every { period } if self.waits_from.plus(*period) > until => {}
-            Schedule::Every { .. } => self.waits_from = until,
+            // Only the latest moment is known of what is learned: it may have called in vain.
+            Schedule::Every { .. } | Schedule::Learned { .. } => self.waits_from = until,
             Schedule::Cron { .. } | Schedule::Calendar { .. } => {
                 self.given_back = self.given_back.saturating_add(silent);
             }
+        }
+    }
+
+    /// The time until its next check-in teaches nothing: it may have called in vain.
+    pub(super) const fn learn_nothing(&mut self) {
+        self.teaches_nothing = self.learned.is_some();
+    }
+
+    /// Learns from a check-in at this moment.
+    fn learn(&mut self, at: Timestamp, ttl: Option<i64>) {
+        let Schedule::Learned { by } = &self.pace.schedule else { return };
+        // What comes late by somebody's order is no outage.
+        let allowed = self
+            .expected(by)
+            .is_some_and(|expected| at > expected && self.snoozed_until > expected);
+        let teaches = !(self.teaches_nothing || self.paused || allowed);
+        self.teaches_nothing = false;
+        if let Some(learned) = &mut self.learned {
+            learned.hear(at, ttl, teaches);
         }
     }
 
@@ -274,6 +379,11 @@ impl Job {
         self.labels.clone_from(&reservation.labels);
         self.text.clone_from(&reservation.text);
         if self.pace != reservation.pace {
+            let learned = Learned::of(&reservation.pace.schedule);
+            // What was learned holds on where only the rate of false alarms is another one.
+            if !Learned::are_alike(self.learned.as_ref(), learned.as_ref()) {
+                self.learned = learned;
+            }
             self.pace = reservation.pace.clone();
             // Else a job that was to come once a day would be late at once when it is to come
             // every hour.
@@ -299,10 +409,33 @@ impl Job {
         self.run = None;
         self.given_back = Duration::ZERO;
         self.waits_from = self.waits_from.max(at);
+        self.learn_nothing();
         self.version += 1;
     }
 
     pub(super) fn hear(&mut self, ping: &Ping) {
+        self.take(ping, None, false);
+    }
+
+    /// A heartbeat of `PaceHB`: a ping that says more. One that is as critical as the one before is
+    /// about the same trouble.
+    pub(super) fn beat(&mut self, beat: &Beat) {
+        // What is late says nothing of how it is now.
+        if self.feed.as_ref().is_none_or(|feed| feed.at <= beat.at) {
+            self.feed = Some(Feed::hear(self.feed.take(), beat));
+        }
+        let ping = Ping {
+            job: beat.job.clone(),
+            at: beat.at,
+            signal: beat.signal(),
+            run: None,
+            body: beat.summary.clone(),
+        };
+        let kind = self.trouble.as_ref().map(|trouble| trouble.kind);
+        self.take(&ping, beat.ttl, matches!(kind, Some(TroubleKind::Failed(_))));
+    }
+
+    fn take(&mut self, ping: &Ping, ttl: Option<i64>, same_trouble: bool) {
         let at = ping.at;
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
@@ -322,15 +455,19 @@ impl Job {
             }
             Signal::Success => {
                 self.checkins += 1;
+                self.learn(at, ttl);
                 self.end_run(ping);
                 self.last = Some(self.last.map_or(at, |last| last.max(at)));
                 self.be_well(at);
             }
             Signal::Fail(code) => {
                 self.failures = self.failures.saturating_add(1);
+                self.learn(at, ttl);
                 self.end_run(ping);
                 self.wait_from(at);
-                self.fall_into(TroubleKind::Failed(code), at);
+                if !same_trouble {
+                    self.fall_into(TroubleKind::Failed(code), at);
+                }
             }
         }
         if self.paused {
@@ -393,6 +530,13 @@ impl Job {
             Schedule::Every { period } => format_span(*period),
             Schedule::Cron { expression, .. } | Schedule::Calendar { expression, .. } => {
                 expression.clone()
+            }
+            Schedule::Learned { .. } => {
+                let pace = self.learned.as_ref().and_then(Learned::pace);
+                pace.map_or_else(
+                    || "as learned".to_owned(),
+                    |pace| format_span(whole_seconds(pace)),
+                )
             }
         };
         let last = self.last.map_or_else(|| "never".to_owned(), |last| last.to_string());

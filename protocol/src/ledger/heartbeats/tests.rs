@@ -1,5 +1,6 @@
 use super::*;
-use crate::heartbeat::{Due, Pace, Signal};
+use crate::heartbeat::{Due, Health, Pace, Rule, Signal};
+use crate::learn::OneIn;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -262,4 +263,240 @@ fn placeholders_are_filled_once() {
     let job = heartbeats.named("a/b").unwrap();
     let told = job.told_as(at(90), "10.0.0.1");
     assert_eq!(told, "[{srv}]  1m30s ago never on 10.0.0.1, {unknown} {");
+}
+
+fn learned(by: Rule) -> Pace {
+    Pace { schedule: Schedule::Learned { by }, grace: Duration::ZERO }
+}
+
+fn ours() -> Pace {
+    learned(Rule::Arrivals { one_in: OneIn::new(1_000), at_least: Duration::from_secs(30) })
+}
+
+/// So many check-ins a minute apart; when the next would come.
+fn by_the_minute(heartbeats: &mut Heartbeats, from: u64, count: u64) -> u64 {
+    for number in 0..count {
+        ping(heartbeats, from + 60 * number, Signal::Success);
+    }
+    from + 60 * count
+}
+
+/// How long it is waited for after this second.
+fn waits(heartbeats: &Heartbeats, from: u64) -> u64 {
+    deadline(heartbeats).unwrap().since(at(from)).as_secs()
+}
+
+#[test]
+fn a_job_without_a_schedule_is_missed_when_it_stays_away_longer_than_it_does() {
+    let mut heartbeats = reserved("job", ours(), 0);
+    let next = by_the_minute(&mut heartbeats, 0, 8);
+    assert_eq!(deadline(&heartbeats), None, "too little is known");
+    assert_eq!(heartbeats.listens_every(), None);
+    let next = by_the_minute(&mut heartbeats, next, 200);
+    assert!((60..70).contains(&waits(&heartbeats, next - 60)), "{:?}", deadline(&heartbeats));
+    let listens_every = heartbeats.listens_every().unwrap().as_secs();
+    assert!((15..18).contains(&listens_every), "a quarter of that: {listens_every}");
+    assert!(miss(&mut heartbeats, next).is_err(), "not yet");
+    assert_eq!(miss(&mut heartbeats, next + 10), Ok(()));
+    // The outage is not what is usual from now on.
+    let next = by_the_minute(&mut heartbeats, next + 9_000, 20);
+    assert!(waits(&heartbeats, next - 60) < 110, "{}", waits(&heartbeats, next - 60));
+    // One that fails has told something as well.
+    ping(&mut heartbeats, next, Signal::Fail(None));
+    ping(&mut heartbeats, next + 60, Signal::Success);
+    assert!(waits(&heartbeats, next + 60) < 110);
+}
+
+#[test]
+fn what_was_learned_is_in_the_ledger_and_another_rate_does_not_lose_it() {
+    let mut heartbeats = reserved("job", ours(), 0);
+    let next = by_the_minute(&mut heartbeats, 0, 200);
+    let bytes = crate::codec::encode(&heartbeats);
+    let mut other: Heartbeats = crate::codec::decode(&bytes).unwrap();
+    assert_eq!(deadline(&other), deadline(&heartbeats));
+    let rarer = Rule::Arrivals { one_in: OneIn::new(1_000_000), at_least: Duration::ZERO };
+    let word = Word::Reserve(Reservation::new("job", learned(rarer)));
+    other.take(&word, at(next - 60)).unwrap();
+    assert!(deadline(&other) > deadline(&heartbeats));
+    let never_sooner = Rule::Arrivals { one_in: OneIn::new(1_000), at_least: 5 * MINUTE };
+    let word = Word::Reserve(Reservation::new("job", learned(never_sooner)));
+    other.take(&word, at(next - 60)).unwrap();
+    assert_eq!(deadline(&other), Some(at(next + 240)));
+    // Another rule begins from nothing.
+    let word = Word::Reserve(Reservation::new("job", learned(Rule::PaceHb)));
+    other.take(&word, at(next - 60)).unwrap();
+    assert_eq!(deadline(&other), Some(at(next - 60 + 400)));
+}
+
+#[test]
+fn what_the_mesh_did_not_hear_is_given_back_and_not_learned() {
+    let known = |before: fn(&mut Heartbeats, u64)| {
+        let mut heartbeats = reserved("job", ours(), 0);
+        let next = by_the_minute(&mut heartbeats, 0, 200);
+        before(&mut heartbeats, next - 60);
+        heartbeats
+    };
+    let usual = waits(&known(|_, _| ()), 200 * 60 - 60);
+    // Nobody leads for twenty minutes: all of it again, from when the mesh hears.
+    let deaf = |heartbeats: &mut Heartbeats, last: u64| {
+        heartbeats.pass(at(last), at(last + 1_200), 0);
+        assert!((60..70).contains(&waits(heartbeats, last + 1_200)));
+        assert!(miss(heartbeats, last + 1_201).is_err());
+        ping(heartbeats, last + 1_230, Signal::Success);
+    };
+    assert_eq!(waits(&known(deaf), 199 * 60 + 1_230), usual);
+    // A new term: it was sent back, and tried again until there was a leader.
+    let elected = |heartbeats: &mut Heartbeats, last: u64| {
+        heartbeats.pass(at(last), at(last + 1), 7);
+        ping(heartbeats, last + 95, Signal::Success);
+    };
+    assert_eq!(waits(&known(elected), 199 * 60 + 95), usual);
+    // By somebody's order it need not come.
+    let snoozed = |heartbeats: &mut Heartbeats, last: u64| {
+        let job = JobRef::Name("job".to_owned());
+        heartbeats.take(&Word::Snooze { job, lasts: 60 * MINUTE }, at(last)).unwrap();
+        ping(heartbeats, last + 3_500, Signal::Success);
+        ping(heartbeats, last + 3_560, Signal::Success);
+        ping(heartbeats, last + 3_620, Signal::Success);
+    };
+    assert_eq!(waits(&known(snoozed), 199 * 60 + 3_620), usual);
+    let paused = |heartbeats: &mut Heartbeats, last: u64| {
+        let job = || JobRef::Name("job".to_owned());
+        heartbeats.take(&Word::Pause { job: job(), pauses: true }, at(last)).unwrap();
+        assert_eq!(deadline(heartbeats), None);
+        ping(heartbeats, last + 3_500, Signal::Success);
+    };
+    assert_eq!(waits(&known(paused), 199 * 60 + 3_500), usual);
+    // While one that is simply late is learned from.
+    let late = |heartbeats: &mut Heartbeats, last: u64| {
+        ping(heartbeats, last + 1_230, Signal::Success);
+    };
+    assert!(waits(&known(late), 199 * 60 + 1_230) > usual);
+}
+
+#[test]
+fn by_pacehbs_rule_it_is_what_pacehb_says() {
+    let mut heartbeats = reserved("job", learned(Rule::PaceHb), 0);
+    assert_eq!(deadline(&heartbeats), Some(at(400)));
+    for (second, span) in [(0, 400), (60, 360), (120, 324), (180, 292)] {
+        ping(&mut heartbeats, second, Signal::Success);
+        assert_eq!(deadline(&heartbeats), Some(at(second + span)));
+    }
+    // The mesh was deaf: it waits all of it again, and then knows what it knew.
+    heartbeats.pass(at(180), at(1_000), 0);
+    assert_eq!(deadline(&heartbeats), Some(at(1_292)));
+    ping(&mut heartbeats, 1_100, Signal::Success);
+    assert_eq!(deadline(&heartbeats), Some(at(1_392)));
+    // An outage of its own: a fifth more, 400 s at the most.
+    miss(&mut heartbeats, 1_400).unwrap();
+    ping(&mut heartbeats, 9_000, Signal::Success);
+    assert_eq!(deadline(&heartbeats), Some(at(9_400)));
+}
+
+/// What the README says of it: the ledger's share of each job.
+#[test]
+fn what_is_learned_of_a_job_has_a_bound() {
+    let hash = |n: u64| n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let bytes = |pace: Pace| {
+        let mut heartbeats = reserved("job", pace, 0);
+        let mut now = 0;
+        for number in 0..5_000 {
+            now += 30 + hash(number) % 600;
+            ping(&mut heartbeats, now, Signal::Success);
+        }
+        crate::codec::encode(heartbeats.named("job").unwrap()).len()
+    };
+    let (usual, by_pacehb, by_us) =
+        (bytes(every(60, 0)), bytes(learned(Rule::PaceHb)), bytes(ours()));
+    assert!(usual < 200 && by_pacehb < usual + 24, "{usual} {by_pacehb}");
+    assert!(by_us < usual + crate::learn::arrivals::BYTES_MAX, "{by_us}");
+}
+
+/// A heartbeat at this second.
+fn beat(heartbeats: &mut Heartbeats, seconds: u64, say: impl Fn(&mut Beat)) {
+    let mut beat = Beat {
+        job: JobRef::Name("job".to_owned()),
+        at: at(seconds),
+        health: Health::Ok,
+        ttl: None,
+        then: None,
+        elapsed: None,
+        value: None,
+        predicted: None,
+        summary: String::new(),
+    };
+    say(&mut beat);
+    heartbeats.take(&Word::Beat(beat), at(seconds)).unwrap();
+}
+
+fn health(heartbeats: &Heartbeats, seconds: u64) -> Health {
+    heartbeats.named("job").unwrap().health(at(seconds)).unwrap()
+}
+
+fn history(heartbeats: &Heartbeats) -> Vec<(u64, Health)> {
+    let feed = heartbeats.named("job").unwrap().feed.as_ref().unwrap();
+    feed.history.iter().map(|point| (point.at.since(at(0)).as_secs(), point.health)).collect()
+}
+
+#[test]
+fn a_heartbeat_says_how_long_it_holds_and_what_becomes_of_it_then() {
+    let mut heartbeats = reserved("job", learned(Rule::PaceHb), 0);
+    assert_eq!(heartbeats.named("job").unwrap().health(at(0)), None);
+    beat(&mut heartbeats, 0, |beat| beat.ttl = Some(30));
+    assert_eq!(deadline(&heartbeats), Some(at(30)));
+    assert_eq!((health(&heartbeats, 29), health(&heartbeats, 30)), (Health::Ok, Health::Unknown));
+    miss(&mut heartbeats, 33).unwrap();
+    assert_eq!(history(&heartbeats), [(0, Health::Ok), (33, Health::Unknown)]);
+    beat(&mut heartbeats, 40, |beat| (beat.ttl, beat.then) = (Some(30), Some(Health::Critical)));
+    assert_eq!(health(&heartbeats, 71), Health::Critical);
+    // For ever.
+    beat(&mut heartbeats, 50, |beat| beat.ttl = Some(-1));
+    assert_eq!((deadline(&heartbeats), health(&heartbeats, 1 << 30)), (None, Health::Ok));
+    // What is critical stays so, in one trouble however often it is said.
+    beat(&mut heartbeats, 60, |beat| beat.health = Health::Critical);
+    let since = heartbeats.named("job").unwrap().trouble.as_ref().unwrap().since;
+    beat(&mut heartbeats, 70, |beat| beat.health = Health::Critical);
+    assert_eq!(heartbeats.named("job").unwrap().trouble.as_ref().unwrap().since, since);
+    assert_eq!((deadline(&heartbeats), health(&heartbeats, 9_000)), (None, Health::Critical));
+    // Unless it said that it is over by itself: then silence is no trouble, and ends one.
+    beat(&mut heartbeats, 80, |beat| {
+        (beat.health, beat.ttl, beat.then) = (Health::Critical, Some(60), Some(Health::Ok));
+    });
+    assert_eq!((deadline(&heartbeats), heartbeats.troubled().count()), (Some(at(140)), 1));
+    assert!(miss(&mut heartbeats, 139).is_err());
+    miss(&mut heartbeats, 143).unwrap();
+    assert_eq!((heartbeats.troubled().count(), health(&heartbeats, 143)), (0, Health::Ok));
+    assert_eq!((deadline(&heartbeats), heartbeats.named("job").unwrap().misses), (None, 1));
+    assert_eq!(history(&heartbeats).last(), Some(&(143, Health::Ok)));
+}
+
+#[test]
+fn of_the_history_the_latest_points_are_kept() {
+    let mut heartbeats = reserved("job", learned(Rule::PaceHb), 0);
+    for second in 0..300 {
+        beat(&mut heartbeats, second, |beat| {
+            beat.value = Some(f64::from(u32::try_from(second).unwrap()).into())
+        });
+    }
+    // Whoever was held up does not say how it is now.
+    beat(&mut heartbeats, 250, |beat| beat.health = Health::Ok);
+    let kept = history(&heartbeats);
+    assert_eq!((kept.len(), kept[0].0, kept[HISTORY_MAX - 1].0), (HISTORY_MAX, 200, 299));
+    let bytes = crate::codec::encode(heartbeats.named("job").unwrap()).len();
+    assert!(bytes < 3_000, "{bytes}");
+}
+
+#[test]
+fn who_votes_against_an_alert_is_told_later_and_who_was_not_told_has_no_vote() {
+    let mut heartbeats = reserved("job", learned(Rule::PaceHb), 0);
+    let vote = || Word::Vote { job: JobRef::Name("job".to_owned()), up: false };
+    heartbeats.take(&vote(), at(1)).unwrap();
+    assert_eq!(heartbeats.named("job").unwrap().quiet, None);
+    beat(&mut heartbeats, 10, |beat| beat.health = Health::Critical);
+    assert!(!heartbeats.named("job").unwrap().is_quiet(at(10)));
+    let job = heartbeats.find_mut(&JobRef::Name("job".to_owned())).unwrap();
+    job.quiet = Some(Quiet::told(None, at(11)));
+    heartbeats.take(&vote(), at(20)).unwrap();
+    let job = heartbeats.named("job").unwrap();
+    assert!(job.is_quiet(at(20 + 5 * 3_600 - 1)) && !job.is_quiet(at(20 + 5 * 3_600)));
 }

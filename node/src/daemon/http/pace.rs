@@ -1,0 +1,280 @@
+//! `PaceHB`'s API: heartbeats, votes, what is known of checks, and their history.
+//!
+//! Its `api_key` is one of the tokens of the file `intake_tokens`, and any word on a loopback
+//! address without such a file. It stands in the body or the address, so a body is read before it is
+//! known whose it is, and only a short one.
+
+use super::{
+    Shared,
+    jobs::{Failure, find},
+};
+use crate::intake::pacehb::{self, Asked, Heartbeat};
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::{RawQuery, State},
+    http::{HeaderMap, header},
+};
+use protocol::{
+    heartbeat::{Due, Health, JobRef, Word},
+    learn::{
+        Metric, OneIn,
+        metric::{Question, Side},
+    },
+    ledger::heartbeats::{Heartbeats, Job},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// The longest body: it is read before its key is.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How long a body may take to come in.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// As many numbers are learned at each peer, of some six kilobytes each.
+const METRICS_MAX: usize = 1_000;
+
+/// What has told no number for so long is forgotten. `PaceHB`'s.
+const SILENT_MAX: Duration = Duration::from_secs(3_600);
+
+/// When a number is critical: once in ten thousand by chance, and a tenth off at least.
+const QUESTION: Question = Question {
+    one_in: OneIn::new(10_000),
+    learn: Duration::ZERO,
+    by_percent: 10,
+    side: Side::Both,
+};
+
+/// What was learned of the numbers that this peer was told.
+#[derive(Debug, Default)]
+pub(super) struct Metrics(Mutex<BTreeMap<String, (Timestamp, Metric)>>);
+
+impl Metrics {
+    /// How a check is by its number, and which one was expected. Where nothing more can be learned
+    /// that is not known, as at `PaceHB` when its learner does not answer.
+    fn judge(&self, name: &str, at: Timestamp, value: f64) -> (Health, Option<f64>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(name) && known.len() >= METRICS_MAX {
+            known.retain(|_, (latest, _)| at.since(*latest) <= SILENT_MAX);
+            if known.len() >= METRICS_MAX {
+                return (Health::Unknown, None);
+            }
+        }
+        let (latest, metric) = known.entry(name.to_owned()).or_default();
+        if at.since(*latest) > SILENT_MAX {
+            *metric = Metric::default();
+        }
+        *latest = at;
+        match metric.observe(at, value, &QUESTION) {
+            Some(expected) if expected.is_broken_by(value, QUESTION.side) => {
+                (Health::Critical, Some(expected.value))
+            }
+            Some(expected) => (Health::Ok, Some(expected.value)),
+            None => (Health::Ok, None),
+        }
+    }
+
+    fn forget(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+/// `POST /`
+pub(super) async fn beat(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    take(&shared, pacehb::heartbeat(&body, None)?).await
+}
+
+/// `POST /http`
+pub(super) async fn beat_of_http(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    take(&shared, pacehb::heartbeat(&body, Some("http"))?).await
+}
+
+/// `POST /vote`: as there, a vote before anybody was told of the check changes nothing.
+pub(super) async fn vote(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let body = let_in(&shared, &headers, body).await?;
+    let (check, up) = pacehb::vote(&body)?;
+    let asked = Asked { key: String::new(), check: Some(check.clone()), kind: None };
+    let voted = |job: &Job| Word::Vote { job: JobRef::Id(job.id), up };
+    let words = find(&shared, |heartbeats| some(those(heartbeats, &asked).map(voted))).await?;
+    shared.jobs.commit(words.ok_or(Failure::Unknown(check))?).await?;
+    Ok(Json(json!([])))
+}
+
+/// `GET /heartbeats`
+pub(super) async fn heartbeats(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Failure> {
+    let asked = let_ask(&shared, &headers, query.as_deref())?;
+    let at = shared.daemon.log_now();
+    let agent = shared.daemon.agent();
+    let listed = those(agent.ledger().heartbeats(), &asked).filter_map(|job| {
+        let due = Due::read(&job.pace.schedule).ok();
+        let deadline = due.and_then(|due| job.deadline(&due)).map(|deadline| deadline.at);
+        pacehb::listed(job, &asked.key, deadline, at)
+    });
+    Ok(Json(listed.collect()))
+}
+
+/// `DELETE /heartbeats`
+pub(super) async fn forget(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<&'static str, Failure> {
+    let asked = let_ask(&shared, &headers, query.as_deref())?;
+    let check = named(&asked)?;
+    let look = |heartbeats: &Heartbeats| {
+        some(those(heartbeats, &asked).map(|job| (job.id, job.name.clone(), job.declared)))
+    };
+    let jobs = find(&shared, look).await?.ok_or(Failure::Unknown(check))?;
+    if let Some((_, name, _)) = jobs.iter().find(|(_, _, declared)| *declared) {
+        return Err(Failure::Declared(name.clone()));
+    }
+    let out = |(id, name, _): (_, String, _)| {
+        shared.metrics.forget(&name);
+        Word::Checkout { job: JobRef::Id(id) }
+    };
+    shared.jobs.commit(jobs.into_iter().map(out).collect()).await?;
+    Ok("OK")
+}
+
+/// `GET /history`: nothing of a check that is not known, as there.
+pub(super) async fn history(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Failure> {
+    let asked = let_ask(&shared, &headers, query.as_deref())?;
+    named(&asked)?;
+    let look = |heartbeats: &Heartbeats| those(heartbeats, &asked).next().map(pacehb::history);
+    Ok(Json(find(&shared, look).await?.unwrap_or_default().into()))
+}
+
+/// Brings a heartbeat to the log, and says how the check is by it.
+async fn take(shared: &Shared, told: Heartbeat) -> Result<Json<Value>, Failure> {
+    let at = shared.daemon.log_now();
+    let judged = match (told.state, told.metric) {
+        (None, Some(value)) => shared.metrics.judge(&told.name, at, value),
+        (state, _) => (state.unwrap_or(Health::Unknown), None),
+    };
+    let uuid = crate::intake::healthchecks::new_uuid(rand::random());
+    let look = |heartbeats: &Heartbeats| {
+        let job = heartbeats.named(&told.name)?;
+        Some(told.words(Some(job), at, judged, uuid))
+    };
+    let words = match find(shared, look).await? {
+        Some(words) => words,
+        None if !shared.daemon.agent().ledger().heartbeats().has_room() => {
+            return Err(Failure::Full);
+        }
+        None => told.words(None, at, judged, uuid),
+    };
+    shared.jobs.commit(words).await?;
+    Ok(Json(json!({ "status": judged.0.as_str() })))
+}
+
+/// The jobs that are asked for.
+fn those<'a>(heartbeats: &'a Heartbeats, asked: &Asked) -> impl Iterator<Item = &'a Job> {
+    heartbeats.jobs().filter(|job| asked.is_for(job))
+}
+
+fn some<T>(found: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    let found: Vec<T> = found.collect();
+    (!found.is_empty()).then_some(found)
+}
+
+fn named(asked: &Asked) -> Result<String, Failure> {
+    let why = || crate::intake::Unreadable("the address lacks check=…".to_owned());
+    asked.check.clone().ok_or_else(|| why().into())
+}
+
+/// A request's body, if its key may come in.
+async fn let_in(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failure> {
+    let read = tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await;
+    let body = match read {
+        Ok(Ok(body)) => body.to_vec(),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a body was not read");
+            return Err(Failure::TooLarge { most: BODY_BYTES_MAX });
+        }
+        Err(_elapsed) => return Err(super::intake::Failure::TooSlow.into()),
+    };
+    let key = pacehb::key(&body);
+    open(shared, headers, key.as_deref().unwrap_or_default())?;
+    key?;
+    Ok(body)
+}
+
+/// What is asked for, if its key may come in.
+fn let_ask(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> Result<Asked, Failure> {
+    let asked = pacehb::asked(query);
+    open(shared, headers, asked.as_ref().map_or("", |asked| &asked.key))?;
+    Ok(asked?)
+}
+
+/// Who may not come in is not told what is wrong with his request.
+fn open(shared: &Shared, headers: &HeaderMap, key: &str) -> Result<(), Failure> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Ok(shared.door.open(headers)?);
+    }
+    Ok(shared.door.open_with_key(headers, key)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(1_795_226_400_000 + seconds * 1_000)
+    }
+
+    #[test]
+    fn a_number_is_critical_when_it_is_not_what_it_usually_is() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.judge("a", at(0), 42.0), (Health::Ok, None));
+        for minute in 1..200 {
+            let value = 42.0 + f64::from(u8::try_from(minute % 3).unwrap());
+            let (health, predicted) = metrics.judge("a", at(60 * minute), value);
+            assert_eq!(health, Health::Ok, "{minute} {predicted:?}");
+        }
+        let (health, predicted) = metrics.judge("a", at(60 * 200), 900.0);
+        assert_eq!(health, Health::Critical);
+        assert!(predicted.is_some_and(|value| (40.0..46.0).contains(&value)), "{predicted:?}");
+        // An hour later it is another number.
+        assert_eq!(metrics.judge("a", at(60 * 300), 900.0), (Health::Ok, None));
+    }
+
+    #[test]
+    fn only_so_many_numbers_are_learned_and_silent_ones_make_room() {
+        let metrics = Metrics::default();
+        for number in 0..METRICS_MAX {
+            metrics.judge(&number.to_string(), at(0), 1.0);
+        }
+        assert_eq!(metrics.judge("more", at(1), 1.0), (Health::Unknown, None));
+        assert_eq!(metrics.judge("7", at(1), 1.0).0, Health::Ok);
+        assert_eq!(metrics.judge("more", at(3_601), 1.0), (Health::Ok, None));
+        assert_eq!(metrics.0.lock().unwrap().len(), 2);
+    }
+}
