@@ -160,7 +160,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("opened-job", Record::Opened { peer: id(2), because: a_job() }),
         ("called-again", Record::CalledAgain { incident, notifier: name("ops") }),
         ("streamed", Record::Streamed { batch: batch() }),
-        ("jobs-told-beats", Record::JobsTold { words: beats() }),
+        ("jobs-told-beats", Record::JobsTold { words: beats("shop/orders") }),
     ]
 }
 
@@ -209,11 +209,11 @@ fn job_words() -> Vec<heartbeat::Word> {
     ]
 }
 
-fn beats() -> Vec<heartbeat::Word> {
-    let job = || JobRef::Name("shop/orders".to_owned());
+fn beats(name: &str) -> Vec<heartbeat::Word> {
+    let job = || JobRef::Name(name.to_owned());
     let reserved = |by: Rule| {
         let pace = Pace { schedule: Schedule::Learned { by }, grace: Duration::ZERO };
-        heartbeat::Word::Reserve(Reservation::new("shop/orders", pace))
+        heartbeat::Word::Reserve(Reservation::new(name, pace))
     };
     let at_least = Duration::from_secs(30);
     let beat = Beat {
@@ -285,22 +285,7 @@ fn ledger() -> Ledger {
     mesh.assign(incident, 2);
     mesh.report(incident, 2, Outcome::Failed);
     mesh.done(1, Record::JobsTold { words: job_words().into_iter().take(7).collect() });
-    let another = |word: heartbeat::Word| match word {
-        heartbeat::Word::Reserve(mut reservation) => {
-            reservation.name = "shop/pace".to_owned();
-            heartbeat::Word::Reserve(reservation)
-        }
-        heartbeat::Word::Beat(mut beat) => {
-            beat.job = JobRef::Name("shop/pace".to_owned());
-            heartbeat::Word::Beat(beat)
-        }
-        other @ (heartbeat::Word::Ping(_)
-        | heartbeat::Word::Snooze { .. }
-        | heartbeat::Word::Pause { .. }
-        | heartbeat::Word::Checkout { .. }
-        | heartbeat::Word::Vote { .. }) => other,
-    };
-    mesh.done(1, Record::JobsTold { words: beats().into_iter().map(another).collect() });
+    mesh.done(1, Record::JobsTold { words: beats("shop/pace") });
     mesh.ledger
 }
 
