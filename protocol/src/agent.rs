@@ -14,6 +14,7 @@ pub mod checks;
 pub mod clock;
 pub mod doubt;
 pub mod leader;
+pub mod operation;
 pub mod output;
 pub mod silence;
 pub mod trial;

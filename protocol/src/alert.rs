@@ -140,15 +140,18 @@ impl Alert {
 }
 
 fn names(told: &str, member: &Member) -> bool {
-    let address = member.card.address.ip().to_string();
+    let address = member.card.address.ip();
     let host = without_port(told);
     let short = host.split('.').next().unwrap_or(host);
     let name = member.card.name.as_str();
     let also = member.card.labels.get("hostname").map(String::as_str);
     let is = |known: &str| known.eq_ignore_ascii_case(host) || known.eq_ignore_ascii_case(short);
     // The first part of an address is no name.
-    let is_address = host.parse::<std::net::IpAddr>().is_ok();
-    if is_address { host == address } else { is(name) || also.is_some_and(is) }
+    match host.parse::<std::net::IpAddr>() {
+        // A guest may have none.
+        Ok(told) => told == address && !address.is_unspecified(),
+        Err(_no_address) => is(name) || also.is_some_and(is),
+    }
 }
 
 /// `10.0.0.1:9100`, `[::1]:9100`, `web-1:9100` and `http://web-1:9100/metrics` without what is

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod check;
 pub mod diff;
 pub mod evidence;
+pub mod guest;
 pub mod ladder;
 pub mod mail;
 pub mod maintenance;
@@ -33,6 +34,7 @@ pub mod written;
 
 pub use check::{Check, Verdict};
 pub use evidence::{Collect, EvidenceStep};
+pub use guest::Guest;
 pub use ladder::{Ladder, LadderLevel, Scope};
 pub use mail::{Login, Mail, Security};
 pub use maintenance::{Maintenance, Schedule};
@@ -82,6 +84,8 @@ pub enum Document {
     Maintenance(Maintenance),
     /// A topic whose messages are alerts.
     Stream(Stream),
+    /// A host that cannot run the daemon.
+    Guest(Guest),
 }
 
 /// The kinds of document.
@@ -103,17 +107,20 @@ pub enum DocumentKind {
     Maintenance,
     /// `[[stream]]`
     Stream,
+    /// `[[guest]]`
+    Guest,
 }
 
 impl DocumentKind {
     /// Every kind, in the order in which listings show them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Check,
         Self::Runbook,
         Self::Ladder,
         Self::Notifier,
         Self::Maintenance,
         Self::Stream,
+        Self::Guest,
         Self::Limits,
         Self::Mesh,
     ];
@@ -129,6 +136,7 @@ impl DocumentKind {
             Self::Ladder => "ladder",
             Self::Maintenance => "maintenance",
             Self::Stream => "stream",
+            Self::Guest => "guest",
         }
     }
 }
@@ -165,6 +173,7 @@ impl Document {
             Self::Ladder(ladder) => named(DocumentKind::Ladder, &ladder.name),
             Self::Maintenance(window) => named(DocumentKind::Maintenance, &window.name),
             Self::Stream(stream) => named(DocumentKind::Stream, &stream.name),
+            Self::Guest(guest) => named(DocumentKind::Guest, &guest.name),
             Self::Limits(_) => single(DocumentKind::Limits),
             Self::Mesh(_) => single(DocumentKind::Mesh),
             Self::Remove(key) => key.clone(),

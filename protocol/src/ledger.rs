@@ -9,7 +9,8 @@
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
 //! [`memory`] (what was done lately), [`questions`] (what a person is asked), [`calls`] (who is
-//! told), [`alerts`], [`heartbeats`] and [`streams`] (what is told from outside).
+//! told), [`alerts`], [`heartbeats`] and [`streams`] (what is told from outside), [`guests`] (what
+//! surgeons are handed).
 
 pub mod alerts;
 pub mod attempts;
@@ -18,6 +19,7 @@ mod bounds;
 pub mod brake;
 pub mod calls;
 pub mod documents;
+pub mod guests;
 pub mod heartbeats;
 pub mod history;
 pub mod incident;
@@ -152,6 +154,8 @@ pub struct Ledger {
     heartbeats: heartbeats::Heartbeats,
     /// How far event streams are read.
     streams: streams::Streams,
+    /// What surgeons were handed.
+    guests: guests::Guests,
 }
 
 impl Ledger {
@@ -332,6 +336,13 @@ impl Ledger {
                 self.call_again(context, *incident, notifier)
             }
             Record::Streamed { batch } => self.take_batch(context, batch),
+            Record::Claimed { incident, attempt, operation } => {
+                self.claim(context, (*incident, *attempt), *operation)
+            }
+            Record::Operated { operation, report } => self.operated(context, *operation, report),
+            Record::Withdrawn { incident, attempt, reason } => {
+                self.withdraw(context, (*incident, *attempt), reason)
+            }
         }
     }
 
@@ -409,6 +420,8 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::Skipped { incident, .. }
         | Record::Restarted { incident }
         | Record::CalledAgain { incident, .. }
+        | Record::Claimed { incident, .. }
+        | Record::Withdrawn { incident, .. }
         | Record::NotRebooted { incident, .. } => Some(*incident),
         Record::Ordered { order } => match &order.order.action {
             Action::Close { incident, .. }
@@ -435,6 +448,8 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::Missed { .. }
         | Record::Listening
         | Record::Streamed { .. }
+        // Its own ledger indexes it.
+        | Record::Operated { .. }
         | Record::Opened { .. } => None,
     }
 }
@@ -460,6 +475,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Listening
         | Record::CalledAgain { .. }
         | Record::Streamed { .. }
+        | Record::Withdrawn { .. }
         | Record::NotRebooted { .. } => true,
         Record::Founded(_)
         | Record::Ordered { .. }
@@ -471,6 +487,8 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Booted { .. }
         | Record::Alerted { .. }
         | Record::JobsTold { .. }
+        | Record::Claimed { .. }
+        | Record::Operated { .. }
         | Record::Reported { .. } => false,
     }
 }
@@ -502,6 +520,8 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Booted { .. }
         | Record::Alerted { .. }
         | Record::JobsTold { .. }
+        | Record::Claimed { .. }
+        | Record::Operated { .. }
         | Record::Reported { .. } => Ok(()),
         Record::Founded(_) => refused("a mesh is founded once"),
         Record::PeerJoined { .. }
@@ -519,6 +539,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Listening
         | Record::CalledAgain { .. }
         | Record::Streamed { .. }
+        | Record::Withdrawn { .. }
         | Record::NotRebooted { .. } => refused("only the leader decides"),
     }
 }

@@ -216,6 +216,32 @@ pub enum Record {
         /// What was read.
         batch: crate::stream::Batch,
     },
+    /// A guest's surgeon asks for an execution that the log gave to its guest; said by the peer that
+    /// it asks. Once this is committed, and not before, it is handed over.
+    Claimed {
+        /// For which incident.
+        incident: IncidentId,
+        /// Which execution.
+        attempt: u32,
+        /// SHA-256 of the operation's id, which the surgeon is told and says when it reports.
+        operation: [u8; 32],
+    },
+    /// How an execution ended that a surgeon was handed; said by any peer that the surgeon told.
+    Operated {
+        /// The operation's id.
+        operation: u64,
+        /// How it ended.
+        report: AttemptReport,
+    },
+    /// An execution that no surgeon has asked for is taken back; said by the leader.
+    Withdrawn {
+        /// For which incident.
+        incident: IncidentId,
+        /// Which execution.
+        attempt: u32,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A job that did not check in.

@@ -544,6 +544,31 @@ pub enum Refusal {
         /// As many can be kept.
         most: usize,
     },
+    /// A guest comes and goes with its document.
+    #[error(
+        "{name} is a guest: it comes and goes with its document (`[[remove]] kind = \"guest\"`)"
+    )]
+    IsGuest {
+        /// Which.
+        name: Name,
+    },
+    /// A surgeon has it already, or had it.
+    #[error("attempt {attempt} of {incident} was handed to a surgeon already")]
+    Claimed {
+        /// Which incident.
+        incident: IncidentId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// No surgeon was handed such an operation.
+    #[error("no surgeon was handed an operation of this id")]
+    NoSuchOperation,
+    /// A guest's surgeon can only run commands.
+    #[error("a surgeon runs commands and nothing else: rung \"{rung}\" has to be another host's")]
+    NotForSurgeons {
+        /// Which rung.
+        rung: String,
+    },
 }
 
 fn offset(offset: Option<u64>) -> String {

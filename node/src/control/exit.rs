@@ -125,6 +125,8 @@ impl From<&Refusal> for Exit {
             | Refusal::JobDeclared { .. }
             | Refusal::NotMissed { .. }
             | Refusal::OffsetMoved { .. }
+            | Refusal::Claimed { .. }
+            | Refusal::IsGuest { .. }
             | Refusal::NoticeNotDue { .. } => Self::Conflict,
 
             Refusal::NotFounded
@@ -142,6 +144,7 @@ impl From<&Refusal> for Exit {
             | Refusal::NoSecret { .. }
             | Refusal::NoProgram { .. }
             | Refusal::BadBatch { .. }
+            | Refusal::NotForSurgeons { .. }
             | Refusal::TooLarge { .. } => Self::Failed,
         }
     }

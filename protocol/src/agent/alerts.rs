@@ -5,8 +5,9 @@
 use super::Agent;
 use crate::{
     document::{AlertProbe, Probe, Verdict},
+    ledger::roster::Member,
     record::Record,
-    time::Now,
+    time::{Now, Timestamp},
 };
 
 impl Agent {
@@ -15,21 +16,29 @@ impl Agent {
         let Some(member) = self.ledger.roster().member(self.card.id) else {
             return (Verdict::Unknown, "this peer is no member of the mesh".to_owned());
         };
-        let at = self.clock.now(now);
-        let mut firing = self
-            .ledger
-            .alerts()
-            .firing(at)
-            .filter(|(_, firing)| probe.fits(&firing.alert, member))
-            .map(|(_, firing)| &firing.alert);
+        let (verdict, summary, _since) = self.alerts_about(member, probe, self.clock.now(now));
+        (verdict, summary)
+    }
+
+    /// The same for any host, and since when the log has it.
+    pub(super) fn alerts_about(
+        &self,
+        member: &Member,
+        probe: &AlertProbe,
+        at: Timestamp,
+    ) -> (Verdict, String, Timestamp) {
+        let all = self.ledger.alerts().firing(at).map(|(_, firing)| firing);
+        let mut firing = all.filter(|firing| probe.fits(&firing.alert, member));
         let Some(first) = firing.next() else {
-            return (Verdict::Pass, "no such alert fires".to_owned());
+            return (Verdict::Pass, "no such alert fires".to_owned(), at);
         };
-        let summary = match firing.count() {
-            0 => first.in_words(),
-            more => format!("{}, and {more} more", first.in_words()),
+        let (more, since) =
+            firing.fold((0_usize, first.since), |(n, since), one| (n + 1, since.min(one.since)));
+        let summary = match more {
+            0 => first.alert.in_words(),
+            more => format!("{}, and {more} more", first.alert.in_words()),
         };
-        (Verdict::Fail, summary)
+        (Verdict::Fail, summary, since)
     }
 
     /// Checks of alerts are run at once when the log has something new about alerts.

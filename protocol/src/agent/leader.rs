@@ -6,6 +6,7 @@
 
 mod aggregates;
 mod check_in;
+mod guests;
 mod heartbeats;
 mod ladders;
 mod message;
@@ -77,6 +78,8 @@ pub struct Leader {
     under_way: BTreeMap<Proposal, UnderWay>,
     /// What was made of each aggregate check.
     aggregates: BTreeMap<Name, Counted>,
+    /// What alerts say of each guest.
+    guests: BTreeMap<(PeerId, Name), CheckState>,
     /// Since when this peer leads.
     since: Option<Duration>,
     members_due: Duration,
@@ -96,6 +99,7 @@ impl Leader {
         self.deadlines.forget();
         self.under_way.clear();
         self.aggregates.clear();
+        self.guests.clear();
         self.ladders.clear();
         self.since = None;
         self.changing_members = false;
@@ -136,6 +140,7 @@ impl Agent {
             .retain(|_, way| way.until > now.mono && way.at.is_none_or(|at| at > applied));
         self.suspect_the_untold(now);
         self.open_failing_checks(now, out);
+        self.look_after_guests(now, out);
         self.count_aggregates(now, out);
         self.open_ladders(now, out);
         self.watch_heartbeats(now, out);

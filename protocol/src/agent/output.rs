@@ -26,6 +26,8 @@ pub type Variables = BTreeMap<String, String>;
 pub enum Proposal {
     /// To open an incident about a peer's check.
     Open(PeerId, Name),
+    /// To open an incident about an alert that is about a guest.
+    OpenGuest(PeerId, Name),
     /// To open an incident about a peer's silence.
     OpenSilence(PeerId),
     /// To open an incident about checks that a ladder mends.

@@ -147,7 +147,7 @@ impl Agent {
     }
 
     /// What is to be carried out of a rung.
-    fn work_of(&self, incident: &Incident, rung: &Rung, part: Part) -> Result<Work, Refusal> {
+    pub(super) fn work_of(&self, incident: &Incident, rung: &Rung, part: Part) -> Result<Work, Refusal> {
         let why = format!("there is nothing to {} in this rung", part.as_str());
         let nothing = Refusal::Misassigned { why };
         let labels = || {
@@ -323,6 +323,13 @@ fn rules(agent: &Agent, incident: &Incident, attempt: &Attempt, now: Now) -> Res
     if agent.policy.denied_runbooks.contains(runbook) {
         return local("denied_runbooks in hearten.toml names this runbook");
     }
+    as_signed(agent, incident)
+}
+
+/// Whether what an incident's runbook says was signed, and is for the affected host.
+pub(super) fn as_signed(agent: &Agent, incident: &Incident) -> Result<(), Refusal> {
+    let misassigned = |why: &str| Refusal::Misassigned { why: why.to_owned() };
+    let plan = incident.plan.as_ref().ok_or(Refusal::NoRunbook)?;
     let Some(affected) = agent.ledger.roster().member(incident.peer) else {
         return Err(Refusal::UnknownPeer { peer: incident.peer.to_string() });
     };

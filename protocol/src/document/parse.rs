@@ -12,6 +12,7 @@ mod alert;
 mod check;
 mod command;
 mod evidence;
+mod guest;
 mod heartbeat;
 mod host;
 mod ladder;
@@ -177,11 +178,12 @@ enum Kind {
     Ladder,
     Maintenance,
     Stream,
+    Guest,
     Test,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 11] = [
         ("check", Self::Check),
         ("runbook", Self::Runbook),
         ("notifier", Self::Notifier),
@@ -191,6 +193,7 @@ impl Kind {
         ("ladder", Self::Ladder),
         ("maintenance", Self::Maintenance),
         ("stream", Self::Stream),
+        ("guest", Self::Guest),
         ("test", Self::Test),
     ];
 
@@ -209,6 +212,7 @@ impl Kind {
             Self::Ladder => "[[ladder]]",
             Self::Maintenance => "[[maintenance]]",
             Self::Stream => "[[stream]]",
+            Self::Guest => "[[guest]]",
             Self::Test => "[[test]]",
         }
     }
@@ -280,6 +284,7 @@ impl Walk<'_> {
             }),
             Kind::Maintenance => maintenance::maintenance(table, report).map(Document::Maintenance),
             Kind::Stream => stream::stream(table, report).map(Document::Stream),
+            Kind::Guest => guest::guest(table, report).map(Document::Guest),
             Kind::Mesh => Some(Document::Mesh(settings::mesh(table, report))),
             Kind::Remove => settings::remove(table, report).map(Document::Remove),
             Kind::Test => {

@@ -97,7 +97,8 @@ pub fn validate(
             | Document::Mesh(_)
             | Document::Ladder(_)
             | Document::Maintenance(_)
-            | Document::Stream(_)) => {
+            | Document::Stream(_)
+            | Document::Guest(_)) => {
                 after.insert(key.clone(), document.clone());
             }
         }
@@ -126,7 +127,8 @@ pub fn validate(
                 Document::Limits(_)
                 | Document::Mesh(_)
                 | Document::Maintenance(_)
-                | Document::Stream(_) => {}
+                | Document::Stream(_)
+                | Document::Guest(_) => {}
             }
         }
     }
@@ -319,7 +321,8 @@ impl Change<'_> {
                     | DocumentKind::Mesh
                     | DocumentKind::Ladder
                     | DocumentKind::Maintenance
-                    | DocumentKind::Stream => false,
+                    | DocumentKind::Stream
+                    | DocumentKind::Guest => false,
                 })
             {
                 let message = format!("{} cannot be removed: {} needs it", title(gone), title(key));
@@ -390,7 +393,8 @@ fn title(key: &DocumentKey) -> String {
         | DocumentKind::Notifier
         | DocumentKind::Ladder
         | DocumentKind::Maintenance
-        | DocumentKind::Stream => {
+        | DocumentKind::Stream
+        | DocumentKind::Guest => {
             format!("{} \"{}\"", key.kind.as_str(), key.name)
         }
     }

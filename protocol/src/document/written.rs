@@ -101,7 +101,8 @@ pub fn removal(key: &DocumentKey) -> String {
         | DocumentKind::Notifier
         | DocumentKind::Ladder
         | DocumentKind::Maintenance
-        | DocumentKind::Stream => {
+        | DocumentKind::Stream
+        | DocumentKind::Guest => {
             format!("[[remove]]\nkind = \"{kind}\"\nname = \"{}\"\n", key.name)
         }
     }

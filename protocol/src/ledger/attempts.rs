@@ -9,7 +9,7 @@ use super::{
     roster::Standing,
 };
 use crate::{
-    document::{By, OnUnknown, Retry, Rung},
+    document::{Action, By, OnUnknown, Retry, Rung},
     mistakes::{self, Mistake},
     name::{IncidentId, PeerId},
     record::{self, AttemptReport, Part},
@@ -104,8 +104,13 @@ impl Ledger {
             let why = format!("{worker} is not the {} of {id}", rung.by.as_str());
             return Err(Refusal::Misassigned { why });
         }
-        if member.is_none_or(|member| member.standing != Standing::Running) {
-            return Err(Refusal::PeerNotRunning);
+        match member.map(|member| member.standing) {
+            Some(Standing::Running) => {}
+            // Nobody else's rungs, and only what a surgeon can carry out.
+            Some(Standing::Guest) if worker == target => self.is_for_surgeons(incident, rung)?,
+            Some(Standing::Guest | Standing::Stopped | Standing::Left) | None => {
+                return Err(Refusal::PeerNotRunning);
+            }
         }
         if with_limits {
             limits::permit(self, incident, at)?;
@@ -116,6 +121,21 @@ impl Ledger {
             return Err(Refusal::AwaitingApproval { incident: id, rung, until });
         }
         Ok(rung)
+    }
+
+    /// Whether the part of this rung that comes next is one that a guest's surgeon can carry out.
+    ///
+    /// # Errors
+    /// [`Refusal::NotForSurgeons`].
+    pub fn is_for_surgeons(&self, incident: &Incident, rung: &Rung) -> Result<(), Refusal> {
+        let guest = self.roster.is_guest(incident.target_of(rung));
+        let runs = matches!(rung.action, Action::Run(_)) || incident.next_part != Part::Act;
+        // Whoever does it: nobody says of a guest when it was booted.
+        let can = !rung.reboot && (runs || rung.by != By::Affected);
+        if guest && !can {
+            return Err(Refusal::NotForSurgeons { rung: rung.name.clone() });
+        }
+        Ok(())
     }
 
     /// Whether a peer is one of the neighbours that this rung is for: it bears the labels, and
@@ -143,7 +163,12 @@ impl Ledger {
         }
         let target = self.incidents.get(&id).map(|incident| incident.target_of(rung));
         let boot_id = target.and_then(|peer| self.roster.ever(peer)?.boot_id.clone());
-        let incident = self.still_open(id)?;
+        let of_guest = self.roster.is_guest(given.worker);
+        let incident = self
+            .incidents
+            .get_mut(&id)
+            .filter(|incident| !incident.state.is_over())
+            .ok_or(Refusal::IncidentOver { incident: id })?;
         let expected = u32::try_from(incident.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         if given.attempt != expected {
             let attempt = given.attempt;
@@ -167,6 +192,9 @@ impl Ledger {
             boot_id,
             reboot,
         });
+        if let Some(attempt) = incident.attempts.last().filter(|_| of_guest) {
+            self.guests.give(id, attempt);
+        }
         incident.state = State::Acting;
         incident.held = None;
         incident.not_before = None;
@@ -413,6 +441,13 @@ fn try_again(incident: &mut Incident, rung: u32, meant: &Rung, at: Timestamp) {
 
 fn number(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// What was given out and taken back unbegun is not given out again: the next rung comes.
+pub(super) fn pass_on(incident: &mut Incident, rung: u32, part: Part) {
+    if part == Part::Act {
+        move_on(incident, rung, false);
+    }
 }
 
 fn move_on(incident: &mut Incident, rung: u32, succeeded: bool) {

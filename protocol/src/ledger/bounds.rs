@@ -124,8 +124,8 @@ fn within_the_shares_of_others(
 }
 
 fn peers_with(ledger: &Ledger, label: &str, value: &str) -> BTreeSet<PeerId> {
-    let members = ledger.roster().members();
-    let fits = members.filter(|(_, m)| m.card.labels.get(label).is_some_and(|own| own == value));
+    let hosts = ledger.roster().hosts();
+    let fits = hosts.filter(|(_, m)| m.card.labels.get(label).is_some_and(|own| own == value));
     fits.map(|(peer, _)| peer).collect()
 }
 
@@ -174,7 +174,7 @@ fn within_share(bounds: &Bounds, target: PeerId, counted: &Counted<'_>) -> Resul
     Ok(())
 }
 
-/// A peer is well that runs and has no open incident. The target is not, so a repair of the last
+/// A peer is well that runs and has no open incident; a guest that has none. The target is not, so a repair of the last
 /// one that is ill is always allowed where the others are enough.
 fn well_enough(
     ledger: &Ledger,
@@ -185,7 +185,8 @@ fn well_enough(
     let Some(min_percent) = bounds.min_healthy_percent else { return Ok(()) };
     let ill: BTreeSet<PeerId> = ledger.open_incidents().map(|incident| incident.peer).collect();
     let runs = |peer: &PeerId| {
-        ledger.roster().member(*peer).is_some_and(|member| member.standing == Standing::Running)
+        let member = ledger.roster().member(*peer);
+        member.is_some_and(|m| matches!(m.standing, Standing::Running | Standing::Guest))
     };
     let peers = (counted.peers)();
     let healthy =
@@ -224,7 +225,8 @@ fn peers_in_scope(ledger: &Ledger, plan: &Runbook) -> BTreeSet<PeerId> {
     };
     ledger
         .roster()
-        .selected(&plan.selector)
+        .hosts()
+        .filter(|(_, member)| plan.selector.fits(&member.card.labels))
         .filter(|(_, member)| signal.fits(&member.card.labels))
         .map(|(peer, _)| peer)
         .collect()

@@ -3,7 +3,7 @@
 use super::{Context, Effect, Ledger, Outcome};
 use crate::{
     document::{
-        Bounds, Check, Document, DocumentKey, DocumentKind, Ladder, Limits, Maintenance,
+        Bounds, Check, Document, DocumentKey, DocumentKind, Guest, Ladder, Limits, Maintenance,
         MeshSettings, Notifier, On, Runbook, Silence, Stream, Verdict,
         bundle::{BUNDLE_BYTES_MAX, SignedBundle},
         diff::{Change, difference},
@@ -147,6 +147,18 @@ impl Library {
         })
     }
 
+    /// The guests in force.
+    pub fn guests(&self) -> impl Iterator<Item = &Guest> {
+        self.of_kind(DocumentKind::Guest).filter_map(|document| {
+            if let Document::Guest(guest) = document { Some(guest) } else { None }
+        })
+    }
+
+    /// The guest whose surgeon has this application id.
+    pub fn guest_of(&self, application_id: &str) -> Option<&Guest> {
+        self.guests().find(|guest| guest.is_served_by(application_id))
+    }
+
     /// A stream by its name.
     pub fn stream(&self, name: &Name) -> Option<&Stream> {
         let key = DocumentKey { kind: DocumentKind::Stream, name: name.clone() };
@@ -286,6 +298,7 @@ impl Ledger {
         }
         let documents = read_bundle(&bundle.bundle, &self.library.documents)
             .map_err(|problems| Refusal::InvalidDocuments { problem: problems.to_string() })?;
+        self.roster.guests_are_free(&documents)?;
         let changes = difference(&self.library.documents, &documents);
         let library = &mut self.library;
         for change in &changes {
@@ -297,6 +310,7 @@ impl Ledger {
         }
         library.set(documents);
         self.heartbeats.declare(library, context.at);
+        self.roster.receive(library, number, context.at);
         let (at, by) = (context.at, context.by);
         library.revisions.push(Revision { number, at, by, bundle: bundle.clone(), changes });
         Ok(Effect::Revision(number))

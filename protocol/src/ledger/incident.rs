@@ -232,6 +232,10 @@ pub enum Fact {
     Rebooted(u32),
     /// The host that this attempt was to reboot did not come back with another boot id in time.
     NotRebooted(u32),
+    /// The guest's surgeon was handed this attempt.
+    Claimed(u32),
+    /// No surgeon had asked for this attempt, and it was taken back, for this reason.
+    Withdrawn(u32, String),
 }
 
 /// One thing that is wrong.

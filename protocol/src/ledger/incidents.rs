@@ -168,7 +168,12 @@ impl Ledger {
             plan,
             revision: self.library.revision(),
             evidence: None,
-            evidence_until: context.at.plus(steps.saturating_add(EVIDENCE_MARGIN)),
+            evidence_until: if self.roster.is_guest(peer) {
+                // A surgeon collects none.
+                context.at
+            } else {
+                context.at.plus(steps.saturating_add(EVIDENCE_MARGIN))
+            },
             climbed: 0,
             attempts: Vec::new(),
             held: None,

@@ -285,6 +285,9 @@ pub fn passed_over(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Resul
     only_once(ledger, incident, at)?;
     needed(ledger, incident, at)?;
     addressed(ledger, incident)?;
+    if let Some(rung) = incident.next_rung() {
+        ledger.is_for_surgeons(incident, rung)?;
+    }
     repeated(ledger, incident, at)
 }
 

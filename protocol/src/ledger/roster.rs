@@ -1,15 +1,19 @@
 //! Who is a member of the mesh, and who was.
 
-use super::{Context, Effect, Outcome};
+use super::{Context, Effect, Outcome, documents::Library};
 use crate::{
-    document::Selector,
-    name::{Name, PeerId},
+    document::{Document, DocumentKey, Guest, Selector},
+    name::{Name, PeerId, RaftId},
     record::PeerCard,
     refusal::Refusal,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 /// Whether a member is expected to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +24,8 @@ pub enum Standing {
     Stopped,
     /// It is a member no more. The entry stays, so that its id is never given again.
     Left,
+    /// It is a guest: a host without a daemon, which is no member and is not expected to answer.
+    Guest,
 }
 
 /// A member and what the log says of it.
@@ -56,8 +62,26 @@ impl Roster {
     pub fn members(&self) -> impl Iterator<Item = (PeerId, &Member)> {
         self.0
             .iter()
-            .filter(|(_, member)| member.standing != Standing::Left)
+            .filter(|(_, member)| !matches!(member.standing, Standing::Left | Standing::Guest))
             .map(|(peer, member)| (*peer, member))
+    }
+
+    /// The guests: hosts without a daemon, which documents name.
+    pub fn guests(&self) -> impl Iterator<Item = (PeerId, &Member)> {
+        self.0
+            .iter()
+            .filter(|(_, member)| member.standing == Standing::Guest)
+            .map(|(peer, member)| (*peer, member))
+    }
+
+    /// Every host that may be repaired: the members and the guests.
+    pub fn hosts(&self) -> impl Iterator<Item = (PeerId, &Member)> {
+        self.members().chain(self.guests())
+    }
+
+    /// Whether this is a guest.
+    pub fn is_guest(&self, peer: PeerId) -> bool {
+        self.0.get(&peer).is_some_and(|member| member.standing == Standing::Guest)
     }
 
     /// The members that are expected to answer.
@@ -73,19 +97,19 @@ impl Roster {
         self.members().filter(|(_, member)| selector.fits(&member.card.labels))
     }
 
-    /// A member, unless it has left.
+    /// A member or a guest, unless it has left.
     pub fn member(&self, peer: PeerId) -> Option<&Member> {
         self.0.get(&peer).filter(|member| member.standing != Standing::Left)
     }
 
-    /// Any peer that is or was a member.
+    /// Any peer that is or was a member or a guest.
     pub fn ever(&self, peer: PeerId) -> Option<&Member> {
         self.0.get(&peer)
     }
 
-    /// The member with this name, unless it has left.
+    /// The member or guest with this name, unless it has left.
     pub fn by_name(&self, name: &str) -> Option<(PeerId, &Member)> {
-        self.members().find(|(_, member)| member.card.name.as_str() == name)
+        self.hosts().find(|(_, member)| member.card.name.as_str() == name)
     }
 
     /// A peer's name for people; its id where the roster does not know it.
@@ -166,9 +190,68 @@ impl Roster {
         let Some(member) = self.0.get_mut(&peer).filter(|m| m.standing != Standing::Left) else {
             return Err(Refusal::UnknownPeer { peer: peer.to_string() });
         };
+        if member.standing == Standing::Guest {
+            return Err(Refusal::IsGuest { name: member.card.name.clone() });
+        }
         member.standing = Standing::Left;
         member.since = at;
         Ok(Effect::Done)
+    }
+
+    /// Whether no guest of these documents has a member's name.
+    pub(super) fn guests_are_free(
+        &self,
+        documents: &BTreeMap<DocumentKey, Document>,
+    ) -> Result<(), Refusal> {
+        for document in documents.values() {
+            let Document::Guest(guest) = document else { continue };
+            if self.members().any(|(_, member)| member.card.name == guest.name) {
+                return Err(Refusal::NameTaken { name: guest.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the guests that the documents of this revision name, and lets go those that they
+    /// name no more. One that stays keeps its id, whatever else is said of it.
+    pub(super) fn receive(&mut self, library: &Library, revision: u64, at: Timestamp) {
+        let gone = |member: &Member| library.guests().all(|guest| guest.name != member.card.name);
+        for member in self.0.values_mut() {
+            if member.standing == Standing::Guest && gone(member) {
+                member.standing = Standing::Left;
+                member.since = at;
+            }
+        }
+        for guest in library.guests() {
+            let known = self.guests().find(|(_, member)| member.card.name == guest.name);
+            let id = known.map_or_else(|| self.new_id(guest, revision), |(id, _)| id);
+            let card = card_of(guest, id);
+            let new = Member {
+                card: card.clone(),
+                standing: Standing::Guest,
+                since: at,
+                joined_at: at,
+                boot_id: None,
+            };
+            self.0.entry(id).or_insert(new).card = card;
+        }
+    }
+
+    /// An id that was never given: every replica has to find the same, so it is a hash and not
+    /// drawn.
+    fn new_id(&self, guest: &Guest, revision: u64) -> PeerId {
+        let drawn = |turn: u64| {
+            let mut hash = Sha256::new();
+            hash.update(guest.name.as_str());
+            hash.update(guest.surgeon);
+            hash.update(revision.to_be_bytes());
+            hash.update(turn.to_be_bytes());
+            let mut bits = [0; 8];
+            bits.copy_from_slice(&hash.finalize()[..8]);
+            PeerId::from_random(u64::from_be_bytes(bits))
+        };
+        let mut ids = (0..).map(drawn);
+        ids.find(|id| !self.0.contains_key(id)).unwrap_or_else(|| drawn(0))
     }
 
     /// The author's own entry: nobody speaks for another peer.
@@ -181,7 +264,23 @@ impl Roster {
         }
         self.0
             .get_mut(&peer)
-            .filter(|member| member.standing != Standing::Left)
+            .filter(|member| !matches!(member.standing, Standing::Left | Standing::Guest))
             .ok_or_else(|| Refusal::UnknownPeer { peer: peer.to_string() })
+    }
+}
+
+/// What the roster says of a guest: what its document does, and that it has no daemon.
+fn card_of(guest: &Guest, id: PeerId) -> PeerCard {
+    let address = guest.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    PeerCard {
+        id,
+        name: guest.name.clone(),
+        labels: guest.labels.clone(),
+        address: SocketAddr::new(address, 0),
+        public_key: [0; 32],
+        raft_id: RaftId(0),
+        generation: 0,
+        version: String::new(),
+        cell: 0,
     }
 }

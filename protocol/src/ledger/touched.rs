@@ -32,7 +32,7 @@ pub fn touched(
         let of_it = |(peer, member): (PeerId, &super::roster::Member)| {
             is_for(document, documents, &member.card.labels).then_some(peer)
         };
-        touched.peers.extend(ledger.roster().members().filter_map(of_it));
+        touched.peers.extend(ledger.roster().hosts().filter_map(of_it));
         let about = ledger.open_incidents().filter(|incident| concerns(document, key, incident));
         let of_all = key.kind != DocumentKind::Maintenance;
         let about = about.filter(|incident| of_all || touched.peers.contains(&incident.peer));
@@ -54,7 +54,10 @@ fn is_for(
         Document::Ladder(ladder) => ladder.selector.fits(labels),
         Document::Maintenance(window) => window.selector.fits(labels),
         Document::Limits(_) | Document::Mesh(_) => true,
-        Document::Notifier(_) | Document::Stream(_) | Document::Remove(_) => false,
+        Document::Notifier(_)
+        | Document::Stream(_)
+        | Document::Guest(_)
+        | Document::Remove(_) => false,
     }
 }
 
@@ -99,6 +102,9 @@ fn concerns(document: &Document, key: &DocumentKey, incident: &Incident) -> bool
             )
         }),
         Document::Limits(_) | Document::Maintenance(_) => true,
-        Document::Mesh(_) | Document::Stream(_) | Document::Remove(_) => false,
+        Document::Mesh(_)
+        | Document::Stream(_)
+        | Document::Guest(_)
+        | Document::Remove(_) => false,
     }
 }

@@ -90,6 +90,10 @@ words! {
     OffsetMoved => "offset-moved",
     BadBatch => "bad-batch",
     TooManyPartitions => "too-many-partitions",
+    IsGuest => "is-guest",
+    Claimed => "claimed",
+    NoSuchOperation => "no-such-operation",
+    NotForSurgeons => "not-for-surgeons",
 }
 
 #[cfg(test)]

@@ -105,6 +105,7 @@ fn commands(world: &dyn Observed) -> Vec<Command> {
             | Document::Ladder(_)
             | Document::Maintenance(_)
             | Document::Stream(_)
+            | Document::Guest(_)
             | Document::Remove(_) => {}
         }
     }

@@ -135,6 +135,9 @@ impl Agent {
 
     /// What the leader made of a check on a peer: its report, or for an aggregate the count.
     pub(super) fn state_of(&self, peer: PeerId, check: &Name) -> Option<&CheckState> {
+        if let Some(state) = self.leader.guests.get(&(peer, check.clone())) {
+            return Some(state);
+        }
         match self.leader.aggregates.get(check) {
             Some(counted) => Some(&counted.state),
             None => self.view.check(peer, check),

@@ -10,7 +10,7 @@ use crate::{
     heartbeat::{Due, JobId, is_host},
     ledger::{
         heartbeats::{Deadline, Job, RETRIES_WITHIN, WORDS_MAX},
-        roster::Standing as Running,
+        roster::{Member, Standing as Running},
     },
     name::{Name, PeerId},
     record::{Because, Missing, Record},
@@ -143,7 +143,8 @@ impl Agent {
     /// The peer that an incident about a job is about: its host; else the first by name of those
     /// that the check is for and that are there; else the first of them.
     pub fn stands_for(&self, job: &Job, check: &Check) -> Option<PeerId> {
-        let group = || self.ledger.roster().selected(&check.selector);
+        let fits = |member: &Member| check.selector.fits(&member.card.labels);
+        let group = || self.ledger.roster().hosts().filter(|(_, member)| fits(member));
         let named = job.labels.get("host");
         let host = named.and_then(|host| group().find(|(_, member)| is_host(host, member)));
         if let Some((peer, _)) = host {
@@ -152,8 +153,10 @@ impl Agent {
         let first = |there: bool| {
             group()
                 .filter(|(peer, member)| {
+                    // A guest stands for nobody but itself.
+                    let guest = member.standing == Running::Guest;
                     let heard = *peer == self.card.id || self.view.is_alive(*peer) != Some(false);
-                    !there || (heard && member.standing == Running::Running)
+                    !guest && (!there || (heard && member.standing == Running::Running))
                 })
                 .min_by_key(|(_, member)| member.card.name.clone())
                 .map(|(peer, _)| peer)

@@ -9,6 +9,7 @@ use crate::{
     document::{By, Check, Mode, Rung, Verdict},
     ledger::{
         attempts::ATTEMPT_MARGIN,
+        guests::HANDING_OVER,
         incident::{Attempt, Incident, Reboot, State},
         limits,
         roster::Standing as Running,
@@ -58,6 +59,9 @@ impl Agent {
             let because = self.storm_is_over(id, now, at)?;
             return Some(Record::Resolved { incident: id, because });
         }
+        if let Some(withdrawn) = self.unclaimed(incident, at) {
+            return Some(withdrawn);
+        }
         if let Some(attempt) = incident.in_flight() {
             let given = attempt.until.since(attempt.assigned_at);
             let lost = at > attempt.until.plus(REPORT_GRACE)
@@ -90,7 +94,7 @@ impl Agent {
     }
 
     /// Whether the condition is gone, and how that was seen.
-    fn has_cleared(&self, incident: &Incident) -> Option<String> {
+    pub(super) fn has_cleared(&self, incident: &Incident) -> Option<String> {
         let Some(member) = self.ledger.roster().member(incident.peer) else {
             return Some("the peer is no member of the mesh any more".to_owned());
         };
@@ -334,8 +338,12 @@ impl Agent {
             Err(Refusal::AwaitingApproval { .. }) => ask(incident, at),
             Err(refusal) => held(refusal),
             Ok(rung) => {
-                let start_by = at.plus(START_WITHIN);
-                let until = start_by.plus(rung.timeout).plus(ATTEMPT_MARGIN);
+                let (within, margin) = match self.claim_within(worker) {
+                    Some(within) => (within, ATTEMPT_MARGIN.saturating_add(HANDING_OVER)),
+                    None => (START_WITHIN, ATTEMPT_MARGIN),
+                };
+                let start_by = at.plus(within);
+                let until = start_by.plus(rung.timeout).plus(margin);
                 let attempts = u32::try_from(incident.attempts.len()).unwrap_or(u32::MAX);
                 Some(Record::Assigned {
                     incident: id,
@@ -356,7 +364,8 @@ impl Agent {
     /// last attempt here did not come to nothing, that is not busy and not ill; among equals the
     /// hash decides.
     fn choose_worker(&self, incident: &Incident, rung: &Rung) -> Result<PeerId, Refusal> {
-        let heard = |peer: PeerId| self.is_heard(peer);
+        // A guest is heard of when its surgeon asks.
+        let heard = |peer: PeerId| self.is_heard(peer) || self.ledger.roster().is_guest(peer);
         if incident.next_part != Part::Act {
             // Where it was done, or nowhere.
             let why = "the peer that carried out the rung is not heard of".to_owned();

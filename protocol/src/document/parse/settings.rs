@@ -137,7 +137,8 @@ pub(super) fn remove(table: Table<'_>, report: &mut Report) -> Option<DocumentKe
             | DocumentKind::Ladder
             | DocumentKind::Notifier
             | DocumentKind::Maintenance
-            | DocumentKind::Stream),
+            | DocumentKind::Stream
+            | DocumentKind::Guest),
         ) => {
             if !reader.has("name") {
                 reader.missing("name", "name = \"…\"");
