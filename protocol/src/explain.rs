@@ -58,6 +58,8 @@ pub const fn fact_name(fact: &Fact) -> &'static str {
         Fact::Restarted => "Restarted",
         Fact::Rebooted(_) => "Rebooted",
         Fact::NotRebooted(_) => "NotRebooted",
+        Fact::Claimed(_) => "Claimed",
+        Fact::Withdrawn(..) => "Withdrawn",
     }
 }
 
@@ -198,6 +200,17 @@ pub fn line(ledger: &Ledger, incident: &Incident, line: &Line) -> String {
         }
         Fact::Restarted => "the way down the ladder is begun anew".to_owned(),
         Fact::Rebooted(number) | Fact::NotRebooted(number) => reboot(ledger, incident, *number),
+        Fact::Claimed(number) => {
+            let worker = attempt(incident, *number).map(|a| ledger.roster().name(a.worker));
+            format!(
+                "attempt {number} is handed by {} to the surgeon of {}",
+                ledger.roster().name(line.by),
+                worker.unwrap_or_default()
+            )
+        }
+        Fact::Withdrawn(number, reason) => {
+            format!("attempt {number} is taken back, it was not begun: {reason}")
+        }
     }
 }
 
@@ -241,7 +254,9 @@ pub fn story(
             | Fact::Skipped(..)
             | Fact::Restarted
             | Fact::Rebooted(_)
-            | Fact::NotRebooted(_) => line(ledger, incident, entry),
+            | Fact::NotRebooted(_)
+            | Fact::Claimed(_)
+            | Fact::Withdrawn(..) => line(ledger, incident, entry),
         };
         story.push(Sentence { at: Some(entry.at), text });
         if entry.fact == Fact::Opened {
@@ -275,6 +290,11 @@ pub fn waiting(
     if let Some(attempt) = incident.in_flight() {
         let worker = ledger.roster().name(attempt.worker);
         let number = attempt.number;
+        if ledger.guests().waits(incident.id, number) {
+            let until = attempt.start_by;
+            let text = format!("attempt {number} waits until {until} for {worker}'s surgeon to ask");
+            return Some(Waiting { text, until: Some(until) });
+        }
         let text = format!(
             "attempt {number} is {worker}'s until {} at most; nobody else starts it before that, \
              when it can no longer act{}",

@@ -58,6 +58,9 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Missed { jobs: Vec::new() }, false, true),
         (Record::Listening, false, true),
         (Record::Streamed { batch: Batch::place(name("s"), "t".to_owned(), 0, 0) }, false, true),
+        (Record::Claimed { incident, attempt, operation: [1; 32] }, true, false),
+        (Record::Operated { operation: 1, report: ended(Outcome::Failed) }, true, false),
+        (Record::Withdrawn { incident, attempt, reason: String::new() }, false, true),
         (
             Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
             false,
@@ -93,6 +96,9 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening
+            | Record::Claimed { .. }
+            | Record::Operated { .. }
+            | Record::Withdrawn { .. }
             | Record::NotRebooted { .. } => {}
         }
     }

@@ -161,6 +161,9 @@ fn records() -> Vec<(&'static str, Record)> {
         ("called-again", Record::CalledAgain { incident, notifier: name("ops") }),
         ("streamed", Record::Streamed { batch: batch() }),
         ("jobs-told-beats", Record::JobsTold { words: beats("shop/orders") }),
+        ("claimed", Record::Claimed { incident, attempt: 3, operation: [7; 32] }),
+        ("operated", Record::Operated { operation: 5_000_000_000, report: report.clone() }),
+        ("withdrawn", Record::Withdrawn { incident, attempt: 3, reason: "late".to_owned() }),
     ]
 }
 

@@ -10,7 +10,7 @@ use common::{
 use proptest::prelude::*;
 use protocol::{
     codec,
-    ledger::Ledger,
+    ledger::{Ledger, guests::hash_of},
     name::IncidentId,
     order::Action,
     record::{Entry, Outcome, PeerCard, Position, Record, Seen, TokenId},
@@ -20,6 +20,10 @@ use std::collections::BTreeSet;
 
 const PEERS: u64 = 5;
 const AT_ONCE: usize = 2;
+
+/// A host without a daemon that the check of the tests is for.
+const GUEST: &str = "[[guest]]\nname = \"old-web\"\nlabels = { role = \"web\" }\nsurgeon_sha256 = \
+    \"0000000000000000000000000000000000000000000000000000000000000000\"\n";
 
 fn peer() -> impl Strategy<Value = u64> + Clone {
     1..=PEERS + 1
@@ -64,6 +68,10 @@ enum Step {
     Call(usize, u32),
     Notify(usize, u32),
     Stale(usize),
+    OpenGuest(u64),
+    Claim(usize, u64),
+    Operate(u64, Outcome),
+    Withdraw(usize),
 }
 
 #[derive(Debug, Clone)]
@@ -114,7 +122,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => which.clone().prop_map(Step::Escalate),
         5 => (which.clone(), small.clone()).prop_map(|(incident, off)| Step::Call(incident, off)),
         4 => (which.clone(), small).prop_map(|(incident, off)| Step::Notify(incident, off)),
-        1 => which.prop_map(Step::Stale),
+        1 => which.clone().prop_map(Step::Stale),
+        8 => (0..4_u64).prop_map(Step::OpenGuest),
+        10 => (which.clone(), 0..9_u64).prop_map(|(incident, n)| Step::Claim(incident, n)),
+        10 => (0..9_u64, outcome()).prop_map(|(n, outcome)| Step::Operate(n, outcome)),
+        3 => which.prop_map(Step::Withdraw),
     ]
 }
 
@@ -131,7 +143,7 @@ fn worker_of(ledger: &Ledger, id: IncidentId, n: u64) -> u64 {
 
 fn limited(evidence: bool) -> String {
     let text = if evidence { DOCUMENTS.to_owned() } else { without_evidence() };
-    format!("{text}\n[limits]\nat_once = {AT_ONCE}\nshare_percent = 50\n")
+    format!("{text}\n{GUEST}\n[limits]\nat_once = {AT_ONCE}\nshare_percent = 50\n")
 }
 
 fn write(mesh: &mut Mesh, step: &Step) -> Option<(u64, Record)> {
@@ -244,6 +256,23 @@ fn write(mesh: &mut Mesh, step: &Step) -> Option<(u64, Record)> {
             let notices = ledger.incidents().get(&incident).map_or(0, |i| i.notices.len());
             let notice = u32::try_from(notices).ok()?.saturating_sub(*off);
             (1, Record::Notified { incident, notice, delivered: true, detail: String::new() })
+        }
+        Step::OpenGuest(since) => {
+            let (guest, _) = ledger.roster().guests().next()?;
+            (1, Record::Opened { peer: guest, because: failing(mesh.now + since) })
+        }
+        Step::Claim(back, n) => {
+            let incident = incident(ledger, *back);
+            let operation = hash_of(n % 5);
+            (1 + n % 3, Record::Claimed { incident, attempt: last(incident)?, operation })
+        }
+        Step::Operate(n, outcome) => {
+            (1 + n % 3, Record::Operated { operation: n % 6, report: ended(*outcome) })
+        }
+        Step::Withdraw(back) => {
+            let incident = incident(ledger, *back);
+            let attempt = last(incident).unwrap_or(1);
+            (1, Record::Withdrawn { incident, attempt, reason: String::new() })
         }
         Step::Stale(back) => {
             mesh.term += 1;

@@ -11,7 +11,7 @@ use crate::{
     refusal::Refusal,
     time::Now,
 };
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 /// One execution, as a surgeon is handed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +83,7 @@ impl Agent {
 fn script(command: &Command, variables: &Variables, limit: Duration) -> String {
     let mut text = String::new();
     for (name, value) in variables {
-        // Writing to a string cannot fail.
-        drop(writeln!(text, "export {name}={}", quoted(value)));
+        text.push_str(&format!("export {name}={}\n", quoted(value)));
     }
     let command = match command {
         Command::Script(script) => format!("sh -c {}", quoted(script)),
@@ -96,8 +95,7 @@ fn script(command: &Command, variables: &Variables, limit: Duration) -> String {
     };
     // A minute is a minute on every host; less than a second is none.
     let seconds = limit.as_secs().max(1);
-    drop(write!(
-        text,
+    text.push_str(&format!(
         "if command -v timeout >/dev/null 2>&1; then\n  exec timeout -k 5 {seconds} {command}\nfi\n\
          exec {command}\n"
     ));
