@@ -162,7 +162,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("streamed", Record::Streamed { batch: batch() }),
         ("jobs-told-beats", Record::JobsTold { words: beats("shop/orders") }),
         ("claimed", Record::Claimed { incident, attempt: 3, operation: [7; 32] }),
-        ("operated", Record::Operated { operation: 5_000_000_000, report: report.clone() }),
+        ("operated", Record::Operated { operation: 5_000_000_000, report: ended(Outcome::Failed) }),
         ("withdrawn", Record::Withdrawn { incident, attempt: 3, reason: "late".to_owned() }),
     ]
 }

@@ -74,6 +74,7 @@ impl From<&Refusal> for Exit {
             | Refusal::UnknownDocument { .. }
             | Refusal::UnknownMaintenance { .. }
             | Refusal::NoSuchJob { .. }
+            | Refusal::NoSuchOperation
             | Refusal::NoRunbook => Self::NotFound,
 
             Refusal::NotAllowed { .. }

@@ -155,6 +155,9 @@ impl Brake {
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening
+            | Record::Claimed { .. }
+            | Record::Operated { .. }
+            | Record::Withdrawn { .. }
             | Record::NotRebooted { .. } => {}
         }
         self.nobody_is_called(world)

@@ -131,6 +131,11 @@ pub(crate) fn entry(entry: &Entry) -> String {
             let (stream, partition, words) = (&batch.stream, batch.partition, batch.words.len());
             format!("streamed {words} words of {stream}/{partition}, next is {}", batch.next)
         }
+        Record::Claimed { incident, attempt, .. } => format!("claimed {incident}/{attempt}"),
+        Record::Operated { report, .. } => format!("operated: {}", report.outcome.as_str()),
+        Record::Withdrawn { incident, attempt, reason } => {
+            format!("withdrawn {incident}/{attempt}: {reason}")
+        }
         Record::NotRebooted { incident, attempt } => format!("not rebooted {incident}/{attempt}"),
         Record::Reported { incident, attempt, report } => {
             format!("reported {incident}/{attempt}: {}", report.outcome.as_str())

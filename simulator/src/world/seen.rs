@@ -94,6 +94,9 @@ impl World<'_> {
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening
+            | Record::Claimed { .. }
+            | Record::Operated { .. }
+            | Record::Withdrawn { .. }
             | Record::NotRebooted { .. } => {}
         }
     }

@@ -116,6 +116,8 @@ impl World<'_> {
             | Record::Skipped { incident, .. }
             | Record::Restarted { incident }
             | Record::CalledAgain { incident, .. }
+            | Record::Claimed { incident, .. }
+            | Record::Withdrawn { incident, .. }
             | Record::NotRebooted { incident, .. } => of(incident),
             Record::PeerStopped { peer }
             | Record::PeerLeft { peer }
@@ -128,6 +130,7 @@ impl World<'_> {
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Streamed { .. }
+            | Record::Operated { .. }
             | Record::Listening => None,
         }
     }
@@ -190,6 +193,15 @@ impl World<'_> {
                 format!("nobody acknowledges {incident}: \"{notifier}\" calls")
             }
             Record::NotRebooted { incident, .. } => format!("{incident}: nothing was rebooted"),
+            Record::Claimed { incident, attempt, .. } => {
+                format!("{incident}: attempt {attempt} is handed to a surgeon")
+            }
+            Record::Operated { report, .. } => {
+                format!("a surgeon says how it ended: {}", report.outcome.as_str())
+            }
+            Record::Withdrawn { incident, attempt, reason } => {
+                format!("{incident}: attempt {attempt} is taken back: {reason}")
+            }
             Record::PeerStopped { peer } => format!("{} said goodbye", self.name(*peer)),
             Record::PeerLeft { peer } => format!("{} has left the mesh", self.name(*peer)),
             Record::Ordered { order } => format!("an operator's order: {:?}", order.order.action),
