@@ -292,7 +292,8 @@ pub fn waiting(
         let number = attempt.number;
         if ledger.guests().waits(incident.id, number) {
             let until = attempt.start_by;
-            let text = format!("attempt {number} waits until {until} for {worker}'s surgeon to ask");
+            let text =
+                format!("attempt {number} waits until {until} for {worker}'s surgeon to ask");
             return Some(Waiting { text, until: Some(until) });
         }
         let text = format!(

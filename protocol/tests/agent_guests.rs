@@ -141,7 +141,8 @@ fn a_guest_is_healed_by_its_surgeon_and_by_nobody_else() {
     let incident = driver.incident();
     assert_eq!(incident.peer, guest(&driver));
     let operation = asks(&driver, 3).expect("it may").expect("it waits");
-    for line in ["export HEARTEN_PEER='old-db'", "HEARTEN_LABEL_UNIT='it'\\''s 5'", "timeout -k 5 30"]
+    for line in
+        ["export HEARTEN_PEER='old-db'", "HEARTEN_LABEL_UNIT='it'\\''s 5'", "timeout -k 5 30"]
     {
         assert!(operation.script.contains(line), "{line}: {}", operation.script);
     }
@@ -150,6 +151,9 @@ fn a_guest_is_healed_by_its_surgeon_and_by_nobody_else() {
     driver.pass(5_000);
     assert_eq!(reports(&mut driver, 2, 77, Outcome::Succeeded), Ok(ledger::Effect::Done));
     assert_eq!(last_outcome(driver.incident()), Some(Outcome::Succeeded));
+    let report = driver.incident().attempts[0].report.clone().expect("a report");
+    let took = report.started_at.map(|started| report.finished_at.since(started).as_secs());
+    assert_eq!(took, Some(5), "from when it was handed over");
     ends(&mut driver);
     driver.until("resolved", |driver| driver.incident().state == State::Resolved);
     let nobody = driver.count(|output| matches!(output, Output::Execute(_)));

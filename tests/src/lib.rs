@@ -14,6 +14,7 @@ pub mod monitoring;
 pub mod parts;
 pub mod post_office;
 pub mod stranger;
+pub mod surgeon;
 pub mod turn;
 pub mod web;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How long an answer may take.
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(45);
 
 /// Posts a body to a path on loopback; the answer's status and its body as JSON.
 ///
@@ -29,6 +29,16 @@ pub fn post(port: u16, path: &str, body: &[u8]) -> Result<(u16, Value)> {
 /// # Errors
 /// As [`post`].
 pub fn ask(port: u16, head: &str, body: &[u8]) -> Result<(u16, Value)> {
+    let (status, body) = exchange(port, head, body)?;
+    let body = serde_json::from_str(&body).with_context(|| format!("{status}: {body:?}"))?;
+    Ok((status, body))
+}
+
+/// The same, for an answer of whatever kind, or none.
+///
+/// # Errors
+/// When there is no answer.
+pub fn exchange(port: u16, head: &str, body: &[u8]) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(WITHIN))?;
     stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
@@ -41,6 +51,5 @@ pub fn ask(port: u16, head: &str, body: &[u8]) -> Result<(u16, Value)> {
         .split_once("\r\n\r\n")
         .with_context(|| format!("no answer but {text:?} ({sent:?}, {read:?})"))?;
     let status = head.split(' ').nth(1).context("an answer has a status")?.parse()?;
-    let body = serde_json::from_str(body).with_context(|| format!("{status}: {body:?}"))?;
-    Ok((status, body))
+    Ok((status, body.to_owned()))
 }

@@ -79,6 +79,12 @@ pub enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
+    /// Show the hosts that cannot run the daemon, and make what a surgeon on one needs.
+    Guest {
+        /// What to do.
+        #[command(subcommand)]
+        command: GuestCommand,
+    },
     /// Show how far event streams are read.
     Stream {
         /// What to do.
@@ -522,6 +528,32 @@ pub struct RunOptions {
 pub enum AlertCommand {
     /// List the alerts that fire, and the checks that fail by them.
     List(Shown),
+}
+
+/// `hearten guest …`
+#[derive(Debug, Subcommand)]
+pub enum GuestCommand {
+    /// List the guests, what waits for their surgeons, and what these have.
+    List(Shown),
+    /// Print a document for a new guest, and the application id of its surgeon. Nothing is changed.
+    New(NewGuestOptions),
+}
+
+/// `hearten guest new`
+#[derive(Debug, Clone, Args)]
+pub struct NewGuestOptions {
+    /// What incidents call it.
+    #[arg(value_name = "NAME", value_parser = parse_name)]
+    pub name: Name,
+    /// A label of it, KEY=VALUE; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_one_label)]
+    pub label: Vec<(String, String)>,
+    /// Where it is.
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<std::net::IpAddr>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `hearten stream …`

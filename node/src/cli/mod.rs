@@ -6,7 +6,7 @@
 //!
 //! - [`arguments`]: every command and its options.
 //! - `session`: the data directory, the daemon, the operator's key.
-//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `streams`, `heartbeats`, `signals`, `incidents`, `orders`, `manual`:
+//! - `host`, `status`, `peers`, `documents`, `revisions`, `checks`, `alerts`, `guests`, `streams`, `heartbeats`, `signals`, `incidents`, `orders`, `manual`:
 //!   the commands.
 //! - `output`, `table`, [`yaml`], `age`: how answers are shown.
 
@@ -17,6 +17,7 @@ mod age;
 mod alerts;
 mod checks;
 mod documents;
+mod guests;
 mod heartbeats;
 mod host;
 mod incidents;
@@ -41,7 +42,7 @@ use crate::{
 };
 use arguments::{
     AlertCommand, CheckCommand, Cli, Command, DemoOptions, DocumentCommand, GuardOptions,
-    HeartbeatCommand, IncidentCommand, MaintenanceCommand, PeerCommand, RaftCommand,
+    GuestCommand, HeartbeatCommand, IncidentCommand, MaintenanceCommand, PeerCommand, RaftCommand,
     RunbookCommand, StreamCommand, TokenCommand,
 };
 use clap::Parser;
@@ -164,6 +165,10 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             MaintenanceCommand::Start(options) => repairs::start_maintenance(session, options)?,
             MaintenanceCommand::List(shown) => repairs::maintenances(session, shown)?,
             MaintenanceCommand::End { name, key } => repairs::end_maintenance(session, name, key)?,
+        },
+        Command::Guest { command } => match command {
+            GuestCommand::List(shown) => guests::list(session, shown)?,
+            GuestCommand::New(options) => guests::new(options)?,
         },
         Command::Stream { command: StreamCommand::List(shown) } => streams::list(session, shown)?,
         Command::Heartbeat { command } => match command {

@@ -8,7 +8,7 @@ use super::{
     exit::Exit,
     views::{
         AlertsView, ChecksView, CountersView, DifferenceView, DocumentView, DocumentsView,
-        ExplainView, Filter, HeartbeatView, HeartbeatsView, HistoryView, IncidentView,
+        ExplainView, Filter, GuestsView, HeartbeatView, HeartbeatsView, HistoryView, IncidentView,
         IncidentsView, MaintenancesView, MembersView, MeshView, PeerView, PeersView, PlanView,
         PreviewView, RollbackView, RunbooksView, StatusView, WhyNotView, find_peer,
     },
@@ -86,6 +86,7 @@ pub fn read(
             None => Err(no_peer(peer)),
         },
         Request::Maintenances => json(&MaintenancesView::of(agent, agent.log_now(now))),
+        Request::Guests => json(&GuestsView::of(agent)),
         Request::Alerts => json(&AlertsView::of(agent, agent.log_now(now))),
         Request::Heartbeats => json(&HeartbeatsView::of(agent, agent.log_now(now))),
         Request::Heartbeat { name } => match HeartbeatView::of(agent, name, agent.log_now(now)) {

@@ -135,6 +135,8 @@ pub enum Request {
         /// Whether it pauses.
         pauses: bool,
     },
+    /// The hosts without a daemon: [`super::views::GuestsView`].
+    Guests,
     /// How far event streams are read: [`super::views::StreamsView`].
     Streams,
     /// Something is the case on a host, or is over: whether that is news.
@@ -171,6 +173,7 @@ impl Request {
             | Self::Maintenances
             | Self::Alerts
             | Self::Streams
+            | Self::Guests
             | Self::Heartbeats
             | Self::Heartbeat { .. }
             | Self::PauseHeartbeat { .. }

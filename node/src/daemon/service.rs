@@ -110,6 +110,7 @@ impl Service for Operators {
             | Request::Plan { .. }
             | Request::Maintenances
             | Request::Alerts
+            | Request::Guests
             | Request::Heartbeats
             | Request::Heartbeat { .. }
             | Request::RaftMembers

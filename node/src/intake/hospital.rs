@@ -7,6 +7,7 @@
 use super::{Unreadable, Words, alertmanager, moment};
 use protocol::{
     alert::{Alert, Word},
+    name::Name,
     time::Timestamp,
 };
 use serde::Deserialize;
@@ -50,11 +51,16 @@ struct Series {
     tags: BTreeMap<String, String>,
 }
 
-/// Reads either shape.
+/// Reads either shape. `guest` says which guest's surgeon has an application id: Hospital's alerts
+/// name their host by it, and say in their message what is wrong.
 ///
 /// # Errors
 /// What cannot be read, with its line and column.
-pub fn reception(body: &[u8], now: Timestamp) -> Result<Reception, Unreadable> {
+pub fn reception(
+    body: &[u8],
+    now: Timestamp,
+    guest: impl Fn(&str) -> Option<Name>,
+) -> Result<Reception, Unreadable> {
     let value: Value = serde_json::from_slice(body)?;
     if value.get("alerts").is_some() {
         let words = alertmanager::webhook(body, now)?;
@@ -67,7 +73,8 @@ pub fn reception(body: &[u8], now: Timestamp) -> Result<Reception, Unreadable> {
         Some(_) => "CRITICAL",
     };
     let mut words = Words::default();
-    match told.word(now) {
+    let guest = guest(&told.id);
+    match told.word(now, guest) {
         Ok(word) => words.words.push(word),
         Err(why) => words.refused.push(why),
     }
@@ -75,12 +82,21 @@ pub fn reception(body: &[u8], now: Timestamp) -> Result<Reception, Unreadable> {
 }
 
 impl Kapacitor {
-    fn word(self, now: Timestamp) -> Result<Word, String> {
+    fn word(self, now: Timestamp, guest: Option<Name>) -> Result<Word, String> {
         // The time is that of the measured point, which moves: the alert began when it was told.
         let at = moment("time", self.time.as_deref())?.unwrap_or(now).min(now);
         let tags = self.data.series.into_iter().next().map(|series| series.tags);
         let mut labels = tags.unwrap_or_default();
-        labels.insert("alertname".to_owned(), self.id);
+        match guest {
+            // The id is a secret, and is not kept.
+            Some(guest) => {
+                labels.insert("host".to_owned(), guest.to_string());
+                labels.insert("alertname".to_owned(), self.message.clone());
+            }
+            None => {
+                labels.insert("alertname".to_owned(), self.id);
+            }
+        }
         let alert = Alert::new(labels, &self.message, at, None);
         let alert = alert.map_err(|error| error.to_string())?;
         match self.level.as_str() {

@@ -13,6 +13,7 @@ pub mod hospital;
 pub mod mapped;
 pub mod pacehb;
 pub mod passive;
+pub mod surgeon;
 
 use protocol::{
     alert::{Alert, Word},

@@ -82,7 +82,7 @@ fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
             "time": "2026-01-01T00:08:00Z", "level": level, "previousLevel": before,
             "data": { "series": [{ "name": "cpu", "tags": { "host": "web-1" } }] },
         });
-        hospital::reception(&body(&value), NOW).unwrap()
+        hospital::reception(&body(&value), NOW, |_id| None).unwrap()
     };
     let fires = kapacitor("CRITICAL", "OK");
     assert_eq!(fires.was, "OK");
@@ -93,8 +93,28 @@ fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
     let over = kapacitor("OK", "CRITICAL");
     assert_eq!(over.was, "CRITICAL");
     assert!(matches!(one(&over.words), Word::Ended { alert: id, .. } if *id == alert.id()));
-    let older = hospital::reception(&body(&webhook("resolved")), NOW).unwrap();
+    let older = hospital::reception(&body(&webhook("resolved")), NOW, |_id| None).unwrap();
     assert_eq!((older.was, older.words.words.len()), ("CRITICAL", 1));
+}
+
+#[test]
+fn an_alert_that_names_a_guest_by_its_surgeons_id_is_about_the_guest_and_keeps_the_id_to_itself() {
+    let guest = |id: &str| (id == "s3cret").then(|| protocol::name::Name::parse("old-db").unwrap());
+    let told = |level: &str| {
+        let value = json!({
+            "id": "s3cret", "message": "DatabaseDown", "time": "2026-01-01T00:08:00Z",
+            "level": level, "previousLevel": "OK",
+        });
+        hospital::reception(&body(&value), NOW, guest).unwrap()
+    };
+    let fires = told("CRITICAL");
+    let Word::Fires(alert) = one(&fires.words) else { panic!("{fires:?}") };
+    assert_eq!(
+        (alert.labels["host"].as_str(), alert.labels["alertname"].as_str()),
+        ("old-db", "DatabaseDown")
+    );
+    assert!(!format!("{alert:?}").contains("s3cret"), "{alert:?}");
+    assert!(matches!(one(&told("OK").words), Word::Ended { alert: id, .. } if *id == alert.id()));
 }
 
 #[test]

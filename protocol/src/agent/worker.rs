@@ -147,7 +147,12 @@ impl Agent {
     }
 
     /// What is to be carried out of a rung.
-    pub(super) fn work_of(&self, incident: &Incident, rung: &Rung, part: Part) -> Result<Work, Refusal> {
+    pub(super) fn work_of(
+        &self,
+        incident: &Incident,
+        rung: &Rung,
+        part: Part,
+    ) -> Result<Work, Refusal> {
         let why = format!("there is nothing to {} in this rung", part.as_str());
         let nothing = Refusal::Misassigned { why };
         let labels = || {

@@ -34,8 +34,8 @@ const KNOWN_FOR: Duration = Duration::from_secs(24 * 3_600);
 struct Given {
     /// When it is forgotten.
     forgotten_at: Timestamp,
-    /// The hash of the operation's id, once its surgeon has asked for it.
-    operation: Option<[u8; 32]>,
+    /// When its surgeon was handed it, once it has asked for it.
+    handed_at: Option<Timestamp>,
 }
 
 /// What was given to guests.
@@ -59,7 +59,7 @@ impl Guests {
 
     /// Whether an execution of a guest's waits for its surgeon.
     pub fn waits(&self, incident: IncidentId, attempt: u32) -> bool {
-        self.given.get(&(incident, attempt)).is_some_and(|given| given.operation.is_none())
+        self.given.get(&(incident, attempt)).is_some_and(|given| given.handed_at.is_none())
     }
 
     /// Whether this is the asking that took an execution.
@@ -68,7 +68,7 @@ impl Guests {
     }
 
     pub(super) fn give(&mut self, incident: IncidentId, attempt: &Attempt) {
-        let given = Given { forgotten_at: attempt.until.plus(KNOWN_FOR), operation: None };
+        let given = Given { forgotten_at: attempt.until.plus(KNOWN_FOR), handed_at: None };
         self.given.insert((incident, attempt.number), given);
         self.forget(attempt.assigned_at);
     }
@@ -147,7 +147,7 @@ impl Ledger {
         }
         incident.note(at, by, Fact::Claimed(number));
         if let Some(given) = self.guests.given.get_mut(&(id, number)) {
-            given.operation = Some(operation);
+            given.handed_at = Some(at);
         }
         self.guests.operations.insert(operation, (id, number));
         Ok(Effect::Done)
@@ -172,8 +172,11 @@ impl Ledger {
             // What is told again is answered like the first time.
             return Ok(Effect::Done);
         }
+        // It says nothing of when it began: no earlier than this.
+        let handed_at = self.guests.given.get(&(id, number)).and_then(|given| given.handed_at);
+        let report = AttemptReport { started_at: handed_at, ..report.clone() };
         let of_guest = Context { position: context.position, at: context.at, by: attempt.worker };
-        let outcome = self.report(&of_guest, id, number, report);
+        let outcome = self.report(&of_guest, id, number, &report);
         self.index_incident(id);
         outcome
     }

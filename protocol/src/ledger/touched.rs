@@ -54,10 +54,9 @@ fn is_for(
         Document::Ladder(ladder) => ladder.selector.fits(labels),
         Document::Maintenance(window) => window.selector.fits(labels),
         Document::Limits(_) | Document::Mesh(_) => true,
-        Document::Notifier(_)
-        | Document::Stream(_)
-        | Document::Guest(_)
-        | Document::Remove(_) => false,
+        Document::Notifier(_) | Document::Stream(_) | Document::Guest(_) | Document::Remove(_) => {
+            false
+        }
     }
 }
 
@@ -102,9 +101,6 @@ fn concerns(document: &Document, key: &DocumentKey, incident: &Incident) -> bool
             )
         }),
         Document::Limits(_) | Document::Maintenance(_) => true,
-        Document::Mesh(_)
-        | Document::Stream(_)
-        | Document::Guest(_)
-        | Document::Remove(_) => false,
+        Document::Mesh(_) | Document::Stream(_) | Document::Guest(_) | Document::Remove(_) => false,
     }
 }

@@ -61,10 +61,10 @@ fn checks_by(agent: &Agent, alert: &Alert) -> Vec<String> {
     let mut found = Vec::new();
     for check in ledger.library().checks() {
         let Probe::Alert(probe) = &check.probe else { continue };
-        let members = ledger.roster().members().filter(|(_, member)| {
+        let hosts = ledger.roster().hosts().filter(|(_, member)| {
             check.selector.fits(&member.card.labels) && probe.fits(alert, member)
         });
-        found.extend(members.map(|(_, member)| format!("{} on {}", check.name, member.card.name)));
+        found.extend(hosts.map(|(_, member)| format!("{} on {}", check.name, member.card.name)));
     }
     found
 }

@@ -8,6 +8,7 @@ mod alerts;
 mod checks;
 mod difference;
 mod documents;
+mod guests;
 mod heartbeats;
 mod incident;
 mod mesh;
@@ -26,6 +27,7 @@ pub use documents::{
     ChangeView, DocumentRow, DocumentView, DocumentsView, HistoryView, PreviewView, ProblemView,
     RevisionView, TouchView,
 };
+pub use guests::{GuestRow, GuestsView};
 pub use heartbeats::{
     HeartbeatRow, HeartbeatView, HeartbeatsView, SignalView, pause as pause_heartbeat,
     state as state_of_heartbeat,

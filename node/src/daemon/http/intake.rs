@@ -131,7 +131,13 @@ pub(super) async fn reception(
     body: Body,
 ) -> Result<Json<Value>, Failure> {
     let body = let_in(&shared, &headers, body).await?;
-    let read = hospital::reception(&body, shared.daemon.log_now())?;
+    let now = shared.daemon.log_now();
+    let read = {
+        let agent = shared.daemon.agent();
+        let library = agent.ledger().library();
+        let guest = |id: &str| library.guest_of(id).map(|guest| guest.name.clone());
+        hospital::reception(&body, now, guest)?
+    };
     let was = read.was;
     take(&shared, read.words).await?;
     Ok(Json(json!({ "status": format!("was {was}") })))
@@ -181,7 +187,7 @@ pub(super) async fn firing(
 pub(super) async fn no_such_path() -> Response {
     not_found(
         "there is nothing at this path: POST /v1/alertmanager, /api/v2/alerts, /v1/reception, \
-         /v1/passive or /v1/intake/NAME, GET /v1/alerts, /counters or /ping; POST /reservation, \
+         /v1/passive, /v1/report or /v1/intake/NAME, GET /v1/alerts, /v1/operation, /counters or /ping; POST /reservation, \
          /checkin, /snooze or /checkout, GET /reservation, /status, /badguests or /nodes; \
          /ping/UUID or /ping/KEY/SLUG",
     )

@@ -9,6 +9,7 @@ mod intake;
 mod jobs;
 mod pace;
 mod pages;
+mod surgeons;
 
 use super::Daemon;
 use crate::intake::mapped::Mapping;
@@ -54,6 +55,7 @@ struct Shared {
     jobs: Arc<Gatherer<protocol::heartbeat::Word>>,
     fresh: jobs::Freshness,
     metrics: pace::Metrics,
+    surgeons: surgeons::Surgeons,
     mappings: Vec<Mapping>,
 }
 
@@ -104,6 +106,8 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/api/v2/alerts", post(intake::prometheus))
         .route("/v1/reception", post(intake::reception))
         .route("/v1/passive", post(intake::passive))
+        .route("/v1/operation", get(surgeons::operation))
+        .route("/v1/report", post(surgeons::report))
         .route("/v1/intake/{name}", post(intake::mapped))
         .fallback(intake::no_such_path)
         .with_state(Arc::new(Shared {
@@ -113,6 +117,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             jobs,
             fresh: jobs::Freshness::default(),
             metrics: pace::Metrics::default(),
+            surgeons: surgeons::Surgeons::default(),
             mappings: address.mappings,
         }));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -1,0 +1,136 @@
+//! What a Hospital surgeon sends: who it is, and how an operation ended.
+
+use super::Unreadable;
+use protocol::{
+    ledger::attempts::OUTPUT_BYTES_MAX,
+    record::{AttemptReport, Outcome},
+    time::Timestamp,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The longest application id that is looked for.
+const ID_BYTES_MAX: usize = 1_024;
+
+#[derive(Debug, Deserialize)]
+struct Asking {
+    #[serde(rename = "applicationID")]
+    application_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Told {
+    id: u64,
+    status: String,
+    #[serde(default)]
+    logs: String,
+}
+
+/// Who asks, by the body of `GET /v1/operation`.
+///
+/// # Errors
+/// What cannot be read, or an id that is empty or too long to be one.
+pub fn asking(body: &[u8]) -> Result<String, Unreadable> {
+    let asking: Asking = read(body)?;
+    let id = asking.application_id;
+    if id.is_empty() || id.len() > ID_BYTES_MAX {
+        return Err(Unreadable(format!("\"applicationID\" must have 1 to {ID_BYTES_MAX} bytes")));
+    }
+    Ok(id)
+}
+
+/// Which operation ended and how, by the body of `POST /v1/report`. Of longer logs the end is kept.
+///
+/// # Errors
+/// What cannot be read, or a status that a surgeon does not have.
+pub fn report(body: &[u8], now: Timestamp) -> Result<(u64, AttemptReport), Unreadable> {
+    let told: Told = read(body)?;
+    let (outcome, exit_code) = match told.status.as_str() {
+        "completed" => (Outcome::Succeeded, Some(0)),
+        "failed" => (Outcome::Failed, None),
+        other => {
+            let shown: String = other.chars().take(40).collect();
+            return Err(Unreadable(format!(
+                "\"status\" must be \"completed\" or \"failed\", not {shown:?}"
+            )));
+        }
+    };
+    let output = end_of(&told.logs).to_owned();
+    let report = AttemptReport { outcome, exit_code, started_at: None, finished_at: now, output };
+    Ok((told.id, report))
+}
+
+/// Bodies are objects: serde would take a list for one as well.
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+    let value: Value = serde_json::from_slice(body)?;
+    if !value.is_object() {
+        return Err(Unreadable("the body must be a JSON object".to_owned()));
+    }
+    Ok(serde_json::from_value(value)?)
+}
+
+fn end_of(logs: &str) -> &str {
+    let mut from = logs.len().saturating_sub(OUTPUT_BYTES_MAX);
+    while !logs.is_char_boundary(from) {
+        from += 1;
+    }
+    &logs[from..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    #[test]
+    fn a_surgeon_is_understood() {
+        assert_eq!(asking(br#"{"applicationID":"old-db.7J"}"#).unwrap(), "old-db.7J");
+        let (id, ended) = report(br#"{"id":7,"status":"completed","logs":"ok"}"#, NOW).unwrap();
+        assert_eq!((id, ended.outcome, ended.exit_code), (7, Outcome::Succeeded, Some(0)));
+        assert_eq!((ended.output.as_str(), ended.finished_at), ("ok", NOW));
+        let (_, ended) = report(br#"{"id":7,"status":"failed"}"#, NOW).unwrap();
+        assert_eq!((ended.outcome, ended.exit_code), (Outcome::Failed, None));
+    }
+
+    #[test]
+    fn what_it_cannot_mean_is_told() {
+        for (body, said) in [
+            (&b""[..], "EOF"),
+            (b"[]", "object"),
+            (b"{}", "applicationID"),
+            (br#"{"applicationID":5}"#, "string"),
+            (br#"{"applicationID":""}"#, "1 to 1024"),
+        ] {
+            let why = asking(body).unwrap_err().to_string();
+            assert!(why.contains(said), "{why}");
+        }
+        for (body, said) in [
+            (&br#"{"id":-1,"status":"failed"}"#[..], "u64"),
+            (br#"{"id":"7","status":"failed"}"#, "u64"),
+            (br#"{"id":7,"status":"CRITICAL"}"#, "completed"),
+            (br#"{"status":"failed"}"#, "id"),
+            (b"[1,\"failed\",\"\"]", "object"),
+        ] {
+            let why = report(body, NOW).unwrap_err().to_string();
+            assert!(why.contains(said), "{why}");
+        }
+    }
+
+    #[test]
+    fn of_long_logs_the_end_is_kept() {
+        let logs = "ä".repeat(OUTPUT_BYTES_MAX) + "the end";
+        let body = serde_json::json!({ "id": 1, "status": "failed", "logs": logs }).to_string();
+        let (_, ended) = report(body.as_bytes(), NOW).unwrap();
+        assert!(ended.output.len() <= OUTPUT_BYTES_MAX && ended.output.ends_with("the end"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_is_too_much(body: Vec<u8>) {
+            drop(asking(&body));
+            drop(report(&body, NOW));
+        }
+    }
+}
