@@ -302,3 +302,26 @@ fn a_guest_is_no_peer_and_keeps_its_id_as_long_as_its_document_stays() {
     mesh.documents(&documents(RESTART)).expect("valid");
     assert!(guest(&mesh).is_some_and(|id| id != first), "an id is never given again");
 }
+
+#[test]
+fn what_is_claimed_is_not_taken_back_and_what_is_late_is_not_claimed() {
+    let mut driver = mesh(RESTART);
+    fires(&mut driver);
+    assigned(&mut driver, 1);
+    let waiting = asks(&driver, 2).expect("it may").expect("it waits");
+    let incident = driver.incident().id;
+    let withdrawn = Record::Withdrawn { incident, attempt: 1, reason: "because".to_owned() };
+    // Nobody leads, so nobody takes it back; it is too late all the same.
+    let mut late = driver.ledger.clone();
+    let at = Timestamp::from_millis(driver.now + 121_000);
+    let claim = Record::Claimed { incident, attempt: 1, operation: hash_of(3) };
+    let entry = protocol::record::Entry { at, by: id(2), term: driver.term, record: claim };
+    let position = protocol::record::Position { index: driver.index + 1, term: driver.term };
+    let refused = late.apply(position, &entry);
+    assert!(matches!(refused, Err(Refusal::TooLate { .. })), "{refused:?}");
+
+    assert_eq!(claims_this(&mut driver, 2, &waiting, 3), Ok(ledger::Effect::Done));
+    // A leader that has not seen the claim yet.
+    assert_eq!(driver.write(withdrawn), Err(Refusal::Claimed { incident, attempt: 1 }));
+    assert_eq!(last_outcome(driver.incident()), None);
+}
