@@ -74,6 +74,19 @@ fn what_was_told_meanwhile_makes_a_miss_none() {
 }
 
 #[test]
+fn a_miss_of_what_was_looked_at_earlier_is_none_though_the_deadline_is_the_same() {
+    let mut heartbeats = reserved("job", every(60, 30), 0);
+    let job = heartbeats.named("job").unwrap();
+    let missing = Missing { job: job.id, version: job.version, deadline: at(90), of_run: false };
+    let short = Word::Snooze { job: JobRef::Name("job".to_owned()), lasts: MINUTE / 60 };
+    heartbeats.take(&short, at(80)).unwrap();
+    assert_eq!(deadline(&heartbeats), Some(at(90)));
+    let refused = heartbeats.miss(&missing, at(95));
+    assert!(matches!(refused, Err(Refusal::NotMissed { .. })), "{refused:?}");
+    assert_eq!(miss(&mut heartbeats, 95), Ok(()), "looked at again it is missed");
+}
+
+#[test]
 fn what_came_in_in_time_and_waited_for_a_leader_takes_its_miss_back() {
     let mut heartbeats = reserved("job", every(60, 30), 0);
     miss(&mut heartbeats, 95).unwrap();
