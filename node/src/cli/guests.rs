@@ -1,7 +1,7 @@
 //! `hearten guest`: the hosts that cannot run the daemon, and what a surgeon on one needs.
 
 use super::{
-    arguments::{NewGuestOptions, Shown},
+    arguments::{Format, NewGuestOptions, Shown},
     output,
     session::Session,
     table,
@@ -50,12 +50,14 @@ pub(super) fn new(options: NewGuestOptions) -> Result<(), Failure> {
     let answer = json!({
         "schema": 1, "name": name, "application_id": application_id, "document": document,
     });
-    output::show(shown, &answer, |_| {
-        format!(
-            "# Keep this line out of the documents: it goes to the guest's surgeon alone.\n\
-             # APPLICATION_ID={application_id}\n\n{document}"
-        )
-    })
+    output::show(shown, &answer, |_| document.clone())?;
+    if shown.format() == Format::Table {
+        // Not on standard output: what is redirected there is to be signed and kept for all to see.
+        output::message(&format!(
+            "for the surgeon of {name} alone, and for no document: APPLICATION_ID={application_id}"
+        ));
+    }
+    Ok(())
 }
 
 fn document(
@@ -64,18 +66,17 @@ fn document(
     address: Option<std::net::IpAddr>,
     application_id: &str,
 ) -> String {
-    let mut guest = toml::Table::new();
-    guest.insert("name".to_owned(), name.to_string().into());
+    let mut lines = vec![("name", toml::Value::from(name.to_string()))];
     if !labels.is_empty() {
         let labels = labels.iter().map(|(key, value)| (key.clone(), value.clone().into()));
-        guest.insert("labels".to_owned(), toml::Table::from_iter(labels).into());
+        lines.push(("labels", toml::Table::from_iter(labels).into()));
     }
     if let Some(address) = address {
-        guest.insert("address".to_owned(), address.to_string().into());
+        lines.push(("address", address.to_string().into()));
     }
     let hash = data_encoding::HEXLOWER.encode(&hash_of(application_id));
-    guest.insert("surgeon_sha256".to_owned(), hash.into());
-    let lines: Vec<String> = guest.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    lines.push(("surgeon_sha256", hash.into()));
+    let lines: Vec<String> = lines.iter().map(|(key, value)| format!("{key} = {value}")).collect();
     format!("[[guest]]\n{}\n", lines.join("\n"))
 }
 
