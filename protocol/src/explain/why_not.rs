@@ -4,7 +4,7 @@
 //! a repair: the check and whom it is for, what is heard of the peer, what its check says, whether
 //! an incident is open about it and which rule that waits for, and which runbook answers.
 
-use super::{rule, waiting};
+use super::waiting::{rule, waiting};
 use crate::{
     agent::{Agent, leader::Count},
     document::{Check, On, Probe, Runbook, Selector, Verdict, problem::did_you_mean},
