@@ -5,6 +5,7 @@
 //! or changes its meaning is a breaking change.
 
 mod alerts;
+mod because;
 mod checks;
 mod difference;
 mod documents;
@@ -21,6 +22,7 @@ pub(crate) mod testing;
 mod why_not;
 
 pub use alerts::{AlertRow, AlertsView};
+pub use because::{BecauseView, TestimonyView};
 pub use checks::{CheckRow, ChecksView, DatumView, TrialView};
 pub use difference::{DifferenceView, DocumentDifference, RollbackView};
 pub use documents::{
@@ -33,8 +35,8 @@ pub use heartbeats::{
     state as state_of_heartbeat,
 };
 pub use incident::{
-    AttemptView, BecauseView, EvidenceTextView, EvidenceView, ExplainView, Filter, IncidentSummary,
-    IncidentView, IncidentsView, NoticeView, SentenceView, TestimonyView, TimelineView,
+    AttemptView, EvidenceTextView, EvidenceView, ExplainView, Filter, IncidentSummary,
+    IncidentView, IncidentsView, NoticeView, SentenceView, TimelineView,
 };
 pub use mesh::{
     AppliedView, CountersView, DoneView, MemberView, MembersView, MeshView, TrustView, effect,
