@@ -3,6 +3,7 @@
 mod common;
 
 use common::{
+    WEB,
     driver::{Driver, Effect},
     key, trust,
 };
@@ -18,14 +19,7 @@ use protocol::{
 fn documents(notify: &str, notifiers: &str) -> String {
     format!(
         r#"
-[[check]]
-name = "web"
-every = "1s"
-timeout = "1s"
-fail_after = 1
-command = "test -e /run/web"
-where = {{ role = "web" }}
-
+{WEB}
 [[runbook]]
 name = "restart-web"
 on = {{ check = "web" }}

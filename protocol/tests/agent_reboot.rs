@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    Mesh,
+    CALL, Mesh, WEB,
     driver::{Driver, Effect},
     id,
 };
@@ -25,14 +25,7 @@ const NEW: &str = "22222222-bbbb";
 fn documents(on: &str, by: &str, more: &str) -> String {
     format!(
         r#"
-[[check]]
-name = "web"
-every = "1s"
-timeout = "1s"
-fail_after = 1
-command = "test -e /run/web"
-where = {{ role = "web" }}
-
+{WEB}
 [[runbook]]
 name = "reboot-it"
 on = {on}
@@ -47,15 +40,7 @@ timeout = "10s"
 reboot = true
 settle = "2m"
 
-[[runbook.rung]]
-name = "call a person"
-notify = "ops"
-
-[[notifier]]
-name = "ops"
-kind = "webhook"
-url = "http://127.0.0.1:9099/hook"
-"#
+{CALL}"#
     )
 }
 

@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::driver::{Driver, Effect};
+use common::{
+    CALL, WEB,
+    driver::{Driver, Effect},
+};
 use protocol::{
     agent::Output,
     document::Verdict,
@@ -17,14 +20,7 @@ use protocol::{
 fn documents(runbook: &str, rungs: &str) -> String {
     format!(
         r#"
-[[check]]
-name = "web"
-every = "1s"
-timeout = "1s"
-fail_after = 1
-command = "test -e /run/web"
-where = {{ role = "web" }}
-
+{WEB}
 [[runbook]]
 name = "restart-web"
 on = {{ check = "web" }}
@@ -32,15 +28,7 @@ cooldown = "0s"
 {runbook}
 {rungs}
 
-[[runbook.rung]]
-name = "call a person"
-notify = "ops"
-
-[[notifier]]
-name = "ops"
-kind = "webhook"
-url = "http://127.0.0.1:9099/hook"
-"#
+{CALL}"#
     )
 }
 

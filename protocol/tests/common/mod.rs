@@ -82,6 +82,29 @@ url = "http://127.0.0.1:9099/hook"
 "#;
 
 /// The documents without what they collect before the first rung.
+/// The check of the tests: it runs often, and one run says it all.
+pub(crate) const WEB: &str = r#"
+[[check]]
+name = "web"
+every = "1s"
+timeout = "1s"
+fail_after = 1
+command = "test -e /run/web"
+where = { role = "web" }
+"#;
+
+/// The last rung of a runbook, and whom it calls.
+pub(crate) const CALL: &str = r#"
+[[runbook.rung]]
+name = "call a person"
+notify = "ops"
+
+[[notifier]]
+name = "ops"
+kind = "webhook"
+url = "http://127.0.0.1:9099/hook"
+"#;
+
 pub(crate) fn without_evidence() -> String {
     DOCUMENTS.replace("[[runbook.evidence]]\nrun = \"ps aux\"\ntimeout = \"5s\"\n", "")
 }
