@@ -41,7 +41,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How long it waits for an answer.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(22);
 
 /// How often it tells how something ended, until somebody takes it.
 const REPORTS_MAX: u32 = 30;
@@ -49,8 +49,8 @@ const REPORTS_MAX: u32 = 30;
 /// How long a daemon waits for the leader's answer until it says the same again.
 const SAYS_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often it says so.
-const SAYS_MAX: u32 = 8;
+/// How often it says so: for as long as the daemon lets a claim take.
+const SAYS_MAX: u32 = 20;
 
 /// In how many of a hundred operations a surgeon dies half-way, in chaos.
 const DIES_PERCENT: u64 = 10;
