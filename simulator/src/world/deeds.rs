@@ -120,12 +120,12 @@ impl World<'_> {
                     self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Thaw)));
                 }
             }
-            Deed::Close(who) => self.to_host(*who, Self::close_everything_about),
+            Deed::Close(who) => self.with_host(*who, Self::close_everything_about),
             Deed::Answer(who, yes) => {
-                self.to_host(*who, |world, peer| world.answer_questions_about(peer, *yes));
+                self.with_host(*who, |world, peer| world.answer_questions_about(peer, *yes));
             }
             Deed::Alert(who, labels, fires) => {
-                self.to_host(*who, |world, peer| world.alert(peer, labels, *fires));
+                self.with_host(*who, |world, peer| world.alert(peer, labels, *fires));
             }
             Deed::Job(name, every) => self.job(name, *every),
             Deed::Maintenance(peers, lasts) => {
@@ -157,7 +157,7 @@ impl World<'_> {
     }
 
     /// What may happen to a guest as well.
-    fn to_host(&mut self, who: Who, happens: impl FnOnce(&mut Self, PeerId)) {
+    fn with_host(&mut self, who: Who, happens: impl FnOnce(&mut Self, PeerId)) {
         if let Some(peer) = self.who(who) {
             happens(self, peer);
         }
