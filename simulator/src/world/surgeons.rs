@@ -8,10 +8,13 @@
 //!
 //! What they do is drawn from a stream of its own, so that stories without guests stay what they are.
 
+mod facts;
+
+pub(crate) use facts::Fact;
+
 use super::{
     World,
-    queue::{Daemon, Event},
-    raft::Client,
+    queue::Event,
     tale::Mark,
     work::{Task, Worker},
 };
@@ -21,10 +24,10 @@ use crate::{
     scenario::Who,
 };
 use protocol::{
-    agent::{operation, output::Variables},
-    ledger::{self, guests::hash_of},
+    agent::output::Variables,
+    ledger::guests::hash_of,
     name::{Name, PeerId},
-    record::{AttemptReport, Entry, Outcome, Position, Record},
+    record::{AttemptReport, Outcome, Record},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,12 +48,6 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(22);
 
 /// How often it tells how something ended, until somebody takes it.
 const REPORTS_MAX: u32 = 30;
-
-/// How long a daemon waits for the leader's answer until it says the same again.
-const SAYS_AGAIN: Duration = Duration::from_secs(1);
-
-/// How often it says so: for as long as the daemon lets a claim take.
-const SAYS_MAX: u32 = 20;
 
 /// In how many of a hundred operations a surgeon dies half-way, in chaos.
 const DIES_PERCENT: u64 = 10;
@@ -131,20 +128,6 @@ pub(super) struct Surgery {
     pub(super) guest: PeerId,
     turn: Turn,
     operation: u64,
-}
-
-/// What a daemon tells the leader for a surgeon.
-#[derive(Debug, Clone)]
-pub(crate) struct Fact {
-    number: u64,
-    daemon: Daemon,
-    record: Record,
-    /// How often it was said.
-    said: u32,
-    /// Who waits for what becomes of it.
-    turn: Turn,
-    /// What is handed over when it is a claim that was taken, and its id.
-    claimed: Option<(operation::Operation, u64)>,
 }
 
 impl Surgeons {
@@ -295,98 +278,6 @@ impl World<'_> {
     fn guest_named(&self, name: &Name) -> Option<PeerId> {
         let mut guests = self.raft.truth.roster().guests();
         guests.find(|(_, guest)| guest.card.name == *name).map(|(id, _)| id)
-    }
-
-    /// A daemon begins to tell the leader something for a surgeon.
-    fn tell_for_surgeon(
-        &mut self,
-        peer: PeerId,
-        turn: Turn,
-        record: Record,
-        claimed: Option<(operation::Operation, u64)>,
-    ) {
-        self.surgeons.facts += 1;
-        let number = self.surgeons.facts;
-        self.surgeons.awaited.insert(number);
-        let daemon = self.hosts[&peer].daemon();
-        let fact = Fact { number, daemon, record, said: 0, turn, claimed };
-        self.carry_fact(daemon, fact);
-    }
-
-    /// A daemon tells it, and tells it again until it is answered.
-    pub(super) fn carry_fact(&mut self, daemon: Daemon, mut fact: Fact) {
-        if !self.is_up(daemon) || !self.surgeons.awaited.contains(&fact.number) {
-            return;
-        }
-        if fact.said >= SAYS_MAX {
-            self.surgeons.awaited.remove(&fact.number);
-            return;
-        }
-        fact.said += 1;
-        self.after(SAYS_AGAIN, Event::FactOfSurgeon(daemon, Box::new(fact.clone())));
-        let process = &self.hosts[&daemon.peer].process;
-        let leader = process.as_ref().and_then(|process| process.standing.leader);
-        let Some(to) = leader.filter(|to| self.network.open(daemon.peer, *to)) else { return };
-        if !self.hosts[&daemon.peer].is_active() {
-            return;
-        }
-        let delay = self.network.reliable_delay(&mut self.surgeons.random);
-        if self.network.doubled(&mut self.surgeons.random) {
-            let later = self.network.reliable_delay(&mut self.surgeons.random);
-            self.after(later, Event::FactArrives(to, Box::new(fact.clone())));
-        }
-        self.after(delay, Event::FactArrives(to, Box::new(fact)));
-    }
-
-    /// It comes to a peer that the daemon believes to lead.
-    pub(super) fn fact_arrives(&mut self, to: PeerId, fact: Fact) {
-        let by = fact.daemon.peer;
-        let at = self.hosts[&to].log_now(self.time);
-        let record = fact.record.clone();
-        let entry = Entry { at, by, term: self.raft.term, record };
-        self.forward_arrives(Client::Surgeon(Box::new(fact)), by, to, entry);
-    }
-
-    /// The ledger's answer is on its way to the daemon. That it was not taken is not worth one: the
-    /// daemon says it again.
-    pub(super) fn answer_fact(
-        &mut self,
-        fact: Box<Fact>,
-        result: Result<(Position, ledger::Outcome), String>,
-    ) {
-        let Ok((_position, outcome)) = result else { return };
-        let to = fact.daemon.peer;
-        if self.network.open(self.raft.leader.unwrap_or(to), to) {
-            let delay = self.network.reliable_delay(&mut self.surgeons.random);
-            self.after(delay, Event::FactAnswered(fact, Box::new(outcome)));
-        }
-    }
-
-    /// What was claimed is handed over; whatever else there is to say is said.
-    pub(super) fn fact_answered(&mut self, fact: Fact, outcome: ledger::Outcome) {
-        let peer = fact.daemon.peer;
-        if !self.is_up(fact.daemon) || !self.surgeons.awaited.contains(&fact.number) {
-            return;
-        }
-        if !self.hosts[&peer].is_active() {
-            let (fact, outcome) = (Box::new(fact), Box::new(outcome));
-            return self.after(SAYS_AGAIN, Event::FactAnswered(fact, outcome));
-        }
-        self.surgeons.awaited.remove(&fact.number);
-        let step = match fact.claimed.filter(|_| outcome.is_ok()) {
-            None => Step::Told,
-            Some((claimed, operation)) => {
-                let key = (claimed.incident, claimed.attempt);
-                let incident = self.raft.truth.incidents().get(&key.0);
-                let attempt = incident.and_then(|incident| {
-                    incident.attempts.iter().find(|attempt| attempt.number == key.1)
-                });
-                let was_over = attempt.is_none_or(|attempt| attempt.ended_at.is_some());
-                let (script, committed) = (claimed.script, self.raft.committed());
-                Step::Handed(Box::new(Handed { key, operation, script, committed, was_over }))
-            }
-        };
-        self.over_the_network(Turn { step, ..fact.turn }, peer);
     }
 
     /// A surgeon runs what it was handed, whatever it is.
