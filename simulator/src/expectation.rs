@@ -21,7 +21,7 @@ pub(crate) fn check(world: &World<'_>) -> Result<(), String> {
 }
 
 fn hold_against(world: &World<'_>, expected: &Expectation) -> Result<(), String> {
-    let peer = expected.peer.and_then(|place| world.order.get(place));
+    let peer = expected.peer.map(|who| world.who(who));
     let fits = |incident: &&Incident| {
         let about = match Subject::of(&incident.because) {
             Subject::Check(check) => check.to_string(),
@@ -31,7 +31,7 @@ fn hold_against(world: &World<'_>, expected: &Expectation) -> Result<(), String>
             Subject::Ladder(ladder) => format!("ladder {ladder}"),
             Subject::Operator(runbook) => format!("runbook {runbook}"),
         };
-        peer.is_none_or(|peer| incident.peer == *peer)
+        peer.is_none_or(|peer| peer == Some(incident.peer))
             && expected.about.as_ref().is_none_or(|wanted| *wanted == about)
     };
     let found: Vec<&Incident> = world.raft.truth.incidents().values().filter(fits).collect();

@@ -19,10 +19,11 @@ mod notices;
 mod observed;
 mod once;
 mod quiet;
+mod surgeons;
 mod terms;
 mod verified;
 
-pub use observed::{AttemptKey, CallingJob, Logged, Observed};
+pub use observed::{AttemptKey, CallingJob, Logged, Observed, Operation};
 
 use protocol::{
     agent::Output,
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(equal_ledgers::EqualLedgers),
         Box::new(notices::Notices),
         Box::new(quiet::Quiet::default()),
+        Box::new(surgeons::Surgeons::default()),
         Box::new(terms::Terms::default()),
         Box::new(verified::Verified::default()),
     ]

@@ -32,6 +32,8 @@ pub(crate) struct Scenario {
     pub(crate) peers: Vec<Peer>,
     /// The operator's documents.
     pub(crate) documents: Vec<Source>,
+    /// The guests that they name.
+    pub(crate) guests: Vec<Name>,
     /// What rungs do when they are executed.
     pub(crate) rungs: Vec<RungEffect>,
     /// What happens and when.
@@ -66,8 +68,8 @@ pub(crate) struct RungEffect {
     pub(crate) runbook: Option<String>,
     /// Which rung.
     pub(crate) rung: String,
-    /// For which affected peer; every peer when it is not said.
-    pub(crate) peer: Option<usize>,
+    /// For which affected host; every one when it is not said.
+    pub(crate) peer: Option<Who>,
     /// In which attempt of the incident; in every one when it is not said.
     pub(crate) attempt: Option<u32>,
     /// How the execution ends; at its time limit, what does not end by itself.
@@ -117,6 +119,8 @@ pub(crate) enum Who {
     Leader,
     /// Whoever executed last.
     Worker,
+    /// The guest at this place among the story's guests.
+    Guest(usize),
 }
 
 /// What happens to the mesh.
@@ -154,6 +158,8 @@ pub(crate) enum Deed {
     Weather(Weather),
     /// Another system tells of an alert with these labels about a peer, or that it has ended.
     Alert(Who, Labels, bool),
+    /// A guest's surgeons die, or come back and know nothing of what they did.
+    Surgeons(Who, bool),
     /// A job begins to check in so often, or does not any more.
     Job(String, Option<Duration>),
     /// An operator stops all repairs.
@@ -195,6 +201,7 @@ impl Deed {
             | Self::Close(who)
             | Self::Answer(who, _)
             | Self::Alert(who, ..)
+            | Self::Surgeons(who, _)
             | Self::Forge(who) => {
                 if matches!(who, Who::Worker) {
                     *who = worker;
@@ -295,8 +302,8 @@ pub(crate) enum Fault {
 pub(crate) struct Expectation {
     /// The line of the file that says so.
     pub(crate) line: usize,
-    /// About which peer; any when it is not said.
-    pub(crate) peer: Option<usize>,
+    /// About which host; any when it is not said.
+    pub(crate) peer: Option<Who>,
     /// About what: a check's name or the words `silence` and `storm`; any when it is not said.
     pub(crate) about: Option<String>,
     /// How the latest such incident stands.

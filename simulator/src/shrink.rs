@@ -148,7 +148,7 @@ impl Search<'_> {
 fn named(story: &Scenario) -> usize {
     let of_who = |who: &Who| match who {
         Who::Peer(place) => place + 1,
-        Who::Leader | Who::Worker => 0,
+        Who::Leader | Who::Worker | Who::Guest(_) => 0,
     };
     let of_deed = |deed: &Deed| match deed {
         Deed::Break(who, ..)
@@ -165,6 +165,7 @@ fn named(story: &Scenario) -> usize {
         | Deed::Close(who)
         | Deed::Answer(who, _)
         | Deed::Alert(who, ..)
+        | Deed::Surgeons(who, _)
         | Deed::Forge(who) => of_who(who),
         Deed::Cut(one, other) => of_who(one).max(of_who(other)),
         Deed::Partition(groups) => groups.iter().flatten().max().map_or(0, |place| place + 1),
@@ -179,7 +180,7 @@ fn named(story: &Scenario) -> usize {
         | Deed::ChannelUp => 0,
     };
     let events = story.events.iter().map(|event| of_deed(&event.deed));
-    let rungs = story.rungs.iter().filter_map(|rung| rung.peer.map(|place| place + 1));
-    let expected = story.expectations.iter().filter_map(|e| e.peer.map(|place| place + 1));
+    let rungs = story.rungs.iter().filter_map(|rung| rung.peer.as_ref().map(of_who));
+    let expected = story.expectations.iter().filter_map(|e| e.peer.as_ref().map(of_who));
     events.chain(rungs).chain(expected).max().unwrap_or(0)
 }

@@ -22,6 +22,7 @@ mod observed;
 pub(crate) mod queue;
 pub(crate) mod raft;
 pub(crate) mod seen;
+pub(crate) mod surgeons;
 pub(crate) mod tale;
 pub(crate) mod watch;
 pub(crate) mod work;
@@ -51,6 +52,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+use surgeons::Surgeons;
 use tale::{Mark, Told};
 use work::Execution;
 
@@ -112,6 +114,8 @@ pub(crate) struct World<'s> {
     firing: BTreeMap<AlertId, (PeerId, Labels, Timestamp)>,
     /// The jobs that check in, or did.
     pub(crate) jobs: BTreeMap<String, CallingJob>,
+    /// The surgeons of the guests.
+    pub(crate) surgeons: Surgeons,
     /// What waits for a moment in an attempt's life.
     ambushes: Vec<Ambush>,
     last_worker: Option<PeerId>,
@@ -183,6 +187,7 @@ impl<'s> World<'s> {
             channel_up: true,
             firing: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            surgeons: Surgeons::new(seed),
             ambushes: Vec::new(),
             last_worker: None,
             nonce: 1,
@@ -227,6 +232,7 @@ impl<'s> World<'s> {
             }
         }
         self.queue.push(self.story.lasts, Event::HealAll);
+        self.surgeons_appear();
     }
 
     /// Lets the story happen to its end, or until an invariant does not hold.
@@ -281,6 +287,11 @@ impl<'s> World<'s> {
             }
             Event::Deed(deed) | Event::Undo(deed) => self.deed(&deed),
             Event::JobPings(turn) => self.job_pings(*turn),
+            Event::AlertTold(telling) => self.alert_told(*telling),
+            Event::Surgeon(turn) => self.surgeon(*turn),
+            Event::FactOfSurgeon(daemon, fact) => self.carry_fact(daemon, *fact),
+            Event::FactArrives(to, fact) => self.fact_arrives(to, *fact),
+            Event::FactAnswered(fact, outcome) => self.fact_answered(*fact, *outcome),
             Event::Chaos => self.chaos(),
             Event::Resume(daemon) => self.resume(daemon),
             Event::StopDeadline(daemon) => {
@@ -352,8 +363,11 @@ impl<'s> World<'s> {
     }
 
     fn note(&mut self, peer: PeerId, what: &str) {
-        let name = self.hosts[&peer].card.name.as_str();
-        self.trace.note(self.time, name, what);
+        if let Some(host) = self.hosts.get(&peer) {
+            return self.trace.note(self.time, host.card.name.as_str(), what);
+        }
+        let name = self.name(peer);
+        self.trace.note(self.time, &name, what);
     }
 
     fn note_world(&mut self, what: &str) {
@@ -482,12 +496,25 @@ impl<'s> World<'s> {
     }
 
     /// Who is meant, if there is such a peer now.
-    fn who(&self, who: Who) -> Option<PeerId> {
+    pub(crate) fn who(&self, who: Who) -> Option<PeerId> {
         match who {
             Who::Peer(place) => self.order.get(place).copied(),
             Who::Leader => self.raft.leader,
             Who::Worker => self.last_worker,
+            Who::Guest(place) => {
+                let name = self.story.guests.get(place)?;
+                let roster = self.raft.truth.roster();
+                roster.by_name(name.as_str()).map(|(peer, _)| peer).filter(|p| roster.is_guest(*p))
+            }
         }
+    }
+
+    /// By what a story means this host.
+    fn whom(&self, peer: PeerId) -> Option<Who> {
+        self.place(peer).map(Who::Peer).or_else(|| {
+            let name = self.raft.truth.roster().member(peer)?.card.name.clone();
+            self.story.guests.iter().position(|guest| *guest == name).map(Who::Guest)
+        })
     }
 
     /// A moment of an attempt's life: whatever waited for it happens.
@@ -498,7 +525,7 @@ impl<'s> World<'s> {
         let Some(place) = self.ambushes.iter().position(is_due) else { return };
         let mut ambush = self.ambushes.remove(place);
         // Whoever works now is meant, also when the fault ends.
-        let worker = self.place(worker).map_or(Who::Worker, Who::Peer);
+        let worker = self.whom(worker).unwrap_or(Who::Worker);
         ambush.deed.settle_on(worker);
         if let Some((_, undo)) = &mut ambush.undo {
             undo.settle_on(worker);

@@ -240,7 +240,9 @@ fn about(incident: &Incident) -> About {
 }
 
 fn name(world: &World<'_>, peer: PeerId) -> Name {
-    world.hosts[&peer].card.name.clone()
+    let of_guest = || world.raft.truth.roster().ever(peer).map(|member| member.card.name.clone());
+    let of_peer = world.hosts.get(&peer).map(|host| host.card.name.clone());
+    of_peer.or_else(of_guest).unwrap_or_else(|| unreachable!("the mesh knows whom it speaks of"))
 }
 
 fn since_beginning(at: Timestamp) -> Duration {

@@ -62,7 +62,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
     let rungs = test.rungs.iter().map(|played| RungEffect {
         runbook: played.runbook.as_ref().map(Name::to_string),
         rung: played.rung.clone(),
-        peer: played.peer.as_ref().and_then(place),
+        peer: played.peer.as_ref().and_then(place).map(Who::Peer),
         attempt: played.attempt,
         ends: played.ends,
         helps: played.helps,
@@ -87,6 +87,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
         settle: Duration::ZERO,
         peers: order.iter().map(peer).collect(),
         documents: sources.to_vec(),
+        guests: Vec::new(),
         rungs: rungs.collect(),
         events: events.collect(),
         chaos: None,

@@ -4,7 +4,7 @@
 use super::{Invariant, Observed, Step, executions};
 use protocol::{
     document::{Retry, Rung},
-    ledger::incident::ATTEMPTS_PER_RUNG_MAX,
+    ledger::incident::{ATTEMPTS_PER_RUNG_MAX, Attempt, Incident},
     name::{IncidentId, Name, PeerId},
     record::{Entry, Part, Record},
     refusal::Refusal,
@@ -18,6 +18,8 @@ pub(super) struct CoolDown {
     tried: BTreeMap<(IncidentId, u32, Part), u32>,
     /// How much of the log was read.
     read: usize,
+    /// How many operations of surgeons were looked at.
+    seen: usize,
 }
 
 /// How often a part of a rung is executed in one incident at most: as often as it says that it is
@@ -42,36 +44,16 @@ impl Invariant for CoolDown {
     fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         for execution in executions(world, step) {
             let (incident, attempt) = execution?;
-            let Some(plan) = &incident.plan else { continue };
-            let key = (incident.id, attempt.rung, attempt.part);
-            let tried = self.tried.entry(key).or_default();
-            *tried += 1;
-            if *tried > times_at_most(incident.rung(attempt.rung)) {
-                return Err(format!(
-                    "rung {} of {} is executed for the {tried}th time",
-                    attempt.rung + 1,
-                    incident.id
-                ));
-            }
-            if attempt.part == Part::Verify {
-                // To look whether a rung has helped changes nothing.
-                continue;
-            }
-            let key = (plan.name.clone(), incident.peer);
-            let before = self.acted.insert(key, (incident.id, world.time()));
-            // A clock that jumped ahead takes the log's time with it, and cool-downs end early:
-            // the price of never reading a clock in the ledger.
-            if let Some((other, at)) = before.filter(|(other, _)| *other != incident.id)
-                && !world.clocks_jumped()
-                && world.time() < at + plan.cooldown
-            {
-                return Err(format!(
-                    "runbook \"{}\" acts on {} for {} at {:?}, and did for {other} at {at:?}",
-                    plan.name,
-                    world.name(incident.peer),
-                    incident.id,
-                    world.time()
-                ));
+            self.acts(world, incident, attempt)?;
+        }
+        for operation in world.operations().iter().skip(self.seen) {
+            self.seen += 1;
+            let (id, number) = operation.key;
+            let Some(incident) = world.truth().incidents().get(&id) else { continue };
+            let attempt = incident.attempts.iter().find(|attempt| attempt.number == number);
+            // The ledger counts a cool-down from what acts, and not from what takes it back.
+            if let Some(attempt) = attempt.filter(|attempt| attempt.part == Part::Act) {
+                self.acts(world, incident, attempt)?;
             }
         }
         while let Some(logged) = world.log().get(self.read) {
@@ -79,6 +61,49 @@ impl Invariant for CoolDown {
             if let Some(entry) = &logged.entry {
                 not_longer_than_said(world, entry)?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl CoolDown {
+    /// Somebody begins to execute an attempt: a peer, or a guest's surgeon.
+    fn acts(
+        &mut self,
+        world: &dyn Observed,
+        incident: &Incident,
+        attempt: &Attempt,
+    ) -> Result<(), String> {
+        let Some(plan) = &incident.plan else { return Ok(()) };
+        let key = (incident.id, attempt.rung, attempt.part);
+        let tried = self.tried.entry(key).or_default();
+        *tried += 1;
+        if *tried > times_at_most(incident.rung(attempt.rung)) {
+            return Err(format!(
+                "rung {} of {} is executed for the {tried}th time",
+                attempt.rung + 1,
+                incident.id
+            ));
+        }
+        if attempt.part == Part::Verify {
+            // To look whether a rung has helped changes nothing.
+            return Ok(());
+        }
+        let key = (plan.name.clone(), incident.peer);
+        let before = self.acted.insert(key, (incident.id, world.time()));
+        // A clock that jumped ahead takes the log's time with it, and cool-downs end early:
+        // the price of never reading a clock in the ledger.
+        if let Some((other, at)) = before.filter(|(other, _)| *other != incident.id)
+            && !world.clocks_jumped()
+            && world.time() < at + plan.cooldown
+        {
+            return Err(format!(
+                "runbook \"{}\" acts on {} for {} at {:?}, and did for {other} at {at:?}",
+                plan.name,
+                world.name(incident.peer),
+                incident.id,
+                world.time()
+            ));
         }
         Ok(())
     }

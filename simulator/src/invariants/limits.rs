@@ -66,7 +66,7 @@ impl Invariant for Limits {
     }
 }
 
-/// The peers that an incident's runbook is for.
+/// The hosts that an incident's runbook is for: guests are repaired as peers are.
 fn in_scope(world: &dyn Observed, incident: &Incident) -> BTreeSet<PeerId> {
     let ledger = world.truth();
     let Some(plan) = &incident.plan else { return BTreeSet::new() };
@@ -77,7 +77,7 @@ fn in_scope(world: &dyn Observed, incident: &Incident) -> BTreeSet<PeerId> {
     let signal: Selector = signal.unwrap_or_default();
     ledger
         .roster()
-        .members()
+        .hosts()
         .filter(|(_, member)| plan.selector.fits(&member.card.labels))
         .filter(|(_, member)| signal.fits(&member.card.labels))
         .map(|(peer, _)| peer)

@@ -41,7 +41,7 @@ impl Invariant for Liveness {
             well_held(world, incident, &ailing)?;
         }
         for (peer, check) in &ailing {
-            if world.runs(*peer) && !has_open(world, *peer, Subject::Check(check.clone())) {
+            if is_there(world, *peer) && !has_open(world, *peer, Subject::Check(check.clone())) {
                 let who = world.name(*peer);
                 return Err(format!("check {check} fails on {who} and no incident is open"));
             }
@@ -56,6 +56,11 @@ impl Invariant for Liveness {
     }
 }
 
+/// Whether a host is there to be ill: a guest always is.
+fn is_there(world: &dyn Observed, peer: PeerId) -> bool {
+    world.runs(peer) || world.truth().roster().is_guest(peer)
+}
+
 fn has_open(world: &dyn Observed, peer: PeerId, subject: Subject) -> bool {
     let latest = world.truth().latest_about(peer, subject);
     // What an operator closed stays closed until the check has passed once.
@@ -68,7 +73,7 @@ fn well_held(
     incident: &Incident,
     ailing: &BTreeSet<(PeerId, Name)>,
 ) -> Result<(), String> {
-    let runs = world.runs(incident.peer);
+    let runs = is_there(world, incident.peer);
     let is_wrong = match Subject::of(&incident.because) {
         Subject::Check(check) => !runs || ailing.contains(&(incident.peer, check)),
         Subject::Silence => !runs,

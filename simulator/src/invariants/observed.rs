@@ -37,6 +37,23 @@ pub struct CallingJob {
     pub ended: Option<Duration>,
 }
 
+/// Something that was handed to a guest's surgeon, which then ran it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// Which surgeon ran it.
+    pub by: String,
+    /// What the log should know the operation by: the hash of its id.
+    pub hash: [u8; 32],
+    /// Up to where the log was committed when it was handed over.
+    pub committed: u64,
+    /// Whether the log had ended the attempt by then.
+    pub was_over: bool,
+    /// When it began.
+    pub began: Duration,
+}
+
 /// A mesh as somebody sees it who sees everything.
 pub trait Observed: Debug {
     /// The time since it began.
@@ -77,6 +94,10 @@ pub trait Observed: Debug {
     fn jobs(&self) -> Vec<(String, CallingJob)>;
     /// One of them.
     fn job(&self, name: &str) -> Option<CallingJob>;
+    /// What surgeons of guests ran, from the first on; nothing where no guests are modelled.
+    fn operations(&self) -> &[Operation] {
+        &[]
+    }
     /// Whether any wall clock has jumped.
     fn clocks_jumped(&self) -> bool;
     /// The documents that the operator signed.

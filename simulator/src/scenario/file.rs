@@ -177,6 +177,8 @@ pub(crate) enum Deed {
     AlertEnds,
     Job,
     JobEnds,
+    SurgeonDies,
+    SurgeonReturns,
 }
 
 /// `[chaos]`: what happens by chance.

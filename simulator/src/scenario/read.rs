@@ -96,7 +96,8 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
     })?;
     let peers = peers(&place, &file)?;
     let (documents, known) = written(&place, &file.documents)?;
-    let names = Names { place: &place, peers: &peers, documents: &known };
+    let guests = guests(&place, &file.documents, &peers, &known)?;
+    let names = Names { place: &place, peers: &peers, guests: &guests, documents: &known };
     let ends = file.lasts.0.saturating_add(file.settle.map_or(SETTLE, |span| span.0));
     if let Some(late) =
         file.event.iter().find(|event| event.get_ref().at.is_some_and(|at| at.0 > ends))
@@ -128,6 +129,7 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
         without: BTreeSet::new(),
         weather,
         expectations,
+        guests,
         peers,
         prose: prose(text),
         name,
@@ -189,6 +191,25 @@ fn peers(place: &Place<'_>, file: &File) -> Result<Vec<Peer>, ScenarioError> {
     Ok(peers)
 }
 
+/// The guests that the documents name. None of them is called like a peer: the mesh would refuse it.
+fn guests(
+    place: &Place<'_>,
+    documents: &toml::Spanned<String>,
+    peers: &[Peer],
+    known: &Documents,
+) -> Result<Vec<Name>, ScenarioError> {
+    let mut guests = Vec::new();
+    for document in known.values() {
+        let Document::Guest(guest) = document else { continue };
+        if peers.iter().any(|peer| peer.name == guest.name) {
+            let message = format!("guest \"{}\" has the name of a peer", guest.name);
+            return Err(place.error(documents.span(), message));
+        }
+        guests.push(guest.name.clone());
+    }
+    Ok(guests)
+}
+
 fn no_such_peer(name: &str, count: usize) -> String {
     format!("there is no peer \"{name}\": they are called p1 to p{count}")
 }
@@ -244,13 +265,32 @@ type Documents = BTreeMap<DocumentKey, Document>;
 struct Names<'a> {
     place: &'a Place<'a>,
     peers: &'a [Peer],
+    guests: &'a [Name],
     documents: &'a Documents,
 }
 
 impl Names<'_> {
     fn peer(&self, span: Range<usize>, name: &str) -> Result<usize, ScenarioError> {
         let found = self.peers.iter().position(|peer| peer.name.as_str() == name);
-        found.ok_or_else(|| self.place.error(span, no_such_peer(name, self.peers.len())))
+        found.ok_or_else(|| {
+            let message = match self.guest(name) {
+                Some(_) => format!("\"{name}\" is a guest, and this is for a peer"),
+                None => no_such_peer(name, self.peers.len()),
+            };
+            self.place.error(span, message)
+        })
+    }
+
+    fn guest(&self, name: &str) -> Option<Who> {
+        self.guests.iter().position(|guest| guest.as_str() == name).map(Who::Guest)
+    }
+
+    /// A peer or a guest, as it is known from the beginning.
+    fn host(&self, span: Range<usize>, name: &str) -> Result<Who, ScenarioError> {
+        match self.guest(name) {
+            Some(guest) => Ok(guest),
+            None => self.peer(span, name).map(Who::Peer),
+        }
     }
 
     fn who(&self, span: Range<usize>, name: &str) -> Result<Who, ScenarioError> {
@@ -273,7 +313,7 @@ impl Names<'_> {
             return Err(self.place.error(rung.span(), message));
         }
         let peer = match &given.peer {
-            Some(name) => Some(self.peer(rung.span(), name)?),
+            Some(name) => Some(self.host(rung.span(), name)?),
             None => None,
         };
         let breaks = match (given.does, &given.check) {
@@ -362,6 +402,10 @@ impl Names<'_> {
             let name = given.peer.as_ref().ok_or_else(|| missing("peer"))?;
             self.who(event.span(), name)
         };
+        let host = || {
+            let name = given.peer.as_ref().ok_or_else(|| missing("peer"))?;
+            self.guest(name).map_or_else(|| self.who(event.span(), name), Ok)
+        };
         let check = || {
             let check = given.check.clone().ok_or_else(|| missing("check"))?;
             self.known_check(event.span(), check)
@@ -409,7 +453,7 @@ impl Names<'_> {
             }
             file::Deed::Freeze => Deed::Freeze,
             file::Deed::Thaw => Deed::Thaw,
-            file::Deed::Close => Deed::Close(peer()?),
+            file::Deed::Close => Deed::Close(host()?),
             file::Deed::Forge => Deed::Forge(peer()?),
             file::Deed::Apply => {
                 let text = given.documents.as_ref().ok_or_else(|| missing("documents"))?;
@@ -425,7 +469,15 @@ impl Names<'_> {
             file::Deed::Alert | file::Deed::AlertEnds => {
                 let fires = matches!(given.deed, file::Deed::Alert);
                 let labels = given.labels.clone().ok_or_else(|| missing("labels"))?;
-                Deed::Alert(peer()?, labels, fires)
+                Deed::Alert(host()?, labels, fires)
+            }
+            file::Deed::SurgeonDies | file::Deed::SurgeonReturns => {
+                let name = given.peer.as_ref().ok_or_else(|| missing("peer"))?;
+                let Some(guest) = self.guest(name) else {
+                    let message = format!("no [[guest]] of the story's documents is \"{name}\"");
+                    return Err(self.place.error(event.span(), message));
+                };
+                Deed::Surgeons(guest, matches!(given.deed, file::Deed::SurgeonReturns))
             }
             file::Deed::Job | file::Deed::JobEnds => {
                 let job = given.job.clone().ok_or_else(|| missing("job"))?;
@@ -436,8 +488,8 @@ impl Names<'_> {
                 };
                 Deed::Job(self.known_job(event.span(), job)?, every)
             }
-            file::Deed::Approve => Deed::Answer(peer()?, true),
-            file::Deed::Deny => Deed::Answer(peer()?, false),
+            file::Deed::Approve => Deed::Answer(host()?, true),
+            file::Deed::Deny => Deed::Answer(host()?, false),
             file::Deed::ChannelDown => Deed::ChannelDown,
             file::Deed::ChannelUp => Deed::ChannelUp,
         })
@@ -486,6 +538,12 @@ mod tests {
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"apply\""), 6, "\"documents\""),
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"alert\""), 6, "\"labels\""),
             (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"job\""), 6, "\"job\""),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"surgeon-dies\""), 6, "\"peer\""),
+            (
+                &format!("{peers}[[event]]\nat = \"5s\"\ndo = \"surgeon-dies\"\npeer = \"p1\""),
+                6,
+                "no [[guest]]",
+            ),
             (
                 &format!("{peers}[[event]]\nat = \"5s\"\ndo = \"job-ends\"\njob = \"x\""),
                 6,
@@ -498,6 +556,27 @@ mod tests {
             assert!(error.starts_with(&format!("story.toml:{line}: ")), "{rest}: {error}");
             assert!(error.contains(said), "{rest}: {error}");
         }
+    }
+
+    #[test]
+    fn a_guest_is_named_where_a_host_is_meant_and_not_where_a_daemon_is() {
+        let guest = "[[guest]]\nname = \"old-db\"\nlabels = { role = \"db\" }\nsurgeon_sha256 = \
+                     \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"\n";
+        let head = |count: u8, guest: &str| {
+            format!(
+                "lasts = \"9s\"\npeers = {{ count = {count} }}\ndocuments = '''\n{guest}'''\n\
+                 [[event]]\nat = \"5s\"\npeer = \"old-db\"\n"
+            )
+        };
+        let read = |text: &str| parse("s".into(), "s.toml".into(), text);
+        let dies = head(3, guest) + "do = \"surgeon-dies\"\n";
+        let story = read(&dies).unwrap();
+        assert!(matches!(story.events[0].deed, Deed::Surgeons(Who::Guest(0), false)));
+        let killed = read(&(head(3, guest) + "do = \"kill\"\n")).unwrap_err().to_string();
+        assert!(killed.contains("\"old-db\" is a guest"), "{killed}");
+        let called_p1 = dies.replace("old-db", "p1");
+        let taken = read(&called_p1).unwrap_err().to_string();
+        assert!(taken.contains("guest \"p1\" has the name of a peer"), "{taken}");
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl World<'_> {
                 world.note(peer, &format!("{check} works again by itself"));
                 world.tell(peer, Mark::Mended, &format!("{check} works again by itself"));
             }),
+            // What ends a guest's worker ends its surgeons.
+            Deed::Kill(who) if self.is_guest(*who) => self.surgeons_die(*who),
+            Deed::Start(who) if self.is_guest(*who) => self.surgeons_return(*who),
+            Deed::Surgeons(who, false) => self.surgeons_die(*who),
+            Deed::Surgeons(who, true) => self.surgeons_return(*who),
             Deed::Kill(who) => self.to(*who, |world, peer| {
                 world.leave_alone(peer);
                 world.kill(peer);
@@ -115,12 +120,12 @@ impl World<'_> {
                     self.after(LOOKS_AGAIN, Event::Deed(Box::new(Deed::Thaw)));
                 }
             }
-            Deed::Close(who) => self.to(*who, Self::close_everything_about),
+            Deed::Close(who) => self.with_host(*who, Self::close_everything_about),
             Deed::Answer(who, yes) => {
-                self.to(*who, |world, peer| world.answer_questions_about(peer, *yes));
+                self.with_host(*who, |world, peer| world.answer_questions_about(peer, *yes));
             }
             Deed::Alert(who, labels, fires) => {
-                self.to(*who, |world, peer| world.alert(peer, labels, *fires));
+                self.with_host(*who, |world, peer| world.alert(peer, labels, *fires));
             }
             Deed::Job(name, every) => self.job(name, *every),
             Deed::Maintenance(peers, lasts) => {
@@ -144,15 +149,28 @@ impl World<'_> {
         }
     }
 
+    /// What happens to a peer; never to a guest, which has no daemon.
     fn to(&mut self, who: Who, happens: impl FnOnce(&mut Self, PeerId)) {
+        if let Some(peer) = self.who(who).filter(|peer| self.hosts.contains_key(peer)) {
+            happens(self, peer);
+        }
+    }
+
+    /// What may happen to a guest as well.
+    fn with_host(&mut self, who: Who, happens: impl FnOnce(&mut Self, PeerId)) {
         if let Some(peer) = self.who(who) {
             happens(self, peer);
         }
     }
 
-    /// A peer's name.
+    fn is_guest(&self, who: Who) -> bool {
+        self.who(who).is_some_and(|peer| !self.hosts.contains_key(&peer))
+    }
+
+    /// The name of a peer or a guest.
     pub(crate) fn name(&self, peer: PeerId) -> String {
-        self.hosts[&peer].card.name.to_string()
+        let host = self.hosts.get(&peer).map(|host| host.card.name.to_string());
+        host.unwrap_or_else(|| self.raft.truth.roster().name(peer))
     }
 
     /// What a story does to a host, the end of the faults does not undo; what chance does, it does.

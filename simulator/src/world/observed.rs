@@ -1,7 +1,7 @@
 //! What the invariants see of the modelled world.
 
 use super::World;
-use crate::invariants::{AttemptKey, CallingJob, Logged, Observed};
+use crate::invariants::{AttemptKey, CallingJob, Logged, Observed, Operation};
 use protocol::{
     document::{Verdict, bundle::Source},
     ledger::Ledger,
@@ -25,7 +25,7 @@ impl Observed for World<'_> {
     }
 
     fn name(&self, peer: PeerId) -> String {
-        self.hosts[&peer].card.name.to_string()
+        World::name(self, peer)
     }
 
     fn peers(&self) -> &[PeerId] {
@@ -37,15 +37,15 @@ impl Observed for World<'_> {
     }
 
     fn runs(&self, peer: PeerId) -> bool {
-        self.hosts[&peer].process.is_some()
+        self.hosts.get(&peer).is_some_and(|host| host.process.is_some())
     }
 
     fn is_stopped(&self, peer: PeerId) -> bool {
-        self.hosts[&peer].stopped
+        self.hosts.get(&peer).is_some_and(|host| host.stopped)
     }
 
     fn replica(&self, peer: PeerId) -> Option<&Ledger> {
-        self.hosts[&peer].process.as_ref().map(|process| process.agent.ledger())
+        self.hosts.get(&peer)?.process.as_ref().map(|process| process.agent.ledger())
     }
 
     fn is_led(&self) -> bool {
@@ -97,6 +97,10 @@ impl Observed for World<'_> {
 
     fn job(&self, name: &str) -> Option<CallingJob> {
         self.jobs.get(name).copied()
+    }
+
+    fn operations(&self) -> &[Operation] {
+        self.surgeons.handed_over()
     }
 
     fn clocks_jumped(&self) -> bool {

@@ -4,6 +4,7 @@ use super::{host::Reports, network::Purpose};
 use crate::scenario::Deed;
 use protocol::{
     agent::{Forwarding, Input, Proposal},
+    ledger,
     name::{IncidentId, PeerId},
     record::Entry,
     report::SignedReport,
@@ -105,6 +106,16 @@ pub(crate) enum Event {
     Deed(Box<Deed>),
     /// A job pings.
     JobPings(Box<super::jobs::Turn>),
+    /// Whoever tells of alerts looks whether the log has heard.
+    AlertTold(Box<super::alerts::Telling>),
+    /// A surgeon does something.
+    Surgeon(Box<super::surgeons::Turn>),
+    /// A daemon brings a surgeon's fact to the leader, for the first time or again.
+    FactOfSurgeon(Daemon, Box<super::surgeons::Fact>),
+    /// It arrives at a host.
+    FactArrives(PeerId, Box<super::surgeons::Fact>),
+    /// What the ledger made of it arrives at the daemon.
+    FactAnswered(Box<super::surgeons::Fact>, Box<ledger::Outcome>),
     /// A fault by chance ends.
     Undo(Box<Deed>),
     /// The next fault by chance.

@@ -7,6 +7,7 @@
 use super::{
     World,
     queue::{Daemon, Event},
+    surgeons::Fact,
 };
 use crate::{
     invariants::{Logged, able_to_attest, fingerprint},
@@ -18,7 +19,7 @@ use protocol::{
     ledger::{self, Ledger},
     mistakes::{self, Mistake},
     name::{IncidentId, PeerId, RaftId},
-    record::{Entry, PeerCard, Position},
+    record::{Entry, PeerCard, Position, Record},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -103,6 +104,8 @@ pub(crate) enum Client {
     Fact(Daemon, Forwarding),
     /// The leader's agent, about the Raft group's members.
     Members(Daemon),
+    /// A daemon, about what it tells for a surgeon.
+    Surgeon(Box<Fact>),
     /// The operator, who looks at the ledger; or nobody.
     Operator,
 }
@@ -279,6 +282,9 @@ impl World<'_> {
         if let Some(entry) = &entry {
             self.see_committed(position, entry, &outcome);
             self.tell_committed(IncidentId(position.index), entry, &outcome);
+            if matches!(entry.record, Record::DocumentsApplied { .. }) {
+                self.surgeons_appear();
+            }
         }
         let said = match (&self.raft.log.last().and_then(|logged| logged.entry.as_ref()), &outcome)
         {
@@ -377,6 +383,7 @@ impl World<'_> {
                 let result = result.map(|(_position, outcome)| outcome);
                 (daemon, Input::Forwarded { forwarding, result })
             }
+            Client::Surgeon(fact) => return self.answer_fact(fact, result),
             Client::Operator => return,
         };
         let from = self.raft.leader.unwrap_or(daemon.peer);

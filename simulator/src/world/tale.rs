@@ -61,10 +61,15 @@ pub(crate) enum Mark {
 }
 
 impl World<'_> {
-    /// Tells of something that happened to a peer.
+    /// Tells of something that happened to a peer or a guest.
     pub(super) fn tell(&mut self, peer: PeerId, mark: Mark, what: &str) {
-        let peer = self.place(peer);
-        self.tale.push(Told { at: self.time, peer, mark, what: what.to_owned() });
+        let place = self.place(peer);
+        // A guest has no place of its own: the sentence says which it is.
+        let what = match place {
+            Some(_) => what.to_owned(),
+            None => format!("{}: {what}", self.name(peer)),
+        };
+        self.tale.push(Told { at: self.time, peer: place, mark, what });
     }
 
     /// Tells of something that concerns the mesh.

@@ -8,6 +8,7 @@ use super::{
     World,
     chronicle::Happened,
     queue::{Daemon, Event},
+    surgeons::{SurgeonId, Surgery},
     tale::Mark,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     sights::Sight,
 };
 use protocol::{
-    agent::{Input, Work, WorkOrder},
+    agent::{Input, Work, WorkOrder, output::Variables},
     document::{AlertProbe, Check, EvidenceStep, Power, Probe, Verdict},
     name::{IncidentId, Name, PeerId},
     record::{AttemptReport, EvidenceSummary, Outcome, Part},
@@ -30,12 +31,36 @@ const TAKES: Duration = Duration::from_millis(300);
 /// How long a host takes to come up.
 const BOOT_TAKES: Duration = Duration::from_secs(20);
 
+/// Who executes a rung.
+#[derive(Debug, Clone)]
+pub(super) enum Worker {
+    /// A peer's daemon.
+    Daemon(Daemon),
+    /// A guest's surgeon.
+    Surgeon(Surgery),
+}
+
+/// What is to be executed, as an order or a script says it.
+#[derive(Debug)]
+pub(super) struct Task<'a> {
+    /// For which incident, as which attempt.
+    pub(super) key: (IncidentId, u32),
+    /// What its script is told.
+    pub(super) variables: &'a Variables,
+    /// Its time limit.
+    pub(super) timeout: Duration,
+    /// What becomes of the target's power.
+    pub(super) power: Option<Power>,
+    /// When it begins, by the clock of whoever executes it.
+    pub(super) started_at: Timestamp,
+}
+
 /// An execution under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Execution {
     /// By whom.
-    pub(crate) worker: Daemon,
-    /// For which peer.
+    worker: Worker,
+    /// For which host.
     pub(crate) target: PeerId,
     /// The check that it answers; nothing when it answers a silence.
     pub(crate) check: Option<Name>,
@@ -81,22 +106,34 @@ impl World<'_> {
     }
 
     pub(super) fn execute(&mut self, daemon: Daemon, order: &WorkOrder) {
-        let told = |key: &str| order.variables.get(key).map_or("", String::as_str);
-        let named = |name: &str| {
-            let known = |peer: &PeerId| self.hosts[peer].card.name.as_str() == name;
-            self.order.iter().position(known)
-        };
-        let place = named(told("HEARTEN_PEER")).unwrap_or(0);
+        let host = &self.hosts[&daemon.peer];
+        let (dies, started_at) = (host.executor_fails, host.wall(self.time));
+        let power = self.power_of(order);
+        let key = (order.incident, order.attempt);
+        let variables = &order.variables;
+        let task = Task { key, variables, timeout: order.timeout, power, started_at };
+        self.begin_execution(Worker::Daemon(daemon), &task, dies);
+    }
+
+    /// A rung begins to be executed, and will end as the story says; how long it takes.
+    pub(super) fn begin_execution(
+        &mut self,
+        worker: Worker,
+        task: &Task<'_>,
+        dies: bool,
+    ) -> Duration {
+        let told = |key: &str| task.variables.get(key).map_or("", String::as_str);
+        let target = self.named(told("HEARTEN_PEER"));
         // What looks at a rung or takes it back is not the rung: it ends well.
-        let part = self.raft.truth.incidents().get(&order.incident).and_then(|incident| {
-            let number = order.attempt;
+        let (incident, number) = task.key;
+        let part = self.raft.truth.incidents().get(&incident).and_then(|incident| {
             Some(incident.attempts.iter().find(|attempt| attempt.number == number)?.part)
         });
         let effect = self.story.rungs.iter().filter(|_| part == Some(Part::Act)).find(|effect| {
             effect.runbook.as_ref().is_none_or(|runbook| runbook == told("HEARTEN_RUNBOOK"))
                 && effect.rung == told("HEARTEN_RUNG")
-                && effect.attempt.is_none_or(|attempt| attempt == order.attempt)
-                && effect.peer.is_none_or(|peer| peer == place)
+                && effect.attempt.is_none_or(|attempt| attempt == number)
+                && effect.peer.is_none_or(|who| self.who(who) == Some(target))
         });
         let nothing = (Outcome::Succeeded, false, TAKES, 100);
         let (mut ends, mut helps, takes, chance) = effect.map_or(nothing, |effect| {
@@ -106,7 +143,7 @@ impl World<'_> {
             (ends, helps) = (Outcome::Failed, false);
         }
         // What dies half-way may have done its work before, or not.
-        let takes = if self.hosts[&daemon.peer].executor_fails {
+        let takes = if dies {
             self.saw(Sight::ExecutorDied);
             (ends, helps) = (Outcome::Failed, helps && self.random.percent(50));
             self.random.between(Duration::ZERO, takes)
@@ -115,47 +152,65 @@ impl World<'_> {
         };
         let breaks = effect.and_then(|effect| effect.breaks.clone());
         let check = Name::parse(told("HEARTEN_CHECK")).ok();
-        let runs_out = ends == Outcome::TimedOut || takes >= order.timeout;
-        let wall = self.hosts[&daemon.peer].wall(self.time);
-        let key = (order.incident, order.attempt);
-        let target = self.order[place];
-        let power = self.power_of(order);
+        let runs_out = ends == Outcome::TimedOut || takes >= task.timeout;
+        let by = self.host_of(&worker);
         let execution = Execution {
-            worker: daemon,
+            worker,
             target,
             check,
             ends,
             helps,
             breaks,
-            power,
-            started_at: wall,
+            power: task.power,
+            started_at: task.started_at,
             runs_out,
         };
-        self.executions.insert(key, execution);
+        self.executions.insert(task.key, execution);
         let rung = told("HEARTEN_RUNG").to_owned();
-        let what = format!("executes \"{rung}\" for {} ({})", self.name(target), order.incident);
-        self.tell(daemon.peer, Mark::Acts, &what);
-        let leads = self.raft.leader == Some(daemon.peer);
-        self.chronicle.push((self.time, Happened::Executed { key, worker: daemon.peer, leads }));
-        let lasts = if runs_out { order.timeout } else { takes };
-        self.after(lasts, Event::ExecutionEnds(key));
-        self.moment(Moment::Executing, daemon.peer);
+        let what = format!("executes \"{rung}\" for {} ({incident})", self.name(target));
+        self.tell(by, Mark::Acts, &what);
+        let leads = self.raft.leader == Some(by);
+        let happened = Happened::Executed { key: task.key, worker: by, leads };
+        self.chronicle.push((self.time, happened));
+        let lasts = if runs_out { task.timeout } else { takes };
+        self.after(lasts, Event::ExecutionEnds(task.key));
+        self.moment(Moment::Executing, by);
+        lasts
+    }
+
+    /// The peer or guest with this name; the first peer where nobody has it.
+    fn named(&self, name: &str) -> PeerId {
+        let known = |peer: &&PeerId| self.hosts[*peer].card.name.as_str() == name;
+        let guest = || {
+            let mut guests = self.raft.truth.roster().guests();
+            guests.find(|(_, guest)| guest.card.name.as_str() == name).map(|(id, _)| id)
+        };
+        self.order.iter().find(known).copied().or_else(guest).unwrap_or(self.order[0])
+    }
+
+    fn host_of(&self, worker: &Worker) -> PeerId {
+        match worker {
+            Worker::Daemon(daemon) => daemon.peer,
+            Worker::Surgeon(surgery) => surgery.guest,
+        }
     }
 
     pub(super) fn execution_ends(&mut self, key: (IncidentId, u32)) {
         let Some(execution) = self.executions.remove(&key) else { return };
-        let worker = execution.worker;
+        let by = self.host_of(&execution.worker);
         let outcome = if execution.runs_out { Outcome::TimedOut } else { execution.ends };
         let exit_code = match outcome {
             Outcome::Succeeded => Some(0),
             Outcome::Failed => Some(1),
             Outcome::TimedOut | Outcome::Refused | Outcome::Unknown => None,
         };
-        self.note(worker.peer, &format!("ends {}/{}: {}", key.0, key.1, outcome.as_str()));
+        self.note(by, &format!("ends {}/{}: {}", key.0, key.1, outcome.as_str()));
         let what = format!("attempt {} of {} ends: {}", key.1, key.0, outcome.as_str());
-        self.tell(worker.peer, Mark::Acted, &what);
+        self.tell(by, Mark::Acted, &what);
         self.chronicle.push((self.time, Happened::Ended { key, outcome }));
-        match execution.power.filter(|_| outcome == execution.ends) {
+        // Nobody watches the power of a guest.
+        let watched = self.hosts.contains_key(&execution.target);
+        match execution.power.filter(|_| watched && outcome == execution.ends) {
             Some(Power::Off) if outcome == Outcome::Succeeded => self.power_off(execution.target),
             Some(Power::Reboot) if execution.helps => self.reboot(&execution),
             Some(_) | None if outcome == execution.ends && execution.helps => {
@@ -168,16 +223,21 @@ impl World<'_> {
             }
             Some(_) | None => {}
         }
-        let report = AttemptReport {
-            outcome,
-            exit_code,
-            started_at: Some(execution.started_at),
-            finished_at: self.hosts[&worker.peer].wall(self.time),
-            output: String::new(),
-        };
-        let input = Input::Finished { incident: key.0, attempt: key.1, report };
-        self.after(Duration::from_millis(1), Event::Give(worker, Box::new(input)));
-        self.moment(Moment::Finished, worker.peer);
+        match execution.worker {
+            Worker::Daemon(worker) => {
+                let report = AttemptReport {
+                    outcome,
+                    exit_code,
+                    started_at: Some(execution.started_at),
+                    finished_at: self.hosts[&worker.peer].wall(self.time),
+                    output: String::new(),
+                };
+                let input = Input::Finished { incident: key.0, attempt: key.1, report };
+                self.after(Duration::from_millis(1), Event::Give(worker, Box::new(input)));
+            }
+            Worker::Surgeon(surgery) => self.surgery_ends(surgery, outcome),
+        }
+        self.moment(Moment::Finished, by);
     }
 
     /// What an order does to its target's power: what a fence says, and what a rung says that is to
@@ -226,7 +286,7 @@ impl World<'_> {
         let under_way: Vec<(IncidentId, u32)> = self
             .executions
             .iter()
-            .filter(|(_, execution)| execution.worker.peer == peer)
+            .filter(|(_, execution)| self.host_of(&execution.worker) == peer)
             .map(|(key, _)| *key)
             .collect();
         for key in under_way {
@@ -236,6 +296,25 @@ impl World<'_> {
                 let what = format!("attempt {} of {} dies with it", key.1, key.0);
                 self.tell(peer, Mark::Acted, &what);
             }
+        }
+    }
+
+    /// What a surgeon runs dies with it; where it had done its work, that is done.
+    pub(super) fn end_surgery(&mut self, guest: PeerId, who: &SurgeonId, has_done: bool) {
+        let is_its = |execution: &Execution| match &execution.worker {
+            Worker::Surgeon(surgery) => surgery.is_of(who),
+            Worker::Daemon(_) => false,
+        };
+        let under_way = self.executions.iter().find(|(_, execution)| is_its(execution));
+        let Some((key, execution)) = under_way.map(|(key, one)| (*key, one.clone())) else {
+            return;
+        };
+        self.executions.remove(&key);
+        self.note(guest, &format!("{}/{} dies with it", key.0, key.1));
+        let what = format!("attempt {} of {} dies with it", key.1, key.0);
+        self.tell(guest, Mark::Acted, &what);
+        if has_done && execution.helps {
+            self.repair(&execution);
         }
     }
 

@@ -52,7 +52,7 @@ impl Names<'_> {
     ) -> Result<Expectation, ScenarioError> {
         let given = expect.get_ref();
         let peer = match &given.peer {
-            Some(name) => Some(self.peer(expect.span(), name)?),
+            Some(name) => Some(self.host(expect.span(), name)?),
             None => None,
         };
         let says_nothing = given.incident.is_none()
