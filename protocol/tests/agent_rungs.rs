@@ -8,12 +8,13 @@ use common::{
     driver::{Driver, Effect},
 };
 use protocol::{
-    agent::Output,
+    agent::{Input, Output},
     document::Verdict,
     ledger::incident::State,
     order::Action,
     record::{Outcome, Part, Record},
     refusal::Refusal,
+    time::Timestamp,
 };
 
 /// One runbook for the check of the tests, with these lines of its own and these rungs.
@@ -108,6 +109,30 @@ fn a_check_that_passes_does_not_resolve_what_is_not_verified() {
     driver.pass(5_000);
     assert_eq!(state(&driver), Some(State::Acting), "the check passes, the verification has not");
     assert_eq!(driver.hosts[&2].verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_host_cools_down_from_when_a_rung_was_taken_back() {
+    let text = documents("repeat = { within = \"0s\" }", &rung("restart", "undo = \"back\""));
+    let mut driver = Driver::with(3, &text.replace("cooldown = \"0s\"", "cooldown = \"60s\""));
+    driver.effects.insert("restart".to_owned(), Effect::Fails);
+    driver.fails(2);
+    driver.until("it is being taken back", |driver| driver.executed().len() == 2);
+    driver.pass(5_000);
+    let (incident, now) = (driver.incident().id, Timestamp::from_millis(driver.now));
+    let report = common::ended(Outcome::Succeeded);
+    driver.tell(2, Input::Finished { incident, attempt: 2, report });
+    driver.until("a person is called", |driver| state(driver) == Some(State::Escalated));
+    driver.host(2).verdict = Verdict::Pass;
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.fails(2);
+    driver.until("held", |driver| {
+        let last = driver.ledger.incidents().values().last();
+        last.is_some_and(|incident| incident.held.is_some())
+    });
+    let held = driver.ledger.incidents().values().last().and_then(|incident| incident.held.clone());
+    let Some(Refusal::CoolDown { until, .. }) = held else { panic!("{held:?}") };
+    assert!(until >= now.plus(std::time::Duration::from_secs(60)), "{until} {now}");
 }
 
 #[test]
@@ -347,7 +372,7 @@ fn where_nobody_can_act_that_is_said_and_what_comes_too_late_is_refused() {
     // Its disk answers only when the time to begin is over.
     driver.pass(15_000);
     let incident = driver.incident().id;
-    driver.tell(2, protocol::agent::Input::StartRecorded { incident, attempt: 1 });
+    driver.tell(2, Input::StartRecorded { incident, attempt: 1 });
     driver.pass(1_000);
     let report = driver.incident().attempts[0].report.clone().expect("told");
     assert_eq!(report.outcome, Outcome::Refused);

@@ -248,8 +248,8 @@ impl Ledger {
         if !over && (!given_up || asked) {
             judge(incident, (rung, part), report.outcome, context.at);
         }
-        if report.outcome != record::Outcome::Refused && part == Part::Act {
-            self.remember_acting(id, context.at, report.outcome);
+        if report.outcome != record::Outcome::Refused {
+            self.remember(id, part, context.at, report.outcome);
         }
         self.keep_output(id, number);
         Ok(Effect::Done)
@@ -293,10 +293,24 @@ impl Ledger {
         let (rung, part) = (attempt.rung, attempt.part);
         incident.note(context.at, context.by, Fact::Lost(number, reason.to_owned()));
         judge(incident, (rung, part), record::Outcome::Unknown, context.at);
-        if part == Part::Act {
-            self.remember_acting(id, context.at, record::Outcome::Unknown);
-        }
+        self.remember(id, part, context.at, record::Outcome::Unknown);
         Ok(Effect::Done)
+    }
+
+    /// What takes a rung back acts on the host as well, and so the host cools down from then on; it
+    /// is no try of its own.
+    fn remember(&mut self, id: IncidentId, part: Part, at: Timestamp, outcome: record::Outcome) {
+        match part {
+            Part::Act => self.remember_acting(id, at, outcome),
+            Part::Undo => {
+                let incident = self.incidents.get(&id);
+                if let Some((plan, incident)) = incident.and_then(|i| Some((i.plan.as_ref()?, i))) {
+                    self.acted.insert((plan.name.clone(), incident.peer), at);
+                }
+            }
+            // To look whether a rung has helped changes nothing.
+            Part::Verify => {}
+        }
     }
 
     fn remember_acting(&mut self, id: IncidentId, at: Timestamp, outcome: record::Outcome) {

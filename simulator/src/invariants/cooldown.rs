@@ -51,8 +51,7 @@ impl Invariant for CoolDown {
             let (id, number) = operation.key;
             let Some(incident) = world.truth().incidents().get(&id) else { continue };
             let attempt = incident.attempts.iter().find(|attempt| attempt.number == number);
-            // The ledger counts a cool-down from what acts, and not from what takes it back.
-            if let Some(attempt) = attempt.filter(|attempt| attempt.part == Part::Act) {
+            if let Some(attempt) = attempt {
                 self.acts(world, incident, attempt)?;
             }
         }
