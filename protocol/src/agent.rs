@@ -15,6 +15,7 @@ pub mod clock;
 pub mod doubt;
 pub mod leader;
 pub mod output;
+pub mod shared;
 pub mod silence;
 pub mod trial;
 pub mod variables;
@@ -46,6 +47,7 @@ use doubt::Doubt;
 use leader::Leader;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use view::View;
@@ -241,7 +243,8 @@ pub struct Agent {
     pub(crate) card: PeerCard,
     pub(crate) trust: Trust,
     pub(crate) policy: LocalPolicy,
-    pub(crate) ledger: Ledger,
+    /// Its own alone, but where many agents live in one process: see [`shared`].
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: LogClock,
     pub(crate) standing: Standing,
     pub(crate) view: View,
@@ -271,7 +274,7 @@ impl Agent {
             card,
             trust,
             policy,
-            ledger: Ledger::default(),
+            ledger: Arc::default(),
             clock: LogClock::default(),
             standing: Standing::default(),
             view: View::default(),
@@ -288,12 +291,12 @@ impl Agent {
             checks_of: None,
             authorised: BTreeMap::new(),
         };
-        agent.restore(ledger);
+        agent.restore(Arc::new(ledger));
         agent
     }
 
     /// The ledger as this peer knows it.
-    pub const fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
@@ -334,20 +337,13 @@ impl Agent {
 
     /// Takes one input and says what to do.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
-        // Also what was on disk when the daemon started: its host's clock may have begun anew.
-        self.clock.observe(now, self.ledger.last_at());
         let mut out = Vec::new();
-        let mut doubts_now = self.doubt.awake(now.mono);
+        let mut doubts_now = self.begin_step(now);
         match input {
             Input::Tick => {}
             Input::Standing(standing) => self.stand(standing),
             Input::Committed { position, entry } => self.commit(now, position, entry.as_ref()),
-            Input::Restored(ledger) => {
-                if ledger.position().index > self.ledger.position().index {
-                    self.restore(*ledger);
-                    self.clock.observe(now, self.ledger.last_at());
-                }
-            }
+            Input::Restored(ledger) => self.restored(now, (*ledger).into()),
             Input::CheckRan { check, verdict, summary } => {
                 let at = self.clock.now(now);
                 if self.checks.ran(&check, verdict, &summary, now.mono, at) {
@@ -428,13 +424,25 @@ impl Agent {
             }
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }
-        self.mind_itself(now, doubts_now, &mut out);
-        self.duties(now, &mut out);
+        self.end_step(now, doubts_now, &mut out);
+        out
+    }
+
+    /// Every step begins so; returns whether this peer has cause to doubt what it is told.
+    fn begin_step(&mut self, now: Now) -> bool {
+        // Also what was on disk when the daemon started: its host's clock may have begun anew.
+        self.clock.observe(now, self.ledger.last_at());
+        self.doubt.awake(now.mono)
+    }
+
+    /// Every step ends so: with what is due by then.
+    fn end_step(&mut self, now: Now, doubts_now: bool, out: &mut Vec<Output>) {
+        self.mind_itself(now, doubts_now, out);
+        self.duties(now, out);
         // What is due and was not sent again just now is not wanted any more: kept, it would have
         // the driver look for it without a pause.
         self.forwarded.retain(|_, due| *due > now.mono);
         self.doubt.sleeps(now.mono + self.sleep(now));
-        out
     }
 
     /// Says in its report when this peer begins to doubt itself, and when that has passed.
@@ -491,11 +499,14 @@ impl Agent {
         if position.index <= self.ledger.position().index {
             return;
         }
-        let Some(entry) = entry else {
-            self.ledger.skip(position);
-            return;
-        };
-        let applied = self.ledger.apply(position, entry);
+        let applied = shared::apply(Arc::make_mut(&mut self.ledger), position, entry);
+        if let Some(entry) = entry {
+            self.take_in(now, entry, &applied);
+        }
+    }
+
+    /// What this peer itself has to do with an entry that its ledger holds now.
+    fn take_in(&mut self, now: Now, entry: &Entry, applied: &ledger::Outcome) {
         self.clock.observe(now, self.ledger.last_at());
         if applied.is_ok() && wards::is_touched_by(&entry.record) {
             self.wards.changed();
@@ -511,11 +522,18 @@ impl Agent {
         }
     }
 
-    fn restore(&mut self, ledger: Ledger) {
+    fn restored(&mut self, now: Now, ledger: Arc<Ledger>) {
+        if ledger.position().index > self.ledger.position().index {
+            self.restore(ledger);
+            self.clock.observe(now, self.ledger.last_at());
+        }
+    }
+
+    fn restore(&mut self, ledger: Arc<Ledger>) {
         self.ledger = ledger;
         #[cfg(feature = "mistakes")]
         if crate::mistakes::is_made(crate::mistakes::Mistake::SnapshotWithoutLimits) {
-            self.ledger.forget_limits();
+            Arc::make_mut(&mut self.ledger).forget_limits();
         }
         self.wards.changed();
         self.checks_of = None;
