@@ -16,6 +16,7 @@ pub(crate) mod feed;
 pub(crate) mod founding;
 pub(crate) mod gossip;
 pub(crate) mod host;
+pub(crate) mod hosts;
 pub(crate) mod jobs;
 pub(crate) mod network;
 mod observed;
@@ -35,20 +36,22 @@ use crate::{
 };
 use chronicle::Happened;
 use host::{Host, Process, Rumours};
+use hosts::Hosts;
 use network::Network;
 use protocol::{
-    agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Standing},
+    agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Output, Standing},
     alert::AlertId,
     document::Verdict,
-    ledger::roster,
+    ledger::{Ledger, roster},
     mistakes::{self, Mistake},
     name::{IncidentId, Labels, Name, PeerId},
-    time::Timestamp,
+    time::{Now, Timestamp},
 };
 use queue::{Daemon, Event, Queue};
 use raft::{Blanks, Client, Raft};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use tale::{Mark, Told};
@@ -73,11 +76,9 @@ pub(crate) struct World<'s> {
     /// The same for people.
     pub(crate) tale: Vec<Told>,
     /// The hosts.
-    pub(crate) hosts: BTreeMap<PeerId, Host>,
+    pub(crate) hosts: Hosts,
     /// The hosts in the order of their names.
     pub(crate) order: Vec<PeerId>,
-    /// Where each of them stands there.
-    places: BTreeMap<PeerId, usize>,
     /// The Raft group and its log.
     pub(crate) raft: Raft,
     /// The services that do not work, and what their checks say.
@@ -96,6 +97,9 @@ pub(crate) struct World<'s> {
     pub(crate) faults: u32,
     /// Whether any wall clock has jumped.
     pub(crate) clocks_jumped: bool,
+    /// Whether every daemon has the whole log and knows who leads: until something changes, the
+    /// Raft group has nothing to tell anybody.
+    settled: bool,
     /// What came about that must come about sometimes.
     pub(crate) sights: BTreeSet<Sight>,
     /// The starts that are being written, and by whom.
@@ -161,8 +165,7 @@ impl<'s> World<'s> {
             steps: 0,
             trace: Trace::new(keep_trace),
             tale: Vec::new(),
-            hosts: hosts.into_iter().map(|host| (host.id(), host)).collect(),
-            places: order.iter().enumerate().map(|(place, peer)| (*peer, place)).collect(),
+            hosts: Hosts::new(hosts),
             order,
             raft,
             broken: BTreeMap::new(),
@@ -173,6 +176,7 @@ impl<'s> World<'s> {
             healed: false,
             faults: 0,
             clocks_jumped: false,
+            settled: false,
             sights: BTreeSet::new(),
             writing: BTreeSet::new(),
             queue: Queue::default(),
@@ -197,11 +201,12 @@ impl<'s> World<'s> {
     fn begin(&mut self) {
         self.draw_doom();
         self.queue.push(Duration::ZERO, Event::RaftTick);
+        let snapshot = Arc::new(self.raft.truth.clone());
         for peer in self.order.clone() {
-            let snapshot = self.raft.truth.clone();
+            let snapshot = Arc::clone(&snapshot);
             let logged = snapshot.position().index;
             if let Some(host) = self.hosts.get_mut(&peer) {
-                host.disk.ledger_before = snapshot.clone();
+                host.disk.ledger_before = Arc::clone(&snapshot);
                 host.disk.ledger = snapshot;
                 host.disk.logged = logged;
                 if host.stopped {
@@ -252,6 +257,7 @@ impl<'s> World<'s> {
     }
 
     fn happen(&mut self, event: Event) {
+        self.settled &= !event.may_unsettle();
         match event {
             Event::Give(daemon, input) => self.give(daemon, *input),
             Event::Wake(daemon, wake) => self.wake(daemon, wake),
@@ -309,16 +315,31 @@ impl<'s> World<'s> {
             return;
         }
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
-        let now = host.now(self.time);
         let paused = host.paused;
         let Some(process) = &mut host.process else { return };
         if paused {
             process.inbox.push(input);
             return;
         }
-        let before = process.agent.ledger().position();
         let said = describe::input(&input);
-        let outputs = process.agent.handle(now, input);
+        self.step(daemon, &said, |agent, now| agent.handle(now, input));
+    }
+
+    /// One step of an agent that is not halted.
+    fn step(
+        &mut self,
+        daemon: Daemon,
+        said: &str,
+        act: impl FnOnce(&mut Agent, Now) -> Vec<Output>,
+    ) {
+        if !self.is_up(daemon) || self.violation.is_some() {
+            return;
+        }
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let now = host.now(self.time);
+        let Some(process) = &mut host.process else { return };
+        let before = process.agent.ledger().position();
+        let outputs = act(&mut process.agent, now);
         let after = process.agent.ledger().position();
         self.steps += 1;
         self.note(daemon.peer, &format!("<- {said}"));
@@ -387,10 +408,10 @@ impl<'s> World<'s> {
     fn keep_snapshot(&mut self, peer: PeerId, due: bool) {
         let Some(host) = self.hosts.get_mut(&peer) else { return };
         let Some(process) = &host.process else { return };
-        let ledger = process.agent.ledger();
+        let ledger = process.agent.shared_ledger();
         let far = ledger.position().index >= host.disk.ledger.position().index + 8;
         if host.can_write() && (due || far) {
-            let next = ledger.clone();
+            let next = Arc::clone(ledger);
             host.disk.ledger_before = std::mem::replace(&mut host.disk.ledger, next);
         }
     }
@@ -414,17 +435,18 @@ impl<'s> World<'s> {
         host.paused = false;
         host.card.generation = host.boot;
         let peers = self.order.len();
-        let agent = Agent::new(Origin {
+        let mut agent = Agent::new(Origin {
             card: host.card.clone(),
             trust: founding::trust(),
             policy: LocalPolicy::default(),
-            ledger: host.disk.ledger.clone(),
+            ledger: Ledger::default(),
             started: if mistakes::is_made(Mistake::StartNotKept) {
                 BTreeSet::new()
             } else {
                 host.disk.started.clone()
             },
         });
+        agent.begin_at(Arc::clone(&host.disk.ledger));
         host.process = Some(Process {
             agent,
             since: time,

@@ -57,6 +57,10 @@ pub trait Observed: Debug {
     fn is_led(&self) -> bool;
     /// Whether the network has fallen apart, and a peer is where less than a majority is.
     fn is_in_a_minority(&self, peer: PeerId) -> bool;
+    /// Whether the network may have fallen apart at all.
+    fn may_be_divided(&self) -> bool {
+        true
+    }
     /// What is committed, from the first entry on.
     fn log(&self) -> &[Logged];
     /// The ledger that follows from it.

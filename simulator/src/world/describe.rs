@@ -2,7 +2,9 @@
 
 use protocol::{
     agent::{Input, Output},
+    ledger::Ledger,
     record::{Because, Entry, Record},
+    report::Report,
 };
 
 /// What an agent is told.
@@ -19,12 +21,9 @@ pub(crate) fn input(input: &Input) -> String {
             let what = entry.as_ref().map_or_else(|| "blank".to_owned(), self::entry);
             format!("committed {}.{} {what}", position.term, position.index)
         }
-        Input::Restored(ledger) => format!("restored to {}", ledger.position().index),
+        Input::Restored(ledger) => restored(ledger),
         Input::CheckRan { check, verdict, .. } => format!("check {check}: {}", verdict.as_str()),
-        Input::Heard(signed) => {
-            let report = &signed.report;
-            format!("heard {} {}.{}", report.peer, report.generation, report.sequence)
-        }
+        Input::Heard(signed) => heard(&signed.report),
         Input::Liveness { peer, alive } => {
             format!("gossip: {peer} {}", if *alive { "is alive" } else { "is suspect" })
         }
@@ -53,6 +52,16 @@ pub(crate) fn input(input: &Input) -> String {
         Input::Configured { labels, .. } => format!("configured {labels:?}"),
         Input::Stopping { for_good } => format!("stopping, for good: {for_good}"),
     }
+}
+
+/// That an agent is given a whole ledger.
+pub(crate) fn restored(ledger: &Ledger) -> String {
+    format!("restored to {}", ledger.position().index)
+}
+
+/// That an agent hears of a report.
+pub(crate) fn heard(report: &Report) -> String {
+    format!("heard {} {}.{}", report.peer, report.generation, report.sequence)
 }
 
 /// What an agent wants done.

@@ -59,6 +59,7 @@ pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
         };
         hosts.push(Host {
             card,
+            place,
             key,
             powered: true,
             paused: false,

@@ -2,14 +2,15 @@
 //! while seems to be dead, who is heard of again seems to be alive.
 
 use super::{
-    World,
-    host::Heard,
+    World, describe,
+    host::{Heard, Told},
     queue::{Daemon, Event, Gossip},
 };
 use ed25519_dalek::Signer;
 use protocol::{
     agent::Input,
     name::PeerId,
+    agent::shared::Verified,
     report::{Report, SignedReport},
 };
 use std::{rc::Rc, time::Duration};
@@ -69,9 +70,8 @@ impl World<'_> {
     pub(super) fn gossip_arrives(&mut self, from: PeerId, to: PeerId, gossip: &Gossip) {
         let time = self.time;
         let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
-        let daemon = host.daemon();
+        let (daemon, own) = (host.daemon(), host.place);
         let Some(process) = &mut host.process else { return };
-        let Some(own) = self.places.get(&to).copied() else { return };
         let beats = gossip.beats.iter().enumerate();
         for (place, beat) in beats.filter(|(place, beat)| *place != own && **beat != (0, 0)) {
             let heard = process.rumours.heard[place].get_or_insert(Heard {
@@ -120,19 +120,27 @@ impl World<'_> {
     }
 
     /// A report comes in, by whatever way.
-    pub(super) fn hear(&mut self, to: PeerId, signed: &Rc<SignedReport>) {
+    pub(super) fn hear(&mut self, to: PeerId, told: &Rc<Told>) {
         let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
         let daemon = host.daemon();
+        let report = &told.signed.report;
+        let peer = report.peer;
+        let Some(place) = self.place(peer) else { return };
+        let Some(host) = self.hosts.get_mut(&to) else { return };
         let Some(process) = &mut host.process else { return };
-        let peer = signed.report.peer;
-        let Some(place) = self.places.get(&peer).copied() else { return };
         let known = &process.rumours.reports[place];
-        let news = known.as_ref().is_none_or(|known| signed.report.is_newer_than(&known.report));
-        if news {
-            Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(signed));
-            if peer != to {
-                self.give(daemon, Input::Heard(signed.as_ref().clone()));
+        let news = known.as_ref().is_none_or(|known| report.is_newer_than(&known.signed.report));
+        if !news {
+            return;
+        }
+        Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(told));
+        match &told.verified {
+            _ if peer == to => {}
+            Some(verified) => {
+                let said = describe::heard(report);
+                self.step(daemon, &said, |agent, now| agent.hear_verified(now, verified));
             }
+            None => self.give(daemon, Input::Heard(told.signed.clone())),
         }
     }
 
@@ -140,19 +148,21 @@ impl World<'_> {
     pub(super) fn publish(&mut self, daemon: Daemon, report: &Report) {
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let signature = host.key.sign(&report.signed_bytes()).to_bytes().to_vec();
-        let signed = Rc::new(SignedReport { report: report.clone(), signature });
+        let signed = SignedReport { report: report.clone(), signature };
+        let verified = Verified::new(signed.clone(), host.card.public_key);
+        let told = Rc::new(Told { signed, verified });
+        let place = host.place;
         let Some(process) = &mut host.process else { return };
-        let Some(place) = self.places.get(&daemon.peer).copied() else { return };
-        Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(&signed));
+        Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(&told));
         let leader = process.standing.leader;
         if let Some(leader) = leader.filter(|leader| *leader != daemon.peer)
             && self.network.open(daemon.peer, leader)
         {
             let delay = self.network.reliable_delay(&mut self.random);
             if self.network.doubled(&mut self.random) {
-                self.after(delay * 2, Event::ReportArrives(leader, Rc::clone(&signed)));
+                self.after(delay * 2, Event::ReportArrives(leader, Rc::clone(&told)));
             }
-            self.after(delay, Event::ReportArrives(leader, signed));
+            self.after(delay, Event::ReportArrives(leader, told));
         }
     }
 }

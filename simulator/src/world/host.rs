@@ -7,14 +7,14 @@ use super::{
 use crate::scenario::Disk as DiskHealth;
 use ed25519_dalek::SigningKey;
 use protocol::{
-    agent::{Agent, Input, Standing},
+    agent::{Agent, Input, Standing, shared::Verified},
     ledger::Ledger,
     name::{IncidentId, PeerId},
     record::PeerCard,
     report::SignedReport,
     time::{Now, Timestamp},
 };
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
 
 /// When every story begins: 2026-01-01.
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -24,6 +24,8 @@ pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub(crate) struct Host {
     /// What the roster says of it; the generation is that of its latest start.
     pub(crate) card: PeerCard,
+    /// Where it stands in the story.
+    pub(crate) place: usize,
     /// With what its reports are signed.
     pub(crate) key: SigningKey,
     /// Whether the machine runs.
@@ -54,10 +56,10 @@ pub(crate) struct Disk {
     /// Attempts whose start was written down.
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     /// The latest snapshot of the ledger.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     /// The one before it: what is found after a power failure that came before the latest one was
     /// really on the disk.
-    pub(crate) ledger_before: Ledger,
+    pub(crate) ledger_before: Arc<Ledger>,
     /// How it does.
     pub(crate) health: DiskHealth,
     /// Up to where the Raft log is here, as a voter or learner.
@@ -106,8 +108,18 @@ pub(crate) struct Rumours {
     pub(crate) reports: Reports,
 }
 
+/// A report on its way: every daemon verifies what it hears, and here all live in one process, so
+/// that once is enough.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// What travels.
+    pub(crate) signed: SignedReport,
+    /// The same, if it is signed by the peer it speaks of.
+    pub(crate) verified: Option<Verified>,
+}
+
 /// Everybody's latest report, by their places. Whoever sends them shares them.
-pub(crate) type Reports = Rc<Vec<Option<Rc<SignedReport>>>>;
+pub(crate) type Reports = Rc<Vec<Option<Rc<Told>>>>;
 
 impl Rumours {
     /// Nothing is known yet.

@@ -59,6 +59,10 @@ impl Observed for World<'_> {
         self.raft.voters.keys().filter(near).count() * 2 <= self.raft.voters.len()
     }
 
+    fn may_be_divided(&self) -> bool {
+        self.network.parts.is_some()
+    }
+
     fn log(&self) -> &[Logged] {
         &self.raft.log
     }

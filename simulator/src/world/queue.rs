@@ -1,12 +1,14 @@
 //! What will happen and when: events on virtual time, in an order that is always the same.
 
-use super::{host::Reports, network::Purpose};
+use super::{
+    host::{Reports, Told},
+    network::Purpose,
+};
 use crate::scenario::Deed;
 use protocol::{
     agent::{Forwarding, Input, Proposal},
     name::{IncidentId, PeerId},
     record::Entry,
-    report::SignedReport,
 };
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -98,7 +100,7 @@ pub(crate) enum Event {
     /// Gossip arrives.
     GossipArrives(PeerId, PeerId, Rc<Gossip>),
     /// A report that was sent to the leader directly arrives.
-    ReportArrives(PeerId, Rc<SignedReport>),
+    ReportArrives(PeerId, Rc<Told>),
     /// A notice arrives at its channel.
     NoticeArrives(Daemon, IncidentId, u32),
     /// Something of the story happens.
@@ -115,6 +117,39 @@ pub(crate) enum Event {
     StopDeadline(Daemon),
     /// The faults are over.
     HealAll,
+}
+
+impl Event {
+    /// Whether hosts, the network or the log may be different after this. What only an agent is
+    /// told is not: what it then does to the Raft group happens later, as an event of its own.
+    pub(super) const fn may_unsettle(&self) -> bool {
+        match self {
+            Self::Give(..)
+            | Self::Wake(..)
+            | Self::EvidenceReady(..)
+            | Self::ProbeArrives { .. }
+            | Self::ProbeEnds { .. }
+            | Self::WitnessAsked { .. }
+            | Self::ForwardArrives { .. }
+            | Self::Proposed(..)
+            | Self::RaftTick
+            | Self::GossipRound(_)
+            | Self::GossipArrives(..)
+            | Self::ReportArrives(..)
+            | Self::NoticeArrives(..) => false,
+            Self::StartOnDisk(..)
+            | Self::ExecutionEnds(_)
+            | Self::Commit
+            | Self::Feed(_)
+            | Self::Deed(_)
+            | Self::JobPings(_)
+            | Self::Undo(_)
+            | Self::Chaos
+            | Self::Resume(_)
+            | Self::StopDeadline(_)
+            | Self::HealAll => true,
+        }
+    }
 }
 
 /// What will happen and when.
