@@ -47,7 +47,7 @@ use doubt::Doubt;
 use leader::Leader;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use view::View;
@@ -237,6 +237,15 @@ pub struct Origin {
     pub started: BTreeSet<(IncidentId, u32)>,
 }
 
+/// Who should answer, by the roster.
+#[derive(Debug, Clone)]
+struct Expected {
+    /// How many of the whole mesh.
+    count: usize,
+    /// Those of this peer's own cell.
+    cell: Vec<PeerId>,
+}
+
 /// Decides for one peer.
 #[derive(Debug, Clone)]
 pub struct Agent {
@@ -253,6 +262,8 @@ pub struct Agent {
     pub(crate) leader: Leader,
     pub(crate) doubt: Doubt,
     pub(crate) wards: Wards,
+    /// Who should answer: looked up when it is asked for, after somebody came or went.
+    expected: OnceLock<Expected>,
     facts: BTreeMap<String, String>,
     /// The facts of the latest report.
     facts_told: BTreeMap<String, String>,
@@ -260,6 +271,10 @@ pub struct Agent {
     /// Facts on their way to the leader, and when they are sent again.
     forwarded: BTreeMap<Forwarding, Duration>,
     stopping: Option<bool>,
+    /// Up to where the log was looked through for what it has to be told of this start of the daemon,
+    /// and of this boot of its host: it was all there.
+    announced: Option<Position>,
+    announced_boot: Option<Position>,
     /// The revision that the checks were taken from.
     checks_of: Option<u64>,
     /// The documents of each revision that enough operators signed, as this peer verified it.
@@ -283,16 +298,28 @@ impl Agent {
             leader: Leader::default(),
             doubt: Doubt::default(),
             wards: Wards::default(),
+            expected: OnceLock::new(),
             facts: BTreeMap::new(),
             facts_told: BTreeMap::new(),
             sequence: 0,
             forwarded: BTreeMap::new(),
             stopping: None,
+            announced: None,
+            announced_boot: None,
             checks_of: None,
             authorised: BTreeMap::new(),
         };
         agent.restore(Arc::new(ledger));
         agent
+    }
+
+    /// Who should answer.
+    fn expected(&self) -> &Expected {
+        self.expected.get_or_init(|| {
+            let running = || self.ledger.roster().running();
+            let own = running().filter(|(_, member)| member.card.cell == self.card.cell);
+            Expected { count: running().count(), cell: own.map(|(peer, _)| peer).collect() }
+        })
     }
 
     /// The ledger as this peer knows it.
@@ -414,12 +441,14 @@ impl Agent {
             Input::Facts(facts) => {
                 if facts != self.facts {
                     self.facts = facts;
+                    self.announced_boot = None;
                     self.tell(now, &mut out);
                 }
             }
             Input::Configured { labels, policy } => {
                 self.card.labels = labels;
                 self.policy = policy;
+                self.announced = None;
                 self.checks_of = None;
             }
             Input::Stopping { for_good } => self.stopping = Some(for_good),
@@ -510,6 +539,7 @@ impl Agent {
         self.clock.observe(now, self.ledger.last_at());
         if applied.is_ok() && wards::is_touched_by(&entry.record) {
             self.wards.changed();
+            self.expected = OnceLock::new();
         }
         if applied.is_ok() && matches!(entry.record, Record::DocumentsApplied { .. }) {
             self.authorise_new_revisions();
@@ -536,6 +566,8 @@ impl Agent {
             Arc::make_mut(&mut self.ledger).forget_limits();
         }
         self.wards.changed();
+        self.expected = OnceLock::new();
+        (self.announced, self.announced_boot) = (None, None);
         self.checks_of = None;
         self.authorise_new_revisions();
     }
@@ -562,12 +594,17 @@ impl Agent {
 
     /// Says that this peer runs, or that it stops, until the log has it.
     fn announce(&mut self, now: Now, out: &mut Vec<Output>) {
+        let place = Some(self.ledger.position());
+        if self.announced == place && self.stopping.is_none() {
+            return;
+        }
         let Some(member) = self.ledger.roster().member(self.card.id) else { return };
         let (forwarding, record) = match self.stopping {
             Some(true) => (Forwarding::Leave, Record::PeerLeft { peer: self.card.id }),
             Some(false) if member.standing == Running::Stopped => return,
             Some(false) => (Forwarding::Stop, Record::PeerStopped { peer: self.card.id }),
             None if member.standing == Running::Running && member.card == self.card => {
+                self.announced = place;
                 self.forwarded.remove(&Forwarding::Start);
                 return;
             }
@@ -579,10 +616,15 @@ impl Agent {
     /// Says which boot its host is in, once the log knows this start of the daemon, until the log
     /// has that as well.
     fn announce_boot(&mut self, now: Now, out: &mut Vec<Output>) {
+        let place = Some(self.ledger.position());
+        if self.announced_boot == place {
+            return;
+        }
         let Some(boot_id) = self.facts.get(BOOT_ID) else { return };
         let member = self.ledger.roster().member(self.card.id);
         let known = member.filter(|member| member.card.generation == self.card.generation);
         if known.is_none_or(|known| known.boot_id.as_ref() == Some(boot_id)) {
+            self.announced_boot = place;
             self.forwarded.remove(&Forwarding::Boot);
             return;
         }

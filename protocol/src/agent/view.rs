@@ -27,6 +27,8 @@ pub struct View {
     peers: BTreeMap<PeerId, Seen>,
     /// The checks that fail or warn, so that those that pass cost nothing at every look.
     ailing: BTreeMap<PeerId, BTreeSet<Name>>,
+    /// Those that gossip does not hear, so that those that it hears cost nothing at every look.
+    unheard: BTreeSet<PeerId>,
     /// Reports that were dropped: of no member, or not signed by the peer they speak of.
     pub dropped: u64,
 }
@@ -95,7 +97,17 @@ impl View {
         if seen.alive != Some(alive) {
             seen.alive = Some(alive);
             seen.since = at;
+            if alive {
+                self.unheard.remove(&peer);
+            } else {
+                self.unheard.insert(peer);
+            }
         }
+    }
+
+    /// The peers of which gossip says that it does not hear them.
+    pub(super) fn unheard(&self) -> impl Iterator<Item = PeerId> {
+        self.unheard.iter().copied()
     }
 
     /// Whether gossip hears of the peer; nothing while gossip has not said anything of it.

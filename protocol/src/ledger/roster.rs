@@ -78,6 +78,11 @@ impl Roster {
         self.0.get(&peer).filter(|member| member.standing != Standing::Left)
     }
 
+    /// Whether a peer is a member that is expected to answer.
+    pub fn is_running(&self, peer: PeerId) -> bool {
+        self.0.get(&peer).is_some_and(|member| member.standing == Standing::Running)
+    }
+
     /// Any peer that is or was a member.
     pub fn ever(&self, peer: PeerId) -> Option<&Member> {
         self.0.get(&peer)
