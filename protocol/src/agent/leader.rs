@@ -274,7 +274,8 @@ impl Agent {
         let roster = self.ledger.roster();
         let candidate = |(peer, member): (PeerId, &Member)| {
             let me = peer == self.card.id;
-            let alive = me || self.is_heard(peer);
+            // Voters are of the leader's cell: of another gossip would not tell that one is gone.
+            let alive = me || (self.is_heard(peer) && !self.is_of_another_cell(peer));
             let silent_since = self.view.since(peer).filter(|_| !alive);
             let unheard = silent_since.map(|since| at.since(since));
             voters::Candidate {

@@ -147,9 +147,17 @@ impl Agent {
         }
     }
 
-    /// Whether a peer is heard: by gossip, and nobody who watches it says otherwise.
+    /// Whether a peer is heard: by gossip, and nobody who watches it says otherwise. Gossip tells of
+    /// no other cell: what is to be known of that, its watchers say.
     pub(crate) fn is_heard(&self, peer: PeerId) -> bool {
-        peer == self.card.id || (self.view.is_alive(peer) == Some(true) && !self.is_missed(peer))
+        let heard = self.view.is_alive(peer).unwrap_or_else(|| self.is_of_another_cell(peer));
+        peer == self.card.id || (heard && !self.is_missed(peer))
+    }
+
+    /// Whether a peer is one of those of which this peer's gossip tells nothing.
+    pub(super) fn is_of_another_cell(&self, peer: PeerId) -> bool {
+        let member = self.ledger.roster().member(peer);
+        member.is_some_and(|member| member.card.cell != self.card.cell)
     }
 
     /// Whether a watcher, this peer perhaps, misses it at the moment.
