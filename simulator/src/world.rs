@@ -7,6 +7,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod carry;
+pub(crate) mod cells;
 pub(crate) mod chaos;
 pub(crate) mod chronicle;
 pub(crate) mod deeds;
@@ -23,6 +24,7 @@ mod observed;
 pub(crate) mod queue;
 pub(crate) mod raft;
 pub(crate) mod seen;
+pub(crate) mod shelf;
 pub(crate) mod tale;
 pub(crate) mod watch;
 pub(crate) mod work;
@@ -34,6 +36,7 @@ use crate::{
     sights::Sight,
     trace::Trace,
 };
+use cells::Cell;
 use chronicle::Happened;
 use host::{Host, Process, Rumours};
 use hosts::Hosts;
@@ -49,6 +52,7 @@ use protocol::{
 };
 use queue::{Daemon, Event, Queue};
 use raft::{Blanks, Client, Raft};
+use shelf::Shelf;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -62,6 +66,10 @@ const NAP_MIN: Duration = Duration::from_millis(1);
 
 /// How long a daemon that is asked to stop has to say goodbye.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// In a mesh of up to so many peers every replica applies every entry for itself; in a larger one
+/// they share what they can: see [`shelf`].
+const SMALL_MAX: usize = 200;
 
 /// The modelled world of one story and one seed.
 pub(crate) struct World<'s> {
@@ -79,6 +87,8 @@ pub(crate) struct World<'s> {
     pub(crate) hosts: Hosts,
     /// The hosts in the order of their names.
     pub(crate) order: Vec<PeerId>,
+    /// The parts of the mesh that gossip.
+    cells: Vec<Cell>,
     /// The Raft group and its log.
     pub(crate) raft: Raft,
     /// The services that do not work, and what their checks say.
@@ -104,6 +114,7 @@ pub(crate) struct World<'s> {
     pub(crate) sights: BTreeSet<Sight>,
     /// The starts that are being written, and by whom.
     writing: BTreeSet<(Daemon, (IncidentId, u32))>,
+    shelf: Shelf,
     queue: Queue,
     random: Random,
     /// What faults by chance are drawn from: the same ones come whatever else is different.
@@ -152,7 +163,9 @@ impl<'s> World<'s> {
         let fate = Random::new(random.next());
         let hosts = founding::hosts(story, &mut random);
         let order: Vec<PeerId> = hosts.iter().map(Host::id).collect();
-        let raft = Raft::founded(&hosts[0].card, founding::first_entries(story, &hosts), blanks);
+        let is_large = order.len() > SMALL_MAX;
+        let entries = founding::first_entries(story, &hosts);
+        let raft = Raft::founded(&hosts[0].card, entries, blanks, is_large);
         let network = Network {
             parts: None,
             cuts: BTreeSet::new(),
@@ -166,6 +179,7 @@ impl<'s> World<'s> {
             trace: Trace::new(keep_trace),
             tale: Vec::new(),
             hosts: Hosts::new(hosts),
+            cells: Cell::all(&story.peers),
             order,
             raft,
             broken: BTreeMap::new(),
@@ -179,6 +193,7 @@ impl<'s> World<'s> {
             settled: false,
             sights: BTreeSet::new(),
             writing: BTreeSet::new(),
+            shelf: Shelf::default(),
             queue: Queue::default(),
             random,
             fate,
@@ -238,6 +253,7 @@ impl<'s> World<'s> {
     pub(crate) fn run(&mut self) {
         self.run_until(self.story.lasts + self.story.settle);
         if self.violation.is_none() {
+            self.raft.take_last_fingerprint();
             self.look(|invariant, world| invariant.at_end(world));
         }
         let last = self.random.next();
@@ -257,7 +273,12 @@ impl<'s> World<'s> {
     }
 
     fn happen(&mut self, event: Event) {
-        self.settled &= !event.may_unsettle();
+        if event.may_unsettle() {
+            self.settled = false;
+        }
+        if event.may_disturb() {
+            self.rouse_all();
+        }
         match event {
             Event::Give(daemon, input) => self.give(daemon, *input),
             Event::Wake(daemon, wake) => self.wake(daemon, wake),
@@ -342,9 +363,10 @@ impl<'s> World<'s> {
         let outputs = act(&mut process.agent, now);
         let after = process.agent.ledger().position();
         self.steps += 1;
-        self.note(daemon.peer, &format!("<- {said}"));
+        let name = self.hosts[&daemon.peer].card.name.as_str();
+        self.trace.note_two(self.time, name, "<- ", said);
         for output in &outputs {
-            self.note(daemon.peer, &format!("-> {}", describe::output(output)));
+            self.trace.note_two(self.time, name, "-> ", &describe::output(output));
         }
         self.set_alarm(daemon);
         if after.index != before.index {
@@ -434,7 +456,7 @@ impl<'s> World<'s> {
         host.boot += 1;
         host.paused = false;
         host.card.generation = host.boot;
-        let peers = self.order.len();
+        let cell = self.cells[host.cell].places.len();
         let mut agent = Agent::new(Origin {
             card: host.card.clone(),
             trust: founding::trust(),
@@ -457,7 +479,8 @@ impl<'s> World<'s> {
             standing: Standing::default(),
             members_known: 0,
             doubts_since: None,
-            rumours: Rumours::new(peers),
+            rumours: Rumours::new(cell),
+            dozes: false,
             rounds: 0,
             wards: BTreeMap::new(),
             stopping: false,

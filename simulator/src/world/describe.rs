@@ -3,7 +3,7 @@
 use protocol::{
     agent::{Input, Output},
     ledger::Ledger,
-    record::{Because, Entry, Record},
+    record::{Because, Entry, Position, Record},
     report::Report,
 };
 
@@ -17,10 +17,7 @@ pub(crate) fn input(input: &Input) -> String {
             let voters = standing.voters.len();
             format!("standing: term {}, leader {leader}{leads}, {voters} voters", standing.term)
         }
-        Input::Committed { position, entry } => {
-            let what = entry.as_ref().map_or_else(|| "blank".to_owned(), self::entry);
-            format!("committed {}.{} {what}", position.term, position.index)
-        }
+        Input::Committed { position, entry } => committed(*position, entry.as_ref()),
         Input::Restored(ledger) => restored(ledger),
         Input::CheckRan { check, verdict, .. } => format!("check {check}: {}", verdict.as_str()),
         Input::Heard(signed) => heard(&signed.report),
@@ -52,6 +49,12 @@ pub(crate) fn input(input: &Input) -> String {
         Input::Configured { labels, .. } => format!("configured {labels:?}"),
         Input::Stopping { for_good } => format!("stopping, for good: {for_good}"),
     }
+}
+
+/// That an agent is given an entry of the log.
+pub(crate) fn committed(position: Position, entry: Option<&Entry>) -> String {
+    let what = entry.map_or_else(|| "blank".to_owned(), self::entry);
+    format!("committed {}.{} {what}", position.term, position.index)
 }
 
 /// That an agent is given a whole ledger.

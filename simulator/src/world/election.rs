@@ -57,9 +57,8 @@ impl World<'_> {
         for place in 0..self.order.len() {
             self.tell_standing(self.order[place], leader);
         }
-        self.settled = leader.is_some_and(|leader| {
-            self.order.iter().all(|peer| self.lacks_nothing(*peer, leader))
-        });
+        self.settled = leader
+            .is_some_and(|leader| self.order.iter().all(|peer| self.lacks_nothing(*peer, leader)));
     }
 
     /// Whether the Raft group has nothing to tell this daemon, and never will have while nothing
@@ -140,9 +139,12 @@ impl World<'_> {
         let daemon = host.daemon();
         let Some(process) = &mut host.process else { return };
         process.doubts_since = doubts;
+        // A change and its undoing may leave nothing to be told.
+        if (&standing.voters, &standing.learners) == (&self.raft.voters, &self.raft.learners) {
+            process.members_known = self.raft.members_changed;
+        }
         if standing != told {
             process.standing = standing.clone();
-            process.members_known = self.raft.members_changed;
             self.give(daemon, Input::Standing(standing));
         }
     }

@@ -54,8 +54,24 @@ impl World<'_> {
             }
             None => {
                 let Some(logged) = self.raft.logged(applied + 1) else { return };
-                let (position, entry) = (logged.position, logged.entry.clone());
-                self.give(daemon, Input::Committed { position, entry });
+                let large = self.raft.is_large;
+                let stands_on = self.hosts[&daemon.peer].process.as_ref().filter(|_| large);
+                let stands_on = stands_on.map(|process| process.agent.shared_ledger());
+                match stands_on.and_then(|before| self.shelf.apply(before, logged)) {
+                    Some(applied) => {
+                        let said = describe::committed(logged.position, logged.entry.as_ref());
+                        self.step(daemon, &said, |agent, now| {
+                            let Some(outputs) = agent.adopt(now, &applied) else {
+                                unreachable!("it stands on the ledger that this was applied to")
+                            };
+                            outputs
+                        });
+                    }
+                    None => {
+                        let (position, entry) = (logged.position, logged.entry.clone());
+                        self.give(daemon, Input::Committed { position, entry });
+                    }
+                }
             }
         }
         if let Some(host) = self.hosts.get_mut(&daemon.peer)

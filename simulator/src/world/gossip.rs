@@ -9,14 +9,14 @@ use super::{
 use ed25519_dalek::Signer;
 use protocol::{
     agent::Input,
-    name::PeerId,
     agent::shared::Verified,
+    name::PeerId,
     report::{Report, SignedReport},
 };
 use std::{rc::Rc, time::Duration};
 
 /// The time from one round of watching to the next; every fourth is one of gossip as well.
-const EVERY: Duration = Duration::from_millis(250);
+pub(super) const EVERY: Duration = Duration::from_millis(250);
 
 /// So many rounds of watching to one of gossip.
 const WATCHES: u64 = 4;
@@ -30,6 +30,9 @@ const SUSPECT_AFTER: Duration = Duration::from_millis(5_000);
 impl World<'_> {
     pub(super) fn gossip_round(&mut self, daemon: Daemon) {
         if !self.is_up(daemon) {
+            return;
+        }
+        if self.rests(daemon) {
             return;
         }
         let jitter = self.random.millis(0, 20);
@@ -46,12 +49,11 @@ impl World<'_> {
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let Some(process) = host.process.as_mut() else { return };
         process.rumours.count += 1;
-        let Some(place) = self.place(daemon.peer) else { return };
-        let Some(gossip) = self.hosts[&daemon.peer].gossip(place, false).map(Rc::new) else {
-            return;
-        };
-        for to in self.random.others(self.order.len(), place, FANOUT) {
-            self.send_gossip(daemon.peer, self.order[to], &gossip);
+        let host = &self.hosts[&daemon.peer];
+        let (own, places) = (host.place_in_cell, self.cells[host.cell].places.clone());
+        let Some(gossip) = host.gossip(false).map(Rc::new) else { return };
+        for to in self.random.others(places.len(), own, FANOUT) {
+            self.send_gossip(daemon.peer, self.order[places.start + to], &gossip);
         }
         self.suspect(daemon);
     }
@@ -70,7 +72,7 @@ impl World<'_> {
     pub(super) fn gossip_arrives(&mut self, from: PeerId, to: PeerId, gossip: &Gossip) {
         let time = self.time;
         let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
-        let (daemon, own) = (host.daemon(), host.place);
+        let (daemon, own) = (host.daemon(), host.place_in_cell);
         let Some(process) = &mut host.process else { return };
         let beats = gossip.beats.iter().enumerate();
         for (place, beat) in beats.filter(|(place, beat)| *place != own && **beat != (0, 0)) {
@@ -94,7 +96,7 @@ impl World<'_> {
         }
         self.suspect(daemon);
         if !gossip.answer
-            && let Some(answer) = self.hosts[&to].gossip(own, true).map(Rc::new)
+            && let Some(answer) = self.hosts[&to].gossip(true).map(Rc::new)
         {
             self.send_gossip(to, from, &answer);
         }
@@ -104,6 +106,7 @@ impl World<'_> {
     fn suspect(&mut self, daemon: Daemon) {
         let time = self.time;
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let first = self.cells[host.cell].places.start;
         let Some(process) = &mut host.process else { return };
         let mut changes = Vec::new();
         for (place, heard) in process.rumours.heard.iter_mut().enumerate() {
@@ -111,7 +114,7 @@ impl World<'_> {
             let alive = time < heard.at + SUSPECT_AFTER;
             if heard.alive != Some(alive) {
                 heard.alive = Some(alive);
-                changes.push((self.order[place], alive));
+                changes.push((self.order[first + place], alive));
             }
         }
         for (peer, alive) in changes {
@@ -125,15 +128,23 @@ impl World<'_> {
         let daemon = host.daemon();
         let report = &told.signed.report;
         let peer = report.peer;
-        let Some(place) = self.place(peer) else { return };
+        let Some(of) = self.hosts.get(&peer) else { return };
+        let (place, cell) = (of.place_in_cell, of.cell);
         let Some(host) = self.hosts.get_mut(&to) else { return };
+        let same_cell = host.cell == cell;
         let Some(process) = &mut host.process else { return };
-        let known = &process.rumours.reports[place];
-        let news = known.as_ref().is_none_or(|known| report.is_newer_than(&known.signed.report));
-        if !news {
+        // Of another cell, gossip keeps nothing: such a report came directly.
+        let known = if same_cell {
+            process.rumours.reports[place].as_ref().map(|known| &known.signed.report)
+        } else {
+            process.agent.view().report(peer)
+        };
+        if known.is_some_and(|known| !report.is_newer_than(known)) {
             return;
         }
-        Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(told));
+        if same_cell {
+            Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(told));
+        }
         match &told.verified {
             _ if peer == to => {}
             Some(verified) => {
@@ -146,12 +157,13 @@ impl World<'_> {
 
     /// A peer signs its report, gossips it and sends it to the leader.
     pub(super) fn publish(&mut self, daemon: Daemon, report: &Report) {
+        self.rouse(daemon);
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let signature = host.key.sign(&report.signed_bytes()).to_bytes().to_vec();
         let signed = SignedReport { report: report.clone(), signature };
         let verified = Verified::new(signed.clone(), host.card.public_key);
         let told = Rc::new(Told { signed, verified });
-        let place = host.place;
+        let place = host.place_in_cell;
         let Some(process) = &mut host.process else { return };
         Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(&told));
         let leader = process.standing.leader;

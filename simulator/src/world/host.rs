@@ -26,6 +26,9 @@ pub(crate) struct Host {
     pub(crate) card: PeerCard,
     /// Where it stands in the story.
     pub(crate) place: usize,
+    /// Its cell, and where it stands in that.
+    pub(crate) cell: usize,
+    pub(crate) place_in_cell: usize,
     /// With what its reports are signed.
     pub(crate) key: SigningKey,
     /// Whether the machine runs.
@@ -89,6 +92,8 @@ pub(crate) struct Process {
     pub(crate) doubts_since: Option<Duration>,
     /// Its part of gossip.
     pub(crate) rumours: Rumours,
+    /// Whether its rounds of gossip and of watching wait for its cell to be roused.
+    pub(crate) dozes: bool,
     /// How many rounds of watching it has made.
     pub(crate) rounds: u64,
     /// Whom it watches.
@@ -97,7 +102,7 @@ pub(crate) struct Process {
     pub(crate) stopping: bool,
 }
 
-/// What a daemon knows by gossip, of each peer by its place in the story.
+/// What a daemon knows by gossip, of each peer of its cell by its place there.
 #[derive(Debug)]
 pub(crate) struct Rumours {
     /// Its own heartbeat.
@@ -128,6 +133,16 @@ impl Rumours {
             count: 0,
             heard: std::iter::repeat_with(|| None).take(peers).collect(),
             reports: Rc::new(vec![None; peers]),
+        }
+    }
+
+    /// What it is like after a while in which everybody was heard of all the time.
+    pub(crate) fn sleep_through(&mut self, slept: Duration) {
+        let beats = slept.as_secs();
+        self.count += beats;
+        for heard in self.heard.iter_mut().flatten() {
+            heard.beat.1 += beats;
+            heard.at += slept;
         }
     }
 }
@@ -195,11 +210,11 @@ impl Host {
     }
 
     /// What it tells others by gossip.
-    pub(crate) fn gossip(&self, place: usize, answer: bool) -> Option<Gossip> {
+    pub(crate) fn gossip(&self, answer: bool) -> Option<Gossip> {
         let rumours = &self.process.as_ref()?.rumours;
         let beat = |heard: &Option<Heard>| heard.as_ref().map_or((0, 0), |heard| heard.beat);
         let mut beats: Vec<(u64, u64)> = rumours.heard.iter().map(beat).collect();
-        beats[place] = (self.boot, rumours.count);
+        beats[self.place_in_cell] = (self.boot, rumours.count);
         Some(Gossip { beats, reports: Rc::clone(&rumours.reports), answer })
     }
 }

@@ -45,7 +45,7 @@ impl Hosts {
     fn find(&self, peer: PeerId) -> Option<usize> {
         let last = self.ids.len().checked_sub(1)?;
         let length = u128::try_from(self.ids.len()).ok()?;
-        let guess = u128::from(peer.bits()) * length >> ID_BITS;
+        let guess = (u128::from(peer.bits()) * length) >> ID_BITS;
         let mut place = usize::try_from(guess).map_or(last, |guess| guess.min(last));
         while *self.ids.get(place)? < peer {
             place += 1;

@@ -48,6 +48,11 @@ impl Observed for World<'_> {
         self.hosts[&peer].process.as_ref().map(|process| process.agent.ledger())
     }
 
+    fn fingerprint(&self, peer: PeerId) -> Option<[u8; 32]> {
+        let process = self.hosts[&peer].process.as_ref()?;
+        Some(self.shelf.fingerprint(process.agent.shared_ledger()))
+    }
+
     fn is_led(&self) -> bool {
         let leader = self.raft.leader.and_then(|leader| self.hosts[&leader].process.as_ref());
         leader.is_some_and(|process| process.agent.standing().leads)

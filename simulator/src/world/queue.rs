@@ -120,6 +120,33 @@ pub(crate) enum Event {
 }
 
 impl Event {
+    /// Whether hosts or the network may be different after this.
+    pub(super) const fn may_disturb(&self) -> bool {
+        match self {
+            Self::Commit | Self::Feed(_) | Self::JobPings(_) | Self::StartOnDisk(..) => false,
+            Self::Give(..)
+            | Self::Wake(..)
+            | Self::ExecutionEnds(_)
+            | Self::EvidenceReady(..)
+            | Self::ProbeArrives { .. }
+            | Self::ProbeEnds { .. }
+            | Self::WitnessAsked { .. }
+            | Self::ForwardArrives { .. }
+            | Self::Proposed(..)
+            | Self::RaftTick
+            | Self::GossipRound(_)
+            | Self::GossipArrives(..)
+            | Self::ReportArrives(..)
+            | Self::NoticeArrives(..)
+            | Self::Deed(_)
+            | Self::Undo(_)
+            | Self::Chaos
+            | Self::Resume(_)
+            | Self::StopDeadline(_)
+            | Self::HealAll => self.may_unsettle(),
+        }
+    }
+
     /// Whether hosts, the network or the log may be different after this. What only an agent is
     /// told is not: what it then does to the Raft group happens later, as an event of its own.
     pub(super) const fn may_unsettle(&self) -> bool {
@@ -164,6 +191,12 @@ impl Queue {
     pub(crate) fn push(&mut self, at: Duration, event: Event) {
         self.events.insert((at, self.next), event);
         self.next += 1;
+    }
+
+    /// How much was ever to happen.
+    #[cfg(test)]
+    pub(crate) const fn pushed(&self) -> u64 {
+        self.next
     }
 
     /// What happens next, if it happens by then.
