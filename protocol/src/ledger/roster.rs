@@ -65,6 +65,11 @@ impl Roster {
         self.members().filter(|(_, member)| member.standing == Standing::Running)
     }
 
+    /// Whether a peer is a member that is expected to answer.
+    pub fn is_running(&self, peer: PeerId) -> bool {
+        self.0.get(&peer).is_some_and(|member| member.standing == Standing::Running)
+    }
+
     /// The members that a document with this selector is for.
     pub fn selected<'a>(
         &'a self,
@@ -76,11 +81,6 @@ impl Roster {
     /// A member, unless it has left.
     pub fn member(&self, peer: PeerId) -> Option<&Member> {
         self.0.get(&peer).filter(|member| member.standing != Standing::Left)
-    }
-
-    /// Whether a peer is a member that is expected to answer.
-    pub fn is_running(&self, peer: PeerId) -> bool {
-        self.0.get(&peer).is_some_and(|member| member.standing == Standing::Running)
     }
 
     /// Any peer that is or was a member.
