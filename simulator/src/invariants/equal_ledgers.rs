@@ -4,7 +4,7 @@
 //! Reading a whole ledger costs more than applying an entry to it. In a large mesh each replica is
 //! looked at after every so many entries, each after others than its neighbour, and all of them at
 //! the end: a ledger that has gone its own way does not come back. In a very large mesh the group's
-//! own ledger is read only now and then, and then all replicas that come to that place are compared.
+//! own ledger is read after every so many entries only, and no replica is looked at in between.
 
 use super::{Invariant, Observed, Step};
 use protocol::name::PeerId;
