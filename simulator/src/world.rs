@@ -89,6 +89,8 @@ pub(crate) struct World<'s> {
     pub(crate) order: Vec<PeerId>,
     /// The parts of the mesh that gossip.
     cells: Vec<Cell>,
+    /// Whether these rest: see [`cells`].
+    cells_may_rest: bool,
     /// The Raft group and its log.
     pub(crate) raft: Raft,
     /// The services that do not work, and what their checks say.
@@ -180,6 +182,7 @@ impl<'s> World<'s> {
             tale: Vec::new(),
             hosts: Hosts::new(hosts),
             cells: Cell::all(&story.peers),
+            cells_may_rest: is_large,
             order,
             raft,
             broken: BTreeMap::new(),
