@@ -504,6 +504,8 @@ mod tests {
                 "no check declares",
             ),
             ("peers = { count = 1000000 }", 4, "1 to 20000"),
+            ("peers = { count = 3, cells = 4 }", 4, "cells"),
+            ("peers = { count = 3, cells = 0 }", 4, "cells"),
             ("peers = { count = -3 }", 4, "-3"),
         ] {
             let error = read(rest).unwrap_err();
