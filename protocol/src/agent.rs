@@ -17,6 +17,7 @@ mod input;
 pub mod leader;
 pub mod operation;
 pub mod output;
+pub mod shared;
 pub mod silence;
 pub mod trial;
 pub mod variables;
@@ -45,7 +46,11 @@ use checks::OwnChecks;
 use clock::LogClock;
 use doubt::Doubt;
 use leader::Leader;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use view::View;
 use wards::Wards;
 use worker::Worker;
@@ -59,13 +64,23 @@ pub const BOOT_ID: &str = "boot_id";
 /// The longest that the agent sleeps when nothing happens.
 pub const TICK: Duration = Duration::from_secs(1);
 
+/// Who should answer, by the roster.
+#[derive(Debug, Clone)]
+struct Expected {
+    /// How many of the whole mesh.
+    count: usize,
+    /// Those of this peer's own cell.
+    cell: Vec<PeerId>,
+}
+
 /// Decides for one peer.
 #[derive(Debug, Clone)]
 pub struct Agent {
     pub(crate) card: PeerCard,
     pub(crate) trust: Trust,
     pub(crate) policy: LocalPolicy,
-    pub(crate) ledger: Ledger,
+    /// Its own alone, but where many agents live in one process: see [`shared`].
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: LogClock,
     pub(crate) standing: Standing,
     pub(crate) view: View,
@@ -74,6 +89,8 @@ pub struct Agent {
     pub(crate) leader: Leader,
     pub(crate) doubt: Doubt,
     pub(crate) wards: Wards,
+    /// Who should answer: looked up when it is asked for, after somebody came or went.
+    expected: OnceLock<Expected>,
     facts: BTreeMap<String, String>,
     /// The facts of the latest report.
     facts_told: BTreeMap<String, String>,
@@ -81,6 +98,10 @@ pub struct Agent {
     /// Facts on their way to the leader, and when they are sent again.
     forwarded: BTreeMap<Forwarding, Duration>,
     stopping: Option<bool>,
+    /// Up to where the log was looked through for what it has to be told of this start of the daemon,
+    /// and of this boot of its host: it was all there.
+    announced: Option<Position>,
+    announced_boot: Option<Position>,
     /// The revision that the checks were taken from.
     checks_of: Option<u64>,
     /// The documents of each revision that enough operators signed, as this peer verified it.
@@ -95,7 +116,7 @@ impl Agent {
             card,
             trust,
             policy,
-            ledger: Ledger::default(),
+            ledger: Arc::default(),
             clock: LogClock::default(),
             standing: Standing::default(),
             view: View::default(),
@@ -104,20 +125,32 @@ impl Agent {
             leader: Leader::default(),
             doubt: Doubt::default(),
             wards: Wards::default(),
+            expected: OnceLock::new(),
             facts: BTreeMap::new(),
             facts_told: BTreeMap::new(),
             sequence: 0,
             forwarded: BTreeMap::new(),
             stopping: None,
+            announced: None,
+            announced_boot: None,
             checks_of: None,
             authorised: BTreeMap::new(),
         };
-        agent.restore(ledger);
+        agent.restore(Arc::new(ledger));
         agent
     }
 
+    /// Who should answer.
+    fn expected(&self) -> &Expected {
+        self.expected.get_or_init(|| {
+            let running = || self.ledger.roster().running();
+            let own = running().filter(|(_, member)| member.card.cell == self.card.cell);
+            Expected { count: running().count(), cell: own.map(|(peer, _)| peer).collect() }
+        })
+    }
+
     /// The ledger as this peer knows it.
-    pub const fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
@@ -158,20 +191,13 @@ impl Agent {
 
     /// Takes one input and says what to do.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
-        // Also what was on disk when the daemon started: its host's clock may have begun anew.
-        self.clock.observe(now, self.ledger.last_at());
         let mut out = Vec::new();
-        let mut doubts_now = self.doubt.awake(now.mono);
+        let mut doubts_now = self.begin_step(now);
         match input {
             Input::Tick => {}
             Input::Standing(standing) => self.stand(standing),
             Input::Committed { position, entry } => self.commit(now, position, entry.as_ref()),
-            Input::Restored(ledger) => {
-                if ledger.position().index > self.ledger.position().index {
-                    self.restore(*ledger);
-                    self.clock.observe(now, self.ledger.last_at());
-                }
-            }
+            Input::Restored(ledger) => self.restored(now, (*ledger).into()),
             Input::CheckRan { check, verdict, summary } => {
                 let at = self.clock.now(now);
                 if self.checks.ran(&check, verdict, &summary, now.mono, at) {
@@ -242,23 +268,37 @@ impl Agent {
             Input::Facts(facts) => {
                 if facts != self.facts {
                     self.facts = facts;
+                    self.announced_boot = None;
                     self.tell(now, &mut out);
                 }
             }
             Input::Configured { labels, policy } => {
                 self.card.labels = labels;
                 self.policy = policy;
+                self.announced = None;
                 self.checks_of = None;
             }
             Input::Stopping { for_good } => self.stopping = Some(for_good),
         }
-        self.mind_itself(now, doubts_now, &mut out);
-        self.duties(now, &mut out);
+        self.end_step(now, doubts_now, &mut out);
+        out
+    }
+
+    /// Every step begins so; returns whether this peer has cause to doubt what it is told.
+    fn begin_step(&mut self, now: Now) -> bool {
+        // Also what was on disk when the daemon started: its host's clock may have begun anew.
+        self.clock.observe(now, self.ledger.last_at());
+        self.doubt.awake(now.mono)
+    }
+
+    /// Every step ends so: with what is due by then.
+    fn end_step(&mut self, now: Now, doubts_now: bool, out: &mut Vec<Output>) {
+        self.mind_itself(now, doubts_now, out);
+        self.duties(now, out);
         // What is due and was not sent again just now is not wanted any more: kept, it would have
         // the driver look for it without a pause.
         self.forwarded.retain(|_, due| *due > now.mono);
         self.doubt.sleeps(now.mono + self.sleep(now));
-        out
     }
 
     /// Says in its report when this peer begins to doubt itself, and when that has passed.
@@ -315,14 +355,18 @@ impl Agent {
         if position.index <= self.ledger.position().index {
             return;
         }
-        let Some(entry) = entry else {
-            self.ledger.skip(position);
-            return;
-        };
-        let applied = self.ledger.apply(position, entry);
+        let applied = shared::apply(Arc::make_mut(&mut self.ledger), position, entry);
+        if let Some(entry) = entry {
+            self.take_in(now, entry, &applied);
+        }
+    }
+
+    /// What this peer itself has to do with an entry that its ledger holds now.
+    fn take_in(&mut self, now: Now, entry: &Entry, applied: &ledger::Outcome) {
         self.clock.observe(now, self.ledger.last_at());
         if applied.is_ok() && wards::is_touched_by(&entry.record) {
             self.wards.changed();
+            self.expected = OnceLock::new();
         }
         if applied.is_ok() && matches!(entry.record, Record::DocumentsApplied { .. }) {
             self.authorise_new_revisions();
@@ -335,13 +379,22 @@ impl Agent {
         }
     }
 
-    fn restore(&mut self, ledger: Ledger) {
+    fn restored(&mut self, now: Now, ledger: Arc<Ledger>) {
+        if ledger.position().index > self.ledger.position().index {
+            self.restore(ledger);
+            self.clock.observe(now, self.ledger.last_at());
+        }
+    }
+
+    fn restore(&mut self, ledger: Arc<Ledger>) {
         self.ledger = ledger;
         #[cfg(feature = "mistakes")]
         if crate::mistakes::is_made(crate::mistakes::Mistake::SnapshotWithoutLimits) {
-            self.ledger.forget_limits();
+            Arc::make_mut(&mut self.ledger).forget_limits();
         }
         self.wards.changed();
+        self.expected = OnceLock::new();
+        (self.announced, self.announced_boot) = (None, None);
         self.checks_of = None;
         self.authorise_new_revisions();
     }
@@ -368,12 +421,17 @@ impl Agent {
 
     /// Says that this peer runs, or that it stops, until the log has it.
     fn announce(&mut self, now: Now, out: &mut Vec<Output>) {
+        let place = Some(self.ledger.position());
+        if self.announced == place && self.stopping.is_none() {
+            return;
+        }
         let Some(member) = self.ledger.roster().member(self.card.id) else { return };
         let (forwarding, record) = match self.stopping {
             Some(true) => (Forwarding::Leave, Record::PeerLeft { peer: self.card.id }),
             Some(false) if member.standing == Running::Stopped => return,
             Some(false) => (Forwarding::Stop, Record::PeerStopped { peer: self.card.id }),
             None if member.standing == Running::Running && member.card == self.card => {
+                self.announced = place;
                 self.forwarded.remove(&Forwarding::Start);
                 return;
             }
@@ -385,10 +443,15 @@ impl Agent {
     /// Says which boot its host is in, once the log knows this start of the daemon, until the log
     /// has that as well.
     fn announce_boot(&mut self, now: Now, out: &mut Vec<Output>) {
+        let place = Some(self.ledger.position());
+        if self.announced_boot == place {
+            return;
+        }
         let Some(boot_id) = self.facts.get(BOOT_ID) else { return };
         let member = self.ledger.roster().member(self.card.id);
         let known = member.filter(|member| member.card.generation == self.card.generation);
         if known.is_none_or(|known| known.boot_id.as_ref() == Some(boot_id)) {
+            self.announced_boot = place;
             self.forwarded.remove(&Forwarding::Boot);
             return;
         }

@@ -30,6 +30,8 @@ pub(crate) struct Scenario {
     pub(crate) settle: Duration,
     /// The peers, the first founds the mesh.
     pub(crate) peers: Vec<Peer>,
+    /// Whether the mesh has been running before the story begins: nobody has to announce itself.
+    pub(crate) runs_already: bool,
     /// The operator's documents.
     pub(crate) documents: Vec<Source>,
     /// The guests that they name.
@@ -57,6 +59,8 @@ pub(crate) struct Peer {
     pub(crate) name: Name,
     /// Its labels, the zone among them.
     pub(crate) labels: Labels,
+    /// Within which part of the mesh it gossips.
+    pub(crate) cell: u32,
     /// Whether it is started at the beginning.
     pub(crate) starts: bool,
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod carry;
+pub(crate) mod cells;
 pub(crate) mod chaos;
 pub(crate) mod chronicle;
 pub(crate) mod deeds;
@@ -16,12 +17,14 @@ pub(crate) mod feed;
 pub(crate) mod founding;
 pub(crate) mod gossip;
 pub(crate) mod host;
+pub(crate) mod hosts;
 pub(crate) mod jobs;
 pub(crate) mod network;
 mod observed;
 pub(crate) mod queue;
 pub(crate) mod raft;
 pub(crate) mod seen;
+pub(crate) mod shelf;
 pub(crate) mod surgeons;
 pub(crate) mod tale;
 pub(crate) mod watch;
@@ -34,22 +37,26 @@ use crate::{
     sights::Sight,
     trace::Trace,
 };
+use cells::Cell;
 use chronicle::Happened;
 use host::{Host, Process, Rumours};
+use hosts::Hosts;
 use network::Network;
 use protocol::{
-    agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Standing},
+    agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Output, Standing},
     alert::AlertId,
     document::Verdict,
-    ledger::roster,
+    ledger::{Ledger, roster},
     mistakes::{self, Mistake},
     name::{IncidentId, Labels, Name, PeerId},
-    time::Timestamp,
+    time::{Now, Timestamp},
 };
 use queue::{Daemon, Event, Queue};
 use raft::{Blanks, Client, Raft};
+use shelf::Shelf;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use surgeons::Surgeons;
@@ -61,6 +68,10 @@ const NAP_MIN: Duration = Duration::from_millis(1);
 
 /// How long a daemon that is asked to stop has to say goodbye.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// In a mesh of up to so many peers every replica applies every entry for itself; in a larger one
+/// they share what they can: see [`shelf`].
+const SMALL_MAX: usize = 200;
 
 /// The modelled world of one story and one seed.
 pub(crate) struct World<'s> {
@@ -75,11 +86,13 @@ pub(crate) struct World<'s> {
     /// The same for people.
     pub(crate) tale: Vec<Told>,
     /// The hosts.
-    pub(crate) hosts: BTreeMap<PeerId, Host>,
+    pub(crate) hosts: Hosts,
     /// The hosts in the order of their names.
     pub(crate) order: Vec<PeerId>,
-    /// Where each of them stands there.
-    places: BTreeMap<PeerId, usize>,
+    /// The parts of the mesh that gossip.
+    cells: Vec<Cell>,
+    /// Whether these rest: see [`cells`].
+    cells_may_rest: bool,
     /// The Raft group and its log.
     pub(crate) raft: Raft,
     /// The services that do not work, and what their checks say.
@@ -98,10 +111,14 @@ pub(crate) struct World<'s> {
     pub(crate) faults: u32,
     /// Whether any wall clock has jumped.
     pub(crate) clocks_jumped: bool,
+    /// Whether every daemon has the whole log and knows who leads: until something changes, the
+    /// Raft group has nothing to tell anybody.
+    settled: bool,
     /// What came about that must come about sometimes.
     pub(crate) sights: BTreeSet<Sight>,
     /// The starts that are being written, and by whom.
     writing: BTreeSet<(Daemon, (IncidentId, u32))>,
+    shelf: Shelf,
     queue: Queue,
     random: Random,
     /// What faults by chance are drawn from: the same ones come whatever else is different.
@@ -152,7 +169,9 @@ impl<'s> World<'s> {
         let fate = Random::new(random.next());
         let hosts = founding::hosts(story, &mut random);
         let order: Vec<PeerId> = hosts.iter().map(Host::id).collect();
-        let raft = Raft::founded(&hosts[0].card, founding::first_entries(story, &hosts), blanks);
+        let is_large = order.len() > SMALL_MAX;
+        let entries = founding::first_entries(story, &hosts);
+        let raft = Raft::founded(&hosts[0].card, entries, blanks, is_large);
         let network = Network {
             parts: None,
             cuts: BTreeSet::new(),
@@ -165,8 +184,9 @@ impl<'s> World<'s> {
             steps: 0,
             trace: Trace::new(keep_trace),
             tale: Vec::new(),
-            hosts: hosts.into_iter().map(|host| (host.id(), host)).collect(),
-            places: order.iter().enumerate().map(|(place, peer)| (*peer, place)).collect(),
+            hosts: Hosts::new(hosts),
+            cells: Cell::all(&story.peers),
+            cells_may_rest: is_large,
             order,
             raft,
             broken: BTreeMap::new(),
@@ -177,8 +197,10 @@ impl<'s> World<'s> {
             healed: false,
             faults: 0,
             clocks_jumped: false,
+            settled: false,
             sights: BTreeSet::new(),
             writing: BTreeSet::new(),
+            shelf: Shelf::default(),
             queue: Queue::default(),
             random,
             fate,
@@ -202,11 +224,12 @@ impl<'s> World<'s> {
     fn begin(&mut self) {
         self.draw_doom();
         self.queue.push(Duration::ZERO, Event::RaftTick);
+        let snapshot = Arc::new(self.raft.truth.clone());
         for peer in self.order.clone() {
-            let snapshot = self.raft.truth.clone();
+            let snapshot = Arc::clone(&snapshot);
             let logged = snapshot.position().index;
             if let Some(host) = self.hosts.get_mut(&peer) {
-                host.disk.ledger_before = snapshot.clone();
+                host.disk.ledger_before = Arc::clone(&snapshot);
                 host.disk.ledger = snapshot;
                 host.disk.logged = logged;
                 if host.stopped {
@@ -239,6 +262,7 @@ impl<'s> World<'s> {
     pub(crate) fn run(&mut self) {
         self.run_until(self.story.lasts + self.story.settle);
         if self.violation.is_none() {
+            self.raft.take_last_fingerprint();
             self.look(|invariant, world| invariant.at_end(world));
         }
         let last = self.random.next();
@@ -258,6 +282,12 @@ impl<'s> World<'s> {
     }
 
     fn happen(&mut self, event: Event) {
+        if event.may_unsettle() {
+            self.settled = false;
+        }
+        if event.may_disturb() {
+            self.rouse_all();
+        }
         match event {
             Event::Give(daemon, input) => self.give(daemon, *input),
             Event::Wake(daemon, wake) => self.wake(daemon, wake),
@@ -320,21 +350,37 @@ impl<'s> World<'s> {
             return;
         }
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
-        let now = host.now(self.time);
         let paused = host.paused;
         let Some(process) = &mut host.process else { return };
         if paused {
             process.inbox.push(input);
             return;
         }
-        let before = process.agent.ledger().position();
         let said = describe::input(&input);
-        let outputs = process.agent.handle(now, input);
+        self.step(daemon, &said, |agent, now| agent.handle(now, input));
+    }
+
+    /// One step of an agent that is not halted.
+    fn step(
+        &mut self,
+        daemon: Daemon,
+        said: &str,
+        act: impl FnOnce(&mut Agent, Now) -> Vec<Output>,
+    ) {
+        if !self.is_up(daemon) || self.violation.is_some() {
+            return;
+        }
+        let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let now = host.now(self.time);
+        let Some(process) = &mut host.process else { return };
+        let before = process.agent.ledger().position();
+        let outputs = act(&mut process.agent, now);
         let after = process.agent.ledger().position();
         self.steps += 1;
-        self.note(daemon.peer, &format!("<- {said}"));
+        let name = self.hosts[&daemon.peer].card.name.as_str();
+        self.trace.note_two(self.time, name, "<- ", said);
         for output in &outputs {
-            self.note(daemon.peer, &format!("-> {}", describe::output(output)));
+            self.trace.note_two(self.time, name, "-> ", &describe::output(output));
         }
         self.set_alarm(daemon);
         if after.index != before.index {
@@ -401,10 +447,10 @@ impl<'s> World<'s> {
     fn keep_snapshot(&mut self, peer: PeerId, due: bool) {
         let Some(host) = self.hosts.get_mut(&peer) else { return };
         let Some(process) = &host.process else { return };
-        let ledger = process.agent.ledger();
+        let ledger = process.agent.shared_ledger();
         let far = ledger.position().index >= host.disk.ledger.position().index + 8;
         if host.can_write() && (due || far) {
-            let next = ledger.clone();
+            let next = Arc::clone(ledger);
             host.disk.ledger_before = std::mem::replace(&mut host.disk.ledger, next);
         }
     }
@@ -427,18 +473,19 @@ impl<'s> World<'s> {
         host.boot += 1;
         host.paused = false;
         host.card.generation = host.boot;
-        let peers = self.order.len();
-        let agent = Agent::new(Origin {
+        let cell = self.cells[host.cell].places.len();
+        let mut agent = Agent::new(Origin {
             card: host.card.clone(),
             trust: founding::trust(),
             policy: LocalPolicy::default(),
-            ledger: host.disk.ledger.clone(),
+            ledger: Ledger::default(),
             started: if mistakes::is_made(Mistake::StartNotKept) {
                 BTreeSet::new()
             } else {
                 host.disk.started.clone()
             },
         });
+        agent.begin_at(Arc::clone(&host.disk.ledger));
         host.process = Some(Process {
             agent,
             since: time,
@@ -449,7 +496,8 @@ impl<'s> World<'s> {
             standing: Standing::default(),
             members_known: 0,
             doubts_since: None,
-            rumours: Rumours::new(peers),
+            rumours: Rumours::new(cell),
+            dozes: false,
             rounds: 0,
             wards: BTreeMap::new(),
             stopping: false,

@@ -24,7 +24,10 @@ pub use heartbeats::MISSED_AFTER;
 use super::{Agent, Output, Proposal, silence::Finding, silence::Silences, voters};
 use crate::{
     document::Verdict,
-    ledger::{self, roster::Standing as Running},
+    ledger::{
+        self,
+        roster::{Member, Standing as Running},
+    },
     name::{Name, PeerId},
     record::{Because, Position, Record},
     report::CheckState,
@@ -172,14 +175,14 @@ impl Agent {
             return;
         }
         let at = self.clock.now(now);
-        let untold: Vec<PeerId> = self
-            .ledger
-            .roster()
-            .running()
-            .filter(|(peer, _)| *peer != self.card.id && self.view.is_alive(*peer).is_none())
-            .filter(|(_, member)| member.card.cell == self.card.cell)
-            .filter(|(_, member)| at.since(member.since) >= TOLD_WITHIN)
-            .map(|(peer, _)| peer)
+        let has_had_time = |peer: &PeerId| {
+            let member = self.ledger.roster().member(*peer);
+            member.is_some_and(|member| at.since(member.since) >= TOLD_WITHIN)
+        };
+        let expected = self.expected().cell.iter().copied();
+        let untold: Vec<PeerId> = expected
+            .filter(|peer| *peer != self.card.id && self.view.is_alive(*peer).is_none())
+            .filter(has_had_time)
             .collect();
         for peer in untold {
             self.view.set_liveness(peer, false, at);
@@ -273,24 +276,29 @@ impl Agent {
         }
         let settings = self.ledger.settings();
         let at = self.clock.now(now);
-        let candidates: Vec<voters::Candidate> = self
-            .ledger
-            .roster()
-            .members()
-            .map(|(peer, member)| {
-                let me = peer == self.card.id;
-                let alive = me || self.is_heard(peer);
-                let silent_since = self.view.since(peer).filter(|_| !alive);
-                let unheard = silent_since.map(|since| at.since(since));
-                voters::Candidate {
-                    peer,
-                    raft_id: member.card.raft_id,
-                    zone: member.zone().to_owned(),
-                    healthy: alive && member.standing == Running::Running,
-                    gone: unheard.is_some_and(|unheard| unheard > settings.voter_gone_after),
-                }
-            })
-            .collect();
+        let roster = self.ledger.roster();
+        let candidate = |(peer, member): (PeerId, &Member)| {
+            let me = peer == self.card.id;
+            // Voters are of the leader's cell: of another gossip would not tell that one is gone.
+            let alive = me || (self.is_heard(peer) && !self.is_of_another_cell(peer));
+            let silent_since = self.view.since(peer).filter(|_| !alive);
+            let unheard = silent_since.map(|since| at.since(since));
+            voters::Candidate {
+                peer,
+                raft_id: member.card.raft_id,
+                zone: member.zone().to_owned(),
+                healthy: alive && member.standing == Running::Running,
+                gone: unheard.is_some_and(|unheard| unheard > settings.voter_gone_after),
+            }
+        };
+        let voters = self.standing.voters.keys();
+        let voting: Vec<voters::Candidate> =
+            voters.filter_map(|peer| Some(candidate((*peer, roster.member(*peer)?)))).collect();
+        // The usual case: nobody else has to be looked at.
+        if voters::is_complete(self.card.id, &self.standing, &voting, settings.voters_max) {
+            return;
+        }
+        let candidates: Vec<voters::Candidate> = roster.members().map(candidate).collect();
         let change = voters::next_change(
             self.card.id,
             &self.standing.voters,

@@ -147,9 +147,17 @@ impl Agent {
         }
     }
 
-    /// Whether a peer is heard: by gossip, and nobody who watches it says otherwise.
+    /// Whether a peer is heard: by gossip, and nobody who watches it says otherwise. Gossip tells of
+    /// no other cell: what is to be known of that, its watchers say.
     pub(crate) fn is_heard(&self, peer: PeerId) -> bool {
-        peer == self.card.id || (self.view.is_alive(peer) == Some(true) && !self.is_missed(peer))
+        let heard = self.view.is_alive(peer).unwrap_or_else(|| self.is_of_another_cell(peer));
+        peer == self.card.id || (heard && !self.is_missed(peer))
+    }
+
+    /// Whether a peer is one of those of which this peer's gossip tells nothing.
+    pub(super) fn is_of_another_cell(&self, peer: PeerId) -> bool {
+        let member = self.ledger.roster().member(peer);
+        member.is_some_and(|member| member.card.cell != self.card.cell)
     }
 
     /// Whether a watcher, this peer perhaps, misses it at the moment.
@@ -165,13 +173,23 @@ impl Agent {
 
     /// The peers that should run and that are silent, or suspected of it.
     pub(super) fn suspects(&self) -> BTreeSet<PeerId> {
-        self.ledger
-            .roster()
-            .running()
-            .map(|(peer, _)| peer)
-            .filter(|peer| *peer != self.card.id)
-            .filter(|peer| self.ledger.is_silent(*peer) || self.is_suspected(*peer))
-            .collect()
+        let mut suspects = self.in_question();
+        suspects.retain(|peer| {
+            *peer != self.card.id
+                && self.ledger.roster().is_running(*peer)
+                && (self.ledger.is_silent(*peer) || self.is_suspected(*peer))
+        });
+        suspects
+    }
+
+    /// Whoever may be silent, or suspected of it: in a healthy mesh nobody, however large it is.
+    pub(super) fn in_question(&self) -> BTreeSet<PeerId> {
+        let silent = self.ledger.open_incidents().filter_map(|incident| {
+            matches!(incident.because, Because::Silent { .. }).then_some(incident.peer)
+        });
+        let told = self.leader.silence.suspected.keys().copied();
+        let missed = self.wards.missed().map(|(peer, _)| peer);
+        silent.chain(told).chain(missed).chain(self.view.unheard()).collect()
     }
 
     /// Whether an incident calls a peer silent that seems to be back: gossip or a watcher hears of
@@ -191,10 +209,8 @@ impl Agent {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Vec<(PeerId, Finding)> {
-        let running: BTreeSet<PeerId> =
-            self.ledger.roster().running().map(|(peer, _)| peer).collect();
         let silences = &mut self.leader.silence;
-        silences.looks.retain(|peer, _| running.contains(peer));
+        silences.looks.retain(|peer, _| self.ledger.roster().is_running(*peer));
         silences.again_at.retain(|_, at| *at > now.mono);
         silences.suspected.retain(|_, word| word.holds_until > now.mono);
         silences.answering.retain(|_, until| *until > now.mono);
@@ -202,7 +218,9 @@ impl Agent {
             self.leader.silence.discard();
             return Vec::new();
         }
-        for peer in running {
+        let mut in_question = self.in_question();
+        in_question.retain(|peer| self.ledger.roster().is_running(*peer));
+        for peer in in_question {
             let due = !self.leader.silence.looks.contains_key(&peer)
                 && !self.leader.silence.again_at.contains_key(&peer);
             if due && self.may_have_returned(peer) {

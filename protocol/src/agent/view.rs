@@ -1,5 +1,6 @@
 //! What gossip and reports say of the peers: observations, never orders.
 
+use super::shared::Verified;
 use crate::{
     document::Verdict,
     ledger::Ledger,
@@ -7,12 +8,15 @@ use crate::{
     report::{CheckState, Report, SignedReport},
     time::Timestamp,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What is known of one peer.
 #[derive(Debug, Clone, Default)]
 struct Seen {
-    report: Option<Report>,
+    report: Option<Arc<Report>>,
     alive: Option<bool>,
     since: Timestamp,
 }
@@ -23,6 +27,8 @@ pub struct View {
     peers: BTreeMap<PeerId, Seen>,
     /// The checks that fail or warn, so that those that pass cost nothing at every look.
     ailing: BTreeMap<PeerId, BTreeSet<Name>>,
+    /// Those that gossip does not hear, so that those that it hears cost nothing at every look.
+    unheard: BTreeSet<PeerId>,
     /// Reports that were dropped: of no member, or not signed by the peer they speak of.
     pub dropped: u64,
 }
@@ -30,25 +36,42 @@ pub struct View {
 impl View {
     /// Takes a report if it is later than what is known and signed by the peer it speaks of.
     pub fn hear(&mut self, ledger: &Ledger, signed: SignedReport) {
-        let peer = signed.report.peer;
-        let known = self.peers.get(&peer).and_then(|seen| seen.report.as_ref());
-        if known.is_some_and(|known| !signed.report.is_newer_than(known)) {
+        if !self.is_news(&signed.report) {
             return;
         }
-        let member = ledger.roster().member(peer);
+        let member = ledger.roster().member(signed.report.peer);
         if member.is_some_and(|member| signed.is_by(&member.card.public_key)) {
-            self.keep(signed.report);
+            self.keep(Arc::new(signed.report));
         } else {
             self.dropped += 1;
         }
     }
 
-    /// Takes this peer's own report.
-    pub fn hear_own(&mut self, report: Report) {
-        self.keep(report);
+    /// Takes a report if it is later than what is known and was verified with the key of the peer
+    /// it speaks of.
+    pub(super) fn hear_verified(&mut self, ledger: &Ledger, verified: &Verified) {
+        let report = verified.report();
+        if !self.is_news(report) {
+            return;
+        }
+        let member = ledger.roster().member(report.peer);
+        if member.is_some_and(|member| verified.is_by(&member.card.public_key)) {
+            self.keep(Arc::clone(report));
+        } else {
+            self.dropped += 1;
+        }
     }
 
-    fn keep(&mut self, report: Report) {
+    fn is_news(&self, report: &Report) -> bool {
+        self.report(report.peer).is_none_or(|known| report.is_newer_than(known))
+    }
+
+    /// Takes this peer's own report.
+    pub fn hear_own(&mut self, report: Report) {
+        self.keep(Arc::new(report));
+    }
+
+    fn keep(&mut self, report: Arc<Report>) {
         let ails = |(_, state): &(&Name, &CheckState)| {
             matches!(state.verdict, Verdict::Fail | Verdict::Warn)
         };
@@ -74,7 +97,17 @@ impl View {
         if seen.alive != Some(alive) {
             seen.alive = Some(alive);
             seen.since = at;
+            if alive {
+                self.unheard.remove(&peer);
+            } else {
+                self.unheard.insert(peer);
+            }
         }
+    }
+
+    /// The peers of which gossip says that it does not hear them.
+    pub(super) fn unheard(&self) -> impl Iterator<Item = PeerId> {
+        self.unheard.iter().copied()
     }
 
     /// Whether gossip hears of the peer; nothing while gossip has not said anything of it.
@@ -89,7 +122,7 @@ impl View {
 
     /// A peer's latest report.
     pub fn report(&self, peer: PeerId) -> Option<&Report> {
-        self.peers.get(&peer).and_then(|seen| seen.report.as_ref())
+        self.peers.get(&peer).and_then(|seen| seen.report.as_deref())
     }
 
     /// What a check says on a peer.

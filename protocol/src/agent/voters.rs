@@ -3,6 +3,7 @@
 //! The leader works out the next single change from what is; a change that was lost is worked out
 //! again. A peer is a learner first, so that a new voter has the log before its vote counts.
 
+use super::Standing;
 use crate::name::{PeerId, RaftId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,6 +109,18 @@ pub fn next_change(
     None
 }
 
+/// Whether the group is as it should be, whoever else there is: it has as many voters as it may
+/// have, each of them stays, and nobody is on the way. `voting` are the voters alone.
+pub fn is_complete(me: PeerId, standing: &Standing, voting: &[Candidate], voters_max: u32) -> bool {
+    let stays = |(peer, raft_id): (&PeerId, &RaftId)| {
+        let known = voting.iter().find(|candidate| candidate.peer == *peer);
+        *peer == me || known.is_some_and(|known| !known.gone && known.raft_id == *raft_id)
+    };
+    standing.learners.is_empty()
+        && standing.voters.len() == odd(usize::try_from(voters_max).unwrap_or(1))
+        && standing.voters.iter().all(stays)
+}
+
 /// The voter to let go when there is one too many: one that is unhealthy, or of the fullest zone;
 /// never the leader itself.
 fn surplus(
@@ -166,9 +179,21 @@ mod tests {
         learners: &mut BTreeMap<PeerId, RaftId>,
     ) -> usize {
         for steps in 0.. {
+            let seated: Vec<Candidate> = candidates
+                .iter()
+                .filter(|candidate| voters.contains_key(&candidate.peer))
+                .cloned()
+                .collect();
+            let standing = Standing {
+                voters: voters.clone(),
+                learners: learners.clone(),
+                ..Standing::default()
+            };
+            let is_complete = is_complete(id(1), &standing, &seated, 5);
             let Some(change) = next_change(id(1), voters, learners, candidates, 5) else {
                 return steps;
             };
+            assert!(!is_complete, "nothing is to be changed in a complete group: {change:?}");
             assert!(steps < 40, "it comes to an end: {change:?}");
             match change {
                 MemberChange::AddLearner(peer, raft_id) => {
@@ -196,6 +221,8 @@ mod tests {
             let mut voters = BTreeMap::from([(id(1), RaftId(1))]);
             settle(&candidates, &mut voters, &mut BTreeMap::new());
             assert_eq!(voters.len(), expected, "{peers} peers");
+            let standing = Standing { voters, ..Standing::default() };
+            assert_eq!(is_complete(id(1), &standing, &candidates, 5), expected == 5);
         }
     }
 

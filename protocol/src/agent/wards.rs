@@ -90,14 +90,13 @@ pub(super) const fn is_touched_by(record: &Record) -> bool {
     )
 }
 
-impl Agent {
-    /// Who may watch a peer or testify about it, best first: other zones than its own, then by
-    /// the hash. Only of its own cell, since nobody else knows it well.
-    fn rank(&self, peer: PeerId, zone: &str, other: PeerId) -> (bool, Reverse<u64>, PeerId) {
-        let near = self.ledger.roster().member(other).is_some_and(|member| member.zone() == zone);
-        (near, Reverse(rendezvous::weight(peer.bits(), other)), other)
-    }
+/// Who may watch a peer or testify about it, best first: those of other zones than its own, then by
+/// the hash. Only of its own cell, since nobody else knows it well.
+fn rank(peer: PeerId, is_near: bool, other: PeerId) -> (bool, Reverse<u64>, PeerId) {
+    (is_near, Reverse(rendezvous::weight(peer.bits(), other)), other)
+}
 
+impl Agent {
     /// How many peers watch each peer, and testify when it is silent.
     pub(super) fn watchers(&self) -> usize {
         usize::try_from(self.ledger.settings().witnesses).unwrap_or(usize::MAX)
@@ -114,18 +113,16 @@ impl Agent {
             .filter(|(_, member)| member.card.cell == self.card.cell)
             .map(|(peer, member)| (peer, member.zone()))
             .collect();
-        let able: Vec<PeerId> = mine
-            .iter()
-            .map(|(peer, _)| *peer)
-            .filter(|peer| !self.ledger.is_silent(*peer))
-            .collect();
+        let able: Vec<(PeerId, &str)> =
+            mine.iter().copied().filter(|(peer, _)| !self.ledger.is_silent(*peer)).collect();
+        let my_zone = self.ledger.roster().member(me).map(|member| member.zone());
         let watchers = self.watchers();
         let is_for_me = |peer: PeerId, zone: &str| {
-            let own = self.rank(peer, zone, me);
+            let own = rank(peer, my_zone == Some(zone), me);
             let better = able
                 .iter()
-                .filter(|other| **other != peer && **other != me)
-                .filter(|other| self.rank(peer, zone, **other) < own);
+                .filter(|(other, _)| *other != peer && *other != me)
+                .filter(|(other, other_zone)| rank(peer, *other_zone == zone, *other) < own);
             better.take(watchers).count() < watchers
         };
         mine.iter()

@@ -89,6 +89,11 @@ impl Roster {
         self.members().filter(|(_, member)| member.standing == Standing::Running)
     }
 
+    /// Whether a peer is a member that is expected to answer.
+    pub fn is_running(&self, peer: PeerId) -> bool {
+        self.0.get(&peer).is_some_and(|member| member.standing == Standing::Running)
+    }
+
     /// The members that a document with this selector is for.
     pub fn selected<'a>(
         &'a self,

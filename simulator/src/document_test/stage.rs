@@ -57,6 +57,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
     let peer = |name: &&Name| Peer {
         name: (*name).clone(),
         labels: test.peers.get(*name).cloned().unwrap_or_default(),
+        cell: 0,
         starts: true,
     };
     let rungs = test.rungs.iter().map(|played| RungEffect {
@@ -86,6 +87,7 @@ pub(super) fn story(test: &Test, sources: &[Source], lasts: Duration) -> Scenari
         lasts: WARM_UP + lasts + Duration::from_secs(1),
         settle: Duration::ZERO,
         peers: order.iter().map(peer).collect(),
+        runs_already: false,
         documents: sources.to_vec(),
         guests: Vec::new(),
         rungs: rungs.collect(),

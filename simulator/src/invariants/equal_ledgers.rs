@@ -3,9 +3,10 @@
 //!
 //! Reading a whole ledger costs more than applying an entry to it. In a large mesh each replica is
 //! looked at after every so many entries, each after others than its neighbour, and all of them at
-//! the end: a ledger that has gone its own way does not come back.
+//! the end: a ledger that has gone its own way does not come back. In a very large mesh the group's
+//! own ledger is read after every so many entries only, and no replica is looked at in between.
 
-use super::{Invariant, Observed, Step, fingerprint};
+use super::{Invariant, Observed, Step};
 use protocol::name::PeerId;
 
 /// Looks at each step for itself.
@@ -18,9 +19,12 @@ impl Invariant for EqualLedgers {
     }
 
     fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
+        if !step.applied {
+            return Ok(());
+        }
         let Some(replica) = world.replica(step.peer) else { return Ok(()) };
         let index = replica.position().index;
-        if step.applied && is_looked_at(world, step.peer, index) {
+        if is_looked_at(world, step.peer, index) {
             compare(world, step.peer)?;
         }
         Ok(())
@@ -47,7 +51,8 @@ fn compare(world: &dyn Observed, peer: PeerId) -> Result<(), String> {
         let who = world.name(peer);
         return Err(format!("{who} is at {}, which is not committed", position.index));
     };
-    if logged.position != position || logged.ledger != fingerprint(ledger) {
+    let Some(expected) = logged.ledger else { return Ok(()) };
+    if logged.position != position || world.fingerprint(peer) != Some(expected) {
         return Err(format!(
             "the ledger of {} at {}.{} is not what follows from the log",
             world.name(peer),

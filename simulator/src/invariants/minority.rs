@@ -21,6 +21,10 @@ impl Invariant for Minority {
 
     fn after(&mut self, world: &dyn Observed, step: &Step<'_>) -> Result<(), String> {
         let committed = world.committed();
+        if !world.may_be_divided() {
+            self.cut_off.clear();
+            return Ok(());
+        }
         for peer in world.peers() {
             if world.is_in_a_minority(*peer) {
                 self.cut_off.entry(*peer).or_insert(committed);

@@ -19,8 +19,8 @@ pub struct Logged {
     pub position: Position,
     /// What it is; nothing where Raft wrote for itself.
     pub entry: Option<Entry>,
-    /// The fingerprint of the ledger that has applied it.
-    pub ledger: [u8; 32],
+    /// The fingerprint of the ledger that has applied it, if it was taken.
+    pub ledger: Option<[u8; 32]>,
 }
 
 /// An attempt, by its incident and its number.
@@ -70,10 +70,18 @@ pub trait Observed: Debug {
     fn is_stopped(&self, peer: PeerId) -> bool;
     /// The replica of a peer whose daemon runs.
     fn replica(&self, peer: PeerId) -> Option<&Ledger>;
+    /// The fingerprint of a replica.
+    fn fingerprint(&self, peer: PeerId) -> Option<[u8; 32]> {
+        self.replica(peer).map(super::fingerprint)
+    }
     /// Whether somebody leads and knows it.
     fn is_led(&self) -> bool;
     /// Whether the network has fallen apart, and a peer is where less than a majority is.
     fn is_in_a_minority(&self, peer: PeerId) -> bool;
+    /// Whether the network may have fallen apart at all.
+    fn may_be_divided(&self) -> bool {
+        true
+    }
     /// What is committed, from the first entry on.
     fn log(&self) -> &[Logged];
     /// The ledger that follows from it.

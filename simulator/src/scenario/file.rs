@@ -47,6 +47,16 @@ pub(crate) struct Peers {
     pub(super) zones: Vec<String>,
     #[serde(default)]
     pub(super) labels: Labels,
+    /// How many cells they are in; each gossips within its own.
+    #[serde(default = "one")]
+    pub(super) cells: usize,
+    /// Whether they have been running before the story begins.
+    #[serde(default)]
+    pub(super) running: bool,
+}
+
+const fn one() -> usize {
+    1
 }
 
 /// `[[peer]]`: what one of them has beyond the others.

@@ -131,6 +131,7 @@ pub(crate) fn parse(name: String, path: String, text: &str) -> Result<Scenario, 
         expectations,
         guests,
         peers,
+        runs_already: file.peers.running,
         prose: prose(text),
         name,
         path: path.clone(),
@@ -165,6 +166,11 @@ fn peers(place: &Place<'_>, file: &File) -> Result<Vec<Peer>, ScenarioError> {
         let message = format!("\"count\" must be 1 to {PEERS_MAX}, not {count}");
         return Err(place.error(file.peers.count.span(), message));
     }
+    let cells = file.peers.cells;
+    if !(1..=count).contains(&cells) {
+        let message = format!("\"cells\" must be 1 to {count}, one peer each, not {cells}");
+        return Err(place.error(file.peers.count.span(), message));
+    }
     let mut peers = Vec::new();
     for number in 1..=count {
         let name = Name::parse(&format!("p{number}"))
@@ -174,7 +180,9 @@ fn peers(place: &Place<'_>, file: &File) -> Result<Vec<Peer>, ScenarioError> {
             let zone = &file.peers.zones[(number - 1) % file.peers.zones.len()];
             labels.insert("zone".to_owned(), zone.clone());
         }
-        peers.push(Peer { name, labels, starts: true });
+        // Neighbours are in one cell, so that each cell has hosts of every zone.
+        let cell = u32::try_from((number - 1) * cells / count).unwrap_or(u32::MAX);
+        peers.push(Peer { name, labels, cell, starts: true });
     }
     for special in &file.peer {
         let given = special.get_ref();
@@ -183,6 +191,10 @@ fn peers(place: &Place<'_>, file: &File) -> Result<Vec<Peer>, ScenarioError> {
         };
         peer.labels.extend(given.labels.clone());
         peer.starts = given.starts;
+    }
+    if file.peers.running && peers.iter().any(|peer| !peer.starts) {
+        let message = "where all are \"running\" already, all have to start".to_owned();
+        return Err(place.error(file.peers.count.span(), message));
     }
     if !peers[0].starts {
         let message = "p1 founds the mesh and has to start".to_owned();
@@ -550,6 +562,8 @@ mod tests {
                 "no check declares",
             ),
             ("peers = { count = 1000000 }", 4, "1 to 20000"),
+            ("peers = { count = 3, cells = 4 }", 4, "cells"),
+            ("peers = { count = 3, cells = 0 }", 4, "cells"),
             ("peers = { count = -3 }", 4, "-3"),
         ] {
             let error = read(rest).unwrap_err();

@@ -187,6 +187,6 @@ impl World<'_> {
 
     /// A peer's place in the story.
     pub(crate) fn place(&self, peer: PeerId) -> Option<usize> {
-        self.places.get(&peer).copied()
+        self.hosts.get(&peer).map(|host| host.place)
     }
 }

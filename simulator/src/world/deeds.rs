@@ -14,7 +14,7 @@ use protocol::{
     record::{Entry, Record},
     refusal::Refusal,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// In how many of a hundred failures of its power a host loses what it had not synced.
 const UNSYNCED_PERCENT: u64 = 50;
@@ -209,7 +209,7 @@ impl World<'_> {
         let lost = self.random.below(4);
         self.saw(Sight::UnsyncedLost);
         let Some(host) = self.hosts.get_mut(&peer) else { return };
-        host.disk.ledger = host.disk.ledger_before.clone();
+        host.disk.ledger = Arc::clone(&host.disk.ledger_before);
         if spare {
             let least = host.disk.ledger.position().index;
             host.disk.logged = host.disk.logged.saturating_sub(lost).max(least);

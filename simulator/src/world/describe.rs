@@ -2,7 +2,9 @@
 
 use protocol::{
     agent::{Input, Output},
-    record::{Because, Entry, Record},
+    ledger::Ledger,
+    record::{Because, Entry, Position, Record},
+    report::Report,
 };
 
 /// What an agent is told.
@@ -15,16 +17,10 @@ pub(crate) fn input(input: &Input) -> String {
             let voters = standing.voters.len();
             format!("standing: term {}, leader {leader}{leads}, {voters} voters", standing.term)
         }
-        Input::Committed { position, entry } => {
-            let what = entry.as_ref().map_or_else(|| "blank".to_owned(), self::entry);
-            format!("committed {}.{} {what}", position.term, position.index)
-        }
-        Input::Restored(ledger) => format!("restored to {}", ledger.position().index),
+        Input::Committed { position, entry } => committed(*position, entry.as_ref()),
+        Input::Restored(ledger) => restored(ledger),
         Input::CheckRan { check, verdict, .. } => format!("check {check}: {}", verdict.as_str()),
-        Input::Heard(signed) => {
-            let report = &signed.report;
-            format!("heard {} {}.{}", report.peer, report.generation, report.sequence)
-        }
+        Input::Heard(signed) => heard(&signed.report),
         Input::Liveness { peer, alive } => {
             format!("gossip: {peer} {}", if *alive { "is alive" } else { "is suspect" })
         }
@@ -53,6 +49,22 @@ pub(crate) fn input(input: &Input) -> String {
         Input::Configured { labels, .. } => format!("configured {labels:?}"),
         Input::Stopping { for_good } => format!("stopping, for good: {for_good}"),
     }
+}
+
+/// That an agent is given an entry of the log.
+pub(crate) fn committed(position: Position, entry: Option<&Entry>) -> String {
+    let what = entry.map_or_else(|| "blank".to_owned(), self::entry);
+    format!("committed {}.{} {what}", position.term, position.index)
+}
+
+/// That an agent is given a whole ledger.
+pub(crate) fn restored(ledger: &Ledger) -> String {
+    format!("restored to {}", ledger.position().index)
+}
+
+/// That an agent hears of a report.
+pub(crate) fn heard(report: &Report) -> String {
+    format!("heard {} {}.{}", report.peer, report.generation, report.sequence)
 }
 
 /// What an agent wants done.

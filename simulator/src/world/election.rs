@@ -41,6 +41,9 @@ impl World<'_> {
             self.elect();
         } else if able {
             self.raft.election_at = None;
+            if self.settled {
+                return;
+            }
             self.replicate();
         } else {
             let first = self.raft.elections == 0;
@@ -54,6 +57,22 @@ impl World<'_> {
         for place in 0..self.order.len() {
             self.tell_standing(self.order[place], leader);
         }
+        self.settled = leader
+            .is_some_and(|leader| self.order.iter().all(|peer| self.lacks_nothing(*peer, leader)));
+    }
+
+    /// Whether the Raft group has nothing to tell this daemon, and never will have while nothing
+    /// changes.
+    fn lacks_nothing(&self, peer: PeerId, leader: PeerId) -> bool {
+        let host = &self.hosts[&peer];
+        let Some(process) = host.process.as_ref().filter(|_| !host.paused) else { return true };
+        let committed = self.raft.committed();
+        let member = self.raft.voters.contains_key(&peer) || self.raft.learners.contains_key(&peer);
+        self.network.both_ways(leader, peer)
+            && process.agent.ledger().position().index >= committed
+            && (!member || host.disk.logged >= committed)
+            && process.doubts_since.is_none()
+            && self.is_told(process, Some(leader))
     }
 
     /// A leader falls silent, and is not elected again for a while.
@@ -61,6 +80,7 @@ impl World<'_> {
         self.note(peer, "steps down");
         self.tell(peer, Mark::Other, "steps down");
         self.saw(Sight::SteppedDown);
+        self.settled = false;
         if self.raft.leader == Some(peer) {
             self.raft.leader = None;
             self.raft.stepped_down = Some((peer, self.time + STEPPED_DOWN_FOR));
@@ -83,6 +103,7 @@ impl World<'_> {
                     .is_none_or(|(peer, until)| peer != *voter || self.time >= until)
             })
             .collect();
+        self.settled = false;
         let Some(winner) = self.random.pick(&may_win) else {
             self.raft.election_at = None;
             return;
@@ -118,9 +139,12 @@ impl World<'_> {
         let daemon = host.daemon();
         let Some(process) = &mut host.process else { return };
         process.doubts_since = doubts;
+        // A change and its undoing may leave nothing to be told.
+        if (&standing.voters, &standing.learners) == (&self.raft.voters, &self.raft.learners) {
+            process.members_known = self.raft.members_changed;
+        }
         if standing != told {
             process.standing = standing.clone();
-            process.members_known = self.raft.members_changed;
             self.give(daemon, Input::Standing(standing));
         }
     }

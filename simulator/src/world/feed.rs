@@ -2,12 +2,12 @@
 //! them; as a whole ledger when a replica is far behind.
 
 use super::{
-    World,
+    World, describe,
     queue::{Daemon, Event},
 };
 use crate::sights::Sight;
 use protocol::{agent::Input, ledger::Ledger, name::PeerId};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// From so many missing entries on, a voter may send its ledger instead.
 const FAR_BEHIND: u64 = 24;
@@ -45,18 +45,35 @@ impl World<'_> {
         if paused || available <= applied {
             return;
         }
-        let input = match self.ledger_from_afar(daemon.peer, applied) {
+        match self.ledger_from_afar(daemon.peer, applied) {
             Some(ledger) => {
                 let led = self.raft.leader.is_some_and(|leader| self.has_majority(leader));
                 self.saw_if(Sight::SnapshotInAnElection, !led);
-                Input::Restored(Box::new(ledger))
+                let said = describe::restored(&ledger);
+                self.step(daemon, &said, |agent, now| agent.restore_shared(now, ledger));
             }
             None => {
                 let Some(logged) = self.raft.logged(applied + 1) else { return };
-                Input::Committed { position: logged.position, entry: logged.entry.clone() }
+                let large = self.raft.is_large;
+                let stands_on = self.hosts[&daemon.peer].process.as_ref().filter(|_| large);
+                let stands_on = stands_on.map(|process| process.agent.shared_ledger());
+                match stands_on.and_then(|before| self.shelf.apply(before, logged)) {
+                    Some(applied) => {
+                        let said = describe::committed(logged.position, logged.entry.as_ref());
+                        self.step(daemon, &said, |agent, now| {
+                            let Some(outputs) = agent.adopt(now, &applied) else {
+                                unreachable!("it stands on the ledger that this was applied to")
+                            };
+                            outputs
+                        });
+                    }
+                    None => {
+                        let (position, entry) = (logged.position, logged.entry.clone());
+                        self.give(daemon, Input::Committed { position, entry });
+                    }
+                }
             }
-        };
-        self.give(daemon, input);
+        }
         if let Some(host) = self.hosts.get_mut(&daemon.peer)
             && let Some(process) = &mut host.process
             && host.boot == daemon.boot
@@ -82,12 +99,12 @@ impl World<'_> {
             .unwrap_or(0)
     }
 
-    fn ledger_from_afar(&mut self, peer: PeerId, applied: u64) -> Option<Ledger> {
+    fn ledger_from_afar(&mut self, peer: PeerId, applied: u64) -> Option<Arc<Ledger>> {
         let voters: Vec<PeerId> = self.raft.voters.keys().copied().collect();
         let from = self.random.pick(&voters)?;
         let reached = from != peer && self.network.both_ways(peer, from);
-        let ledger = self.hosts[&from].process.as_ref()?.agent.ledger();
+        let ledger = self.hosts[&from].process.as_ref()?.agent.shared_ledger();
         let far = ledger.position().index > applied + FAR_BEHIND;
-        (reached && far && self.hosts[&from].is_active()).then(|| ledger.clone())
+        (reached && far && self.hosts[&from].is_active()).then(|| Arc::clone(ledger))
     }
 }

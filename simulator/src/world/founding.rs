@@ -1,7 +1,10 @@
 //! How the mesh of a story came about: founded by the first peer, joined by the others with one
 //! token, given its first documents by the operator. All of it stands in the log, really signed.
 
-use super::host::{Disk, EPOCH, Host};
+use super::{
+    cells::Cell,
+    host::{Disk, EPOCH, Host},
+};
 use crate::{random::Random, scenario::Scenario};
 use ed25519_dalek::SigningKey;
 use protocol::{
@@ -53,12 +56,15 @@ pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
             address: SocketAddr::from(([10, 0, high, low], 4327)),
             public_key: key.verifying_key().to_bytes(),
             raft_id: RaftId(random.next()),
-            generation: 0,
+            generation: u64::from(story.runs_already),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            cell: 0,
+            cell: peer.cell,
         };
         hosts.push(Host {
             card,
+            place,
+            cell: 0,
+            place_in_cell: 0,
             key,
             powered: true,
             paused: false,
@@ -71,6 +77,11 @@ pub(crate) fn hosts(story: &Scenario, random: &mut Random) -> Vec<Host> {
             disk: Disk::default(),
             process: None,
         });
+    }
+    for (number, cell) in Cell::all(&story.peers).into_iter().enumerate() {
+        for (place_in_cell, host) in hosts[cell.places].iter_mut().enumerate() {
+            (host.cell, host.place_in_cell) = (number, place_in_cell);
+        }
     }
     hosts
 }
@@ -89,14 +100,22 @@ pub(crate) fn first_entries(story: &Scenario, hosts: &[Host]) -> Vec<Entry> {
         name: None,
     };
     let mut records = vec![
-        Record::Founded(founding),
-        Record::Ordered { order: order(0, Action::CreateToken(grant)) },
+        (founder.id, Record::Founded(founding)),
+        (founder.id, Record::Ordered { order: order(0, Action::CreateToken(grant)) }),
     ];
     for host in &hosts[1..] {
-        records.push(Record::PeerJoined { token, peer: host.card.clone() });
+        records.push((founder.id, Record::PeerJoined { token, peer: host.card.clone() }));
+    }
+    if story.runs_already {
+        // As they are going to start: they find that the log knows of it.
+        for host in hosts {
+            let peer = host.id();
+            records.push((peer, Record::PeerStarted { peer: host.card.clone() }));
+            records.push((peer, Record::Booted { peer, boot_id: host.boot_id() }));
+        }
     }
     let bundle = bundle(1, story.documents.clone(), &operator());
-    records.push(Record::DocumentsApplied { bundle });
-    let entry = |record| Entry { at: EPOCH, by: founder.id, term: 1, record };
+    records.push((founder.id, Record::DocumentsApplied { bundle }));
+    let entry = |(by, record)| Entry { at: EPOCH, by, term: 1, record };
     records.into_iter().map(entry).collect()
 }

@@ -2,20 +2,21 @@
 //! while seems to be dead, who is heard of again seems to be alive.
 
 use super::{
-    World,
-    host::Heard,
+    World, describe,
+    host::{Heard, Told},
     queue::{Daemon, Event, Gossip},
 };
 use ed25519_dalek::Signer;
 use protocol::{
     agent::Input,
+    agent::shared::Verified,
     name::PeerId,
     report::{Report, SignedReport},
 };
 use std::{rc::Rc, time::Duration};
 
 /// The time from one round of watching to the next; every fourth is one of gossip as well.
-const EVERY: Duration = Duration::from_millis(250);
+pub(super) const EVERY: Duration = Duration::from_millis(250);
 
 /// So many rounds of watching to one of gossip.
 const WATCHES: u64 = 4;
@@ -29,6 +30,9 @@ const SUSPECT_AFTER: Duration = Duration::from_millis(5_000);
 impl World<'_> {
     pub(super) fn gossip_round(&mut self, daemon: Daemon) {
         if !self.is_up(daemon) {
+            return;
+        }
+        if self.rests(daemon) {
             return;
         }
         let jitter = self.random.millis(0, 20);
@@ -45,12 +49,11 @@ impl World<'_> {
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let Some(process) = host.process.as_mut() else { return };
         process.rumours.count += 1;
-        let Some(place) = self.place(daemon.peer) else { return };
-        let Some(gossip) = self.hosts[&daemon.peer].gossip(place, false).map(Rc::new) else {
-            return;
-        };
-        for to in self.random.others(self.order.len(), place, FANOUT) {
-            self.send_gossip(daemon.peer, self.order[to], &gossip);
+        let host = &self.hosts[&daemon.peer];
+        let (own, places) = (host.place_in_cell, self.cells[host.cell].places.clone());
+        let Some(gossip) = host.gossip(false).map(Rc::new) else { return };
+        for to in self.random.others(places.len(), own, FANOUT) {
+            self.send_gossip(daemon.peer, self.order[places.start + to], &gossip);
         }
         self.suspect(daemon);
     }
@@ -69,9 +72,8 @@ impl World<'_> {
     pub(super) fn gossip_arrives(&mut self, from: PeerId, to: PeerId, gossip: &Gossip) {
         let time = self.time;
         let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
-        let daemon = host.daemon();
+        let (daemon, own) = (host.daemon(), host.place_in_cell);
         let Some(process) = &mut host.process else { return };
-        let Some(own) = self.places.get(&to).copied() else { return };
         let beats = gossip.beats.iter().enumerate();
         for (place, beat) in beats.filter(|(place, beat)| *place != own && **beat != (0, 0)) {
             let heard = process.rumours.heard[place].get_or_insert(Heard {
@@ -94,7 +96,7 @@ impl World<'_> {
         }
         self.suspect(daemon);
         if !gossip.answer
-            && let Some(answer) = self.hosts[&to].gossip(own, true).map(Rc::new)
+            && let Some(answer) = self.hosts[&to].gossip(true).map(Rc::new)
         {
             self.send_gossip(to, from, &answer);
         }
@@ -104,6 +106,7 @@ impl World<'_> {
     fn suspect(&mut self, daemon: Daemon) {
         let time = self.time;
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
+        let first = self.cells[host.cell].places.start;
         let Some(process) = &mut host.process else { return };
         let mut changes = Vec::new();
         for (place, heard) in process.rumours.heard.iter_mut().enumerate() {
@@ -111,7 +114,7 @@ impl World<'_> {
             let alive = time < heard.at + SUSPECT_AFTER;
             if heard.alive != Some(alive) {
                 heard.alive = Some(alive);
-                changes.push((self.order[place], alive));
+                changes.push((self.order[first + place], alive));
             }
         }
         for (peer, alive) in changes {
@@ -120,39 +123,58 @@ impl World<'_> {
     }
 
     /// A report comes in, by whatever way.
-    pub(super) fn hear(&mut self, to: PeerId, signed: &Rc<SignedReport>) {
+    pub(super) fn hear(&mut self, to: PeerId, told: &Rc<Told>) {
         let Some(host) = self.hosts.get_mut(&to).filter(|host| host.is_active()) else { return };
         let daemon = host.daemon();
+        let report = &told.signed.report;
+        let peer = report.peer;
+        let Some(of) = self.hosts.get(&peer) else { return };
+        let (place, cell) = (of.place_in_cell, of.cell);
+        let Some(host) = self.hosts.get_mut(&to) else { return };
+        let same_cell = host.cell == cell;
         let Some(process) = &mut host.process else { return };
-        let peer = signed.report.peer;
-        let Some(place) = self.places.get(&peer).copied() else { return };
-        let known = &process.rumours.reports[place];
-        let news = known.as_ref().is_none_or(|known| signed.report.is_newer_than(&known.report));
-        if news {
-            Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(signed));
-            if peer != to {
-                self.give(daemon, Input::Heard(signed.as_ref().clone()));
+        // Of another cell, gossip keeps nothing: such a report came directly.
+        let known = if same_cell {
+            process.rumours.reports[place].as_ref().map(|known| &known.signed.report)
+        } else {
+            process.agent.view().report(peer)
+        };
+        if known.is_some_and(|known| !report.is_newer_than(known)) {
+            return;
+        }
+        if same_cell {
+            Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(told));
+        }
+        match &told.verified {
+            _ if peer == to => {}
+            Some(verified) => {
+                let said = describe::heard(report);
+                self.step(daemon, &said, |agent, now| agent.hear_verified(now, verified));
             }
+            None => self.give(daemon, Input::Heard(told.signed.clone())),
         }
     }
 
     /// A peer signs its report, gossips it and sends it to the leader.
     pub(super) fn publish(&mut self, daemon: Daemon, report: &Report) {
+        self.rouse(daemon);
         let Some(host) = self.hosts.get_mut(&daemon.peer) else { return };
         let signature = host.key.sign(&report.signed_bytes()).to_bytes().to_vec();
-        let signed = Rc::new(SignedReport { report: report.clone(), signature });
+        let signed = SignedReport { report: report.clone(), signature };
+        let verified = Verified::new(signed.clone(), host.card.public_key);
+        let told = Rc::new(Told { signed, verified });
+        let place = host.place_in_cell;
         let Some(process) = &mut host.process else { return };
-        let Some(place) = self.places.get(&daemon.peer).copied() else { return };
-        Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(&signed));
+        Rc::make_mut(&mut process.rumours.reports)[place] = Some(Rc::clone(&told));
         let leader = process.standing.leader;
         if let Some(leader) = leader.filter(|leader| *leader != daemon.peer)
             && self.network.open(daemon.peer, leader)
         {
             let delay = self.network.reliable_delay(&mut self.random);
             if self.network.doubled(&mut self.random) {
-                self.after(delay * 2, Event::ReportArrives(leader, Rc::clone(&signed)));
+                self.after(delay * 2, Event::ReportArrives(leader, Rc::clone(&told)));
             }
-            self.after(delay, Event::ReportArrives(leader, signed));
+            self.after(delay, Event::ReportArrives(leader, told));
         }
     }
 }

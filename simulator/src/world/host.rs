@@ -7,14 +7,14 @@ use super::{
 use crate::scenario::Disk as DiskHealth;
 use ed25519_dalek::SigningKey;
 use protocol::{
-    agent::{Agent, Input, Standing},
+    agent::{Agent, Input, Standing, shared::Verified},
     ledger::Ledger,
     name::{IncidentId, PeerId},
     record::PeerCard,
     report::SignedReport,
     time::{Now, Timestamp},
 };
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
 
 /// When every story begins: 2026-01-01.
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -24,6 +24,11 @@ pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub(crate) struct Host {
     /// What the roster says of it; the generation is that of its latest start.
     pub(crate) card: PeerCard,
+    /// Where it stands in the story.
+    pub(crate) place: usize,
+    /// Its cell, and where it stands in that.
+    pub(crate) cell: usize,
+    pub(crate) place_in_cell: usize,
     /// With what its reports are signed.
     pub(crate) key: SigningKey,
     /// Whether the machine runs.
@@ -54,10 +59,10 @@ pub(crate) struct Disk {
     /// Attempts whose start was written down.
     pub(crate) started: BTreeSet<(IncidentId, u32)>,
     /// The latest snapshot of the ledger.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     /// The one before it: what is found after a power failure that came before the latest one was
     /// really on the disk.
-    pub(crate) ledger_before: Ledger,
+    pub(crate) ledger_before: Arc<Ledger>,
     /// How it does.
     pub(crate) health: DiskHealth,
     /// Up to where the Raft log is here, as a voter or learner.
@@ -87,6 +92,8 @@ pub(crate) struct Process {
     pub(crate) doubts_since: Option<Duration>,
     /// Its part of gossip.
     pub(crate) rumours: Rumours,
+    /// Whether its rounds of gossip and of watching wait for its cell to be roused.
+    pub(crate) dozes: bool,
     /// How many rounds of watching it has made.
     pub(crate) rounds: u64,
     /// Whom it watches.
@@ -95,7 +102,7 @@ pub(crate) struct Process {
     pub(crate) stopping: bool,
 }
 
-/// What a daemon knows by gossip, of each peer by its place in the story.
+/// What a daemon knows by gossip, of each peer of its cell by its place there.
 #[derive(Debug)]
 pub(crate) struct Rumours {
     /// Its own heartbeat.
@@ -106,8 +113,18 @@ pub(crate) struct Rumours {
     pub(crate) reports: Reports,
 }
 
+/// A report on its way: every daemon verifies what it hears, and here all live in one process, so
+/// that once is enough.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// What travels.
+    pub(crate) signed: SignedReport,
+    /// The same, if it is signed by the peer it speaks of.
+    pub(crate) verified: Option<Verified>,
+}
+
 /// Everybody's latest report, by their places. Whoever sends them shares them.
-pub(crate) type Reports = Rc<Vec<Option<Rc<SignedReport>>>>;
+pub(crate) type Reports = Rc<Vec<Option<Rc<Told>>>>;
 
 impl Rumours {
     /// Nothing is known yet.
@@ -116,6 +133,16 @@ impl Rumours {
             count: 0,
             heard: std::iter::repeat_with(|| None).take(peers).collect(),
             reports: Rc::new(vec![None; peers]),
+        }
+    }
+
+    /// What it is like after a while in which everybody was heard of all the time.
+    pub(crate) fn sleep_through(&mut self, slept: Duration) {
+        let beats = slept.as_secs();
+        self.count += beats;
+        for heard in self.heard.iter_mut().flatten() {
+            heard.beat.1 += beats;
+            heard.at += slept;
         }
     }
 }
@@ -183,11 +210,11 @@ impl Host {
     }
 
     /// What it tells others by gossip.
-    pub(crate) fn gossip(&self, place: usize, answer: bool) -> Option<Gossip> {
+    pub(crate) fn gossip(&self, answer: bool) -> Option<Gossip> {
         let rumours = &self.process.as_ref()?.rumours;
         let beat = |heard: &Option<Heard>| heard.as_ref().map_or((0, 0), |heard| heard.beat);
         let mut beats: Vec<(u64, u64)> = rumours.heard.iter().map(beat).collect();
-        beats[place] = (self.boot, rumours.count);
+        beats[self.place_in_cell] = (self.boot, rumours.count);
         Some(Gossip { beats, reports: Rc::clone(&rumours.reports), answer })
     }
 }

@@ -44,6 +44,14 @@ impl Network {
         from == to || (together && !cut)
     }
 
+    /// Whether everybody reaches everybody and nothing is ever lost.
+    pub(crate) fn is_whole_and_lossless(&self) -> bool {
+        self.parts.is_none()
+            && self.cuts.is_empty()
+            && self.isolated.is_empty()
+            && self.weather.loss_percent == 0
+    }
+
     /// Whether two hosts can talk with each other.
     pub(crate) fn both_ways(&self, one: PeerId, other: PeerId) -> bool {
         self.open(one, other) && self.open(other, one)

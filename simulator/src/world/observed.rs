@@ -48,6 +48,11 @@ impl Observed for World<'_> {
         self.hosts.get(&peer)?.process.as_ref().map(|process| process.agent.ledger())
     }
 
+    fn fingerprint(&self, peer: PeerId) -> Option<[u8; 32]> {
+        let process = self.hosts[&peer].process.as_ref()?;
+        Some(self.shelf.fingerprint(process.agent.shared_ledger()))
+    }
+
     fn is_led(&self) -> bool {
         let leader = self.raft.leader.and_then(|leader| self.hosts[&leader].process.as_ref());
         leader.is_some_and(|process| process.agent.standing().leads)
@@ -57,6 +62,10 @@ impl Observed for World<'_> {
         let Some(parts) = &self.network.parts else { return false };
         let near = |voter: &&PeerId| parts.get(voter) == parts.get(&peer) || **voter == peer;
         self.raft.voters.keys().filter(near).count() * 2 <= self.raft.voters.len()
+    }
+
+    fn may_be_divided(&self) -> bool {
+        self.network.parts.is_some()
     }
 
     fn log(&self) -> &[Logged] {

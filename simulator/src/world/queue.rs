@@ -1,13 +1,15 @@
 //! What will happen and when: events on virtual time, in an order that is always the same.
 
-use super::{host::Reports, network::Purpose};
+use super::{
+    host::{Reports, Told},
+    network::Purpose,
+};
 use crate::scenario::Deed;
 use protocol::{
     agent::{Forwarding, Input, Proposal},
     ledger,
     name::{IncidentId, PeerId},
     record::Entry,
-    report::SignedReport,
 };
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -99,7 +101,7 @@ pub(crate) enum Event {
     /// Gossip arrives.
     GossipArrives(PeerId, PeerId, Rc<Gossip>),
     /// A report that was sent to the leader directly arrives.
-    ReportArrives(PeerId, Rc<SignedReport>),
+    ReportArrives(PeerId, Rc<Told>),
     /// A notice arrives at its channel.
     NoticeArrives(Daemon, IncidentId, u32),
     /// Something of the story happens.
@@ -128,6 +130,76 @@ pub(crate) enum Event {
     HealAll,
 }
 
+impl Event {
+    /// Whether hosts or the network may be different after this.
+    pub(super) const fn may_disturb(&self) -> bool {
+        match self {
+            Self::Commit | Self::Feed(_) | Self::JobPings(_) | Self::StartOnDisk(..) => false,
+            Self::Give(..)
+            | Self::Wake(..)
+            | Self::ExecutionEnds(_)
+            | Self::EvidenceReady(..)
+            | Self::ProbeArrives { .. }
+            | Self::ProbeEnds { .. }
+            | Self::WitnessAsked { .. }
+            | Self::ForwardArrives { .. }
+            | Self::Proposed(..)
+            | Self::RaftTick
+            | Self::GossipRound(_)
+            | Self::GossipArrives(..)
+            | Self::ReportArrives(..)
+            | Self::NoticeArrives(..)
+            | Self::AlertTold(_)
+            | Self::Surgeon(_)
+            | Self::FactOfSurgeon(..)
+            | Self::FactArrives(..)
+            | Self::FactAnswered(..)
+            | Self::Deed(_)
+            | Self::Undo(_)
+            | Self::Chaos
+            | Self::Resume(_)
+            | Self::StopDeadline(_)
+            | Self::HealAll => self.may_unsettle(),
+        }
+    }
+
+    /// Whether hosts, the network or the log may be different after this. What only an agent is
+    /// told is not: what it then does to the Raft group happens later, as an event of its own.
+    pub(super) const fn may_unsettle(&self) -> bool {
+        match self {
+            Self::Give(..)
+            | Self::Wake(..)
+            | Self::EvidenceReady(..)
+            | Self::ProbeArrives { .. }
+            | Self::ProbeEnds { .. }
+            | Self::WitnessAsked { .. }
+            | Self::ForwardArrives { .. }
+            | Self::Proposed(..)
+            | Self::RaftTick
+            | Self::GossipRound(_)
+            | Self::GossipArrives(..)
+            | Self::ReportArrives(..)
+            | Self::NoticeArrives(..) => false,
+            Self::StartOnDisk(..)
+            | Self::ExecutionEnds(_)
+            | Self::Commit
+            | Self::Feed(_)
+            | Self::Deed(_)
+            | Self::JobPings(_)
+            | Self::AlertTold(_)
+            | Self::Surgeon(_)
+            | Self::FactOfSurgeon(..)
+            | Self::FactArrives(..)
+            | Self::FactAnswered(..)
+            | Self::Undo(_)
+            | Self::Chaos
+            | Self::Resume(_)
+            | Self::StopDeadline(_)
+            | Self::HealAll => true,
+        }
+    }
+}
+
 /// What will happen and when.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -140,6 +212,12 @@ impl Queue {
     pub(crate) fn push(&mut self, at: Duration, event: Event) {
         self.events.insert((at, self.next), event);
         self.next += 1;
+    }
+
+    /// How much was ever to happen.
+    #[cfg(test)]
+    pub(crate) const fn pushed(&self) -> u64 {
+        self.next
     }
 
     /// What happens next, if it happens by then.

@@ -29,9 +29,15 @@ use std::{
 /// The longest that a write takes on a slow disk.
 const SLOW_DISK: Duration = Duration::from_secs(3);
 
+/// Of the ledger of a large mesh a fingerprint is taken after every so many entries: that reads all
+/// of it.
+const FINGERPRINT_EVERY: u64 = 16;
+
 /// The Raft group.
 #[derive(Debug)]
 pub(crate) struct Raft {
+    /// Whether the mesh is so large that its replicas share what they can.
+    pub(crate) is_large: bool,
     /// What is committed.
     pub(crate) log: Vec<Logged>,
     /// The ledger that follows from it.
@@ -117,8 +123,14 @@ pub(crate) fn is_stale(position: Position, entry: &Entry) -> bool {
 
 impl Raft {
     /// A group of the founder alone, with the first entries committed.
-    pub(super) fn founded(founder: &PeerCard, entries: Vec<Entry>, blanks: Blanks) -> Self {
+    pub(super) fn founded(
+        founder: &PeerCard,
+        entries: Vec<Entry>,
+        blanks: Blanks,
+        is_large: bool,
+    ) -> Self {
         let mut raft = Self {
+            is_large,
             log: Vec::new(),
             truth: Ledger::default(),
             term: 1,
@@ -136,13 +148,15 @@ impl Raft {
             last_due: Duration::ZERO,
         };
         for _ in 0..blanks.first {
-            let (_, outcome) = raft.append(1, None);
+            let (_, outcome) = raft.write(1, None);
             assert!(outcome.is_ok(), "nothing is refused where nothing is asked for");
         }
         for entry in entries {
-            let (_, outcome) = raft.append(1, Some(entry));
+            let (_, outcome) = raft.write(1, Some(entry));
             assert!(outcome.is_ok(), "a story's mesh can be founded: {outcome:?}");
         }
+        // Nobody runs yet: no replica ever stands anywhere before this.
+        raft.take_last_fingerprint();
         raft
     }
 
@@ -156,6 +170,13 @@ impl Raft {
         self.log.get(usize::try_from(index.checked_sub(1)?).ok()?)
     }
 
+    /// Makes sure of a fingerprint of the ledger as it is now.
+    pub(super) fn take_last_fingerprint(&mut self) {
+        if let Some(last) = self.log.last_mut() {
+            last.ledger.get_or_insert_with(|| fingerprint(&self.truth));
+        }
+    }
+
     /// A new leader's first entry, which makes what was before it its own.
     pub(super) fn append_blank(&mut self) {
         for _ in 0..self.blanks.election {
@@ -165,6 +186,14 @@ impl Raft {
     }
 
     fn append(&mut self, term: u64, entry: Option<Entry>) -> (Position, ledger::Outcome) {
+        let (position, outcome) = self.write(term, entry);
+        if !self.is_large || position.index.is_multiple_of(FINGERPRINT_EVERY) {
+            self.take_last_fingerprint();
+        }
+        (position, outcome)
+    }
+
+    fn write(&mut self, term: u64, entry: Option<Entry>) -> (Position, ledger::Outcome) {
         let position = Position { index: self.committed() + 1, term };
         if let Some(able) = entry.as_ref().and_then(|entry| able_to_attest(&self.truth, entry)) {
             self.able.insert(IncidentId(position.index), able);
@@ -176,8 +205,7 @@ impl Raft {
                 Ok(ledger::Effect::Done)
             }
         };
-        let ledger = fingerprint(&self.truth);
-        self.log.push(Logged { position, entry, ledger });
+        self.log.push(Logged { position, entry, ledger: None });
         (position, outcome)
     }
 }

@@ -239,7 +239,7 @@ impl Eye {
                 }
                 None => self.truth.skip(position),
             }
-            let ledger = fingerprint(&self.truth);
+            let ledger = Some(fingerprint(&self.truth));
             self.log.push(Logged { position, entry, ledger });
         }
     }

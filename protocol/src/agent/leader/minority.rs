@@ -38,10 +38,14 @@ impl Agent {
     /// How many of the peers that should run this one hears, itself included, and how many there
     /// are.
     pub fn reach(&self) -> (usize, usize) {
-        let running: Vec<_> = self.ledger.roster().running().map(|(peer, _)| peer).collect();
+        let roster = self.ledger.roster();
+        let running = self.expected().count;
         // Nothing has been said of a peer that has just come.
-        let heard = running.iter().filter(|peer| !self.is_suspected(**peer));
-        (heard.count(), running.len())
+        let in_question = self.in_question();
+        let unheard = in_question
+            .iter()
+            .filter(|peer| roster.is_running(**peer) && self.is_suspected(**peer));
+        (running - unheard.count(), running)
     }
 
     /// Whether this peer hears fewer than half of those that should run.
