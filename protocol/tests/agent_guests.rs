@@ -269,9 +269,8 @@ fn what_a_surgeon_cannot_do_is_passed_over_with_a_name() {
     let mut driver = mesh(&(heal.to_owned() + RESTART));
     fires(&mut driver);
     assigned(&mut driver, 1);
-    let skipped = driver.records().into_iter().find_map(|record| match record {
-        Record::Skipped { refusal, .. } => Some(refusal.clone()),
-        _ => None,
+    let skipped = driver.records().into_iter().find_map(|record| {
+        if let Record::Skipped { refusal, .. } = record { Some(refusal.clone()) } else { None }
     });
     let rung = "ticket".to_owned();
     assert_eq!(skipped, Some(Refusal::NotForSurgeons { rung }), "{}", driver.history());

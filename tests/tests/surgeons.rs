@@ -212,7 +212,8 @@ fn what_no_surgeon_says_is_refused_and_who_dawdles_is_sent_away() -> Result<()> 
     head.write_all(b"GET /v1/operation HTTP/1.1\r\n")?;
     assert_eq!(get(r#"{"applicationID":"x"}"#)?.0, 401, "others are served");
     for dawdler in dawdlers {
-        let (path, answer) = dawdler.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?;
+        let (path, answer) =
+            dawdler.join().map_err(|_panic| anyhow::anyhow!("a thread panicked"))?;
         let (status, body) = answer?;
         assert!([408, 404].contains(&status), "{path}: {status} {body}");
     }
@@ -225,7 +226,7 @@ fn what_no_surgeon_says_is_refused_and_who_dawdles_is_sent_away() -> Result<()> 
         .collect();
     assert_eq!(get(r#"{"applicationID":"x"}"#)?.0, 401, "others are served");
     for one in waiting {
-        let handed = one.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        let handed = one.join().map_err(|_panic| anyhow::anyhow!("a thread panicked"))??;
         ensure!(handed.is_empty(), "{handed:?}");
     }
     Ok(())
