@@ -10,6 +10,8 @@
 //!   [`voters`].
 
 mod alerts;
+mod authority;
+mod checking;
 pub mod checks;
 pub mod clock;
 pub mod doubt;
@@ -19,6 +21,7 @@ pub mod operation;
 pub mod output;
 pub mod shared;
 pub mod silence;
+mod telling;
 pub mod trial;
 pub mod variables;
 pub mod view;
@@ -30,16 +33,11 @@ pub use input::{Input, LocalPolicy, Origin, Standing};
 pub use output::{Forwarding, Message, Output, Proposal, Work, WorkOrder};
 
 use crate::{
-    document::{Check, Document, Probe, ladder::is_made_of, parse::parse},
-    ledger::{
-        self, Ledger,
-        incident::{Incident, State},
-        roster::Standing as Running,
-    },
-    name::{IncidentId, Name, PeerId},
-    record::{Because, Entry, PeerCard, Position, Record, Seen, Trust},
+    document::Document,
+    ledger::{self, Ledger},
+    name::{IncidentId, PeerId},
+    record::{Entry, PeerCard, Position, Record, Seen, Trust},
     refusal::Refusal,
-    report::Report,
     time::{Now, Timestamp},
 };
 use checks::OwnChecks;
@@ -54,9 +52,6 @@ use std::{
 use view::View;
 use wards::Wards;
 use worker::Worker;
-
-/// How long until something that was forwarded is forwarded again.
-const FORWARD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The fact that names the boot that a host is in.
 pub const BOOT_ID: &str = "boot_id";
@@ -399,243 +394,13 @@ impl Agent {
         self.authorise_new_revisions();
     }
 
-    /// Verifies each revision against the operators' keys that this host pinned, not against what
-    /// the ledger says of them: the log orders, operators authorise.
-    fn authorise_new_revisions(&mut self) {
-        let known = self.authorised.keys().next_back().copied().unwrap_or(0);
-        for revision in self.ledger.library().revisions() {
-            if revision.number <= known || !revision.bundle.is_authorised(&self.trust) {
-                continue;
-            }
-            let documents = revision.bundle.bundle.sources.iter().filter_map(|s| parse(s).ok());
-            let documents = documents.flatten().map(|parsed| parsed.document).collect();
-            self.authorised.insert(revision.number, documents);
-        }
-    }
-
-    /// Whether enough operators signed exactly this document in the revision it comes from, as far
-    /// as this host can tell.
-    pub(crate) fn is_authorised(&self, document: &Document, revision: u64) -> bool {
-        self.authorised.range(..=revision).any(|(_, documents)| documents.contains(document))
-    }
-
-    /// Says that this peer runs, or that it stops, until the log has it.
-    fn announce(&mut self, now: Now, out: &mut Vec<Output>) {
-        let place = Some(self.ledger.position());
-        if self.announced == place && self.stopping.is_none() {
-            return;
-        }
-        let Some(member) = self.ledger.roster().member(self.card.id) else { return };
-        let (forwarding, record) = match self.stopping {
-            Some(true) => (Forwarding::Leave, Record::PeerLeft { peer: self.card.id }),
-            Some(false) if member.standing == Running::Stopped => return,
-            Some(false) => (Forwarding::Stop, Record::PeerStopped { peer: self.card.id }),
-            None if member.standing == Running::Running && member.card == self.card => {
-                self.announced = place;
-                self.forwarded.remove(&Forwarding::Start);
-                return;
-            }
-            None => (Forwarding::Start, Record::PeerStarted { peer: self.card.clone() }),
-        };
-        self.forward(now, forwarding, record, out);
-    }
-
-    /// Says which boot its host is in, once the log knows this start of the daemon, until the log
-    /// has that as well.
-    fn announce_boot(&mut self, now: Now, out: &mut Vec<Output>) {
-        let place = Some(self.ledger.position());
-        if self.announced_boot == place {
-            return;
-        }
-        let Some(boot_id) = self.facts.get(BOOT_ID) else { return };
-        let member = self.ledger.roster().member(self.card.id);
-        let known = member.filter(|member| member.card.generation == self.card.generation);
-        if known.is_none_or(|known| known.boot_id.as_ref() == Some(boot_id)) {
-            self.announced_boot = place;
-            self.forwarded.remove(&Forwarding::Boot);
-            return;
-        }
-        let record = Record::Booted { peer: self.card.id, boot_id: boot_id.clone() };
-        self.forward(now, Forwarding::Boot, record, out);
-    }
-
-    /// Sends a fact to the leader, now and again until the log has it.
-    pub(crate) fn forward(
-        &mut self,
-        now: Now,
-        forwarding: Forwarding,
-        record: Record,
-        out: &mut Vec<Output>,
-    ) {
-        if self.forwarded.get(&forwarding).is_some_and(|due| *due > now.mono) {
-            return;
-        }
-        self.forwarded.insert(forwarding.clone(), now.mono + FORWARD_AGAIN);
-        let entry = self.entry(now, record);
-        out.push(Output::Forward { forwarding, entry });
-    }
-
-    fn forwarded_back(
-        &mut self,
-        now: Now,
-        forwarding: &Forwarding,
-        result: &Result<ledger::Outcome, String>,
-    ) {
-        match result {
-            // The log has it; the replica will show it.
-            Ok(Ok(_)) => {}
-            Ok(Err(_refusal)) => match forwarding {
-                Forwarding::Report(incident, attempt) => {
-                    self.worker.drop_report(*incident, *attempt);
-                }
-                Forwarding::Evidence(incident) => self.worker.drop_evidence(*incident),
-                Forwarding::Start | Forwarding::Stop | Forwarding::Leave | Forwarding::Boot => {}
-            },
-            Err(_not_reached) => {
-                let again = now.mono + FORWARD_AGAIN / 4;
-                if let Some(due) = self.forwarded.get_mut(forwarding) {
-                    *due = again.min(*due);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn forget_forwarding(&mut self, forwarding: &Forwarding) {
-        self.forwarded.remove(forwarding);
-    }
-
     /// An entry in this peer's name, stamped with the log's time.
     pub(crate) fn entry(&self, now: Now, record: Record) -> Entry {
         Entry { at: self.clock.now(now), by: self.card.id, term: self.standing.term, record }
-    }
-
-    fn run_checks(&mut self, now: Now, out: &mut Vec<Output>) {
-        let revision = self.ledger.library().revision();
-        if self.checks_of != Some(revision) {
-            self.checks_of = Some(revision);
-            let mine = self.own_checks();
-            self.checks.set(mine.into_iter(), now.mono, self.card.id.bits());
-        }
-        let at = self.clock.now(now);
-        if self.checks.expire(now.mono, at) {
-            self.tell(now, out);
-        }
-        for check in self.checks.due(now.mono) {
-            let variables = variables::for_check(self, &check);
-            out.push(Output::RunCheck { check, variables });
-        }
-    }
-
-    /// The checks that this peer runs: meant for its labels, and signed.
-    fn own_checks(&self) -> Vec<Check> {
-        let library = self.ledger.library();
-        library
-            .checks()
-            .filter(|check| check.selector.fits(&self.card.labels))
-            .filter(|check| !matches!(check.probe, Probe::Aggregate(_) | Probe::Heartbeat(_)))
-            .filter(|check| {
-                let document = Document::Check((*check).clone());
-                let origin = library.origin(&document.key()).unwrap_or(0);
-                self.is_authorised(&document, origin)
-            })
-            .cloned()
-            .collect()
-    }
-
-    /// Runs checks again when the log says that what may have mended them has ended.
-    fn verify_repairs(&mut self, now: Now) {
-        let me = self.card.id;
-        for incident in self.ledger.open_incidents() {
-            let (State::Verifying, Some(attempt)) = (incident.state, incident.last_attempt())
-            else {
-                continue;
-            };
-            if !incident.may_clear() {
-                continue;
-            }
-            let settle = incident.rung(attempt.rung).map_or(Duration::ZERO, |rung| rung.settle);
-            for check in checks_on(incident, me) {
-                // Of a group it is this peer's part that the rung was for.
-                let check = match self.ledger.library().check(check).map(|check| &check.probe) {
-                    Some(Probe::Aggregate(aggregate)) => &aggregate.check,
-                    Some(_) | None => check,
-                };
-                self.checks.verify(check, (incident.id, attempt.number), now.mono, settle);
-            }
-        }
-    }
-
-    /// What passes now is later than what opened an incident about it, though this host's clock may
-    /// have gone back since, and its daemon forgotten what it had said: without this the incident
-    /// would stay open until the clock has caught up.
-    fn outlive_incidents(&mut self, now: Now, out: &mut Vec<Output>) {
-        let me = self.card.id;
-        let mut redated = false;
-        for incident in self.ledger.open_incidents().filter(|incident| incident.peer == me) {
-            if let Because::Check { check, verdict, since, .. } = &incident.because {
-                redated |= self.checks.outlive(check, *verdict, *since);
-            }
-        }
-        if redated {
-            self.tell(now, out);
-        }
-    }
-
-    /// Makes this peer's report and passes it on: to gossip, and to the leader directly.
-    fn tell(&mut self, now: Now, out: &mut Vec<Output>) {
-        self.sequence += 1;
-        let mut facts = self.facts.clone();
-        if let Some(why) = self.doubt.why(now.mono) {
-            facts.insert(doubt::FACT.to_owned(), why.to_owned());
-        }
-        self.facts_told = facts.clone();
-        facts.extend(self.told_of_check_in());
-        let report = Report {
-            peer: self.card.id,
-            generation: self.card.generation,
-            sequence: self.sequence,
-            checks: self.checks.states(),
-            facts,
-        };
-        self.view.hear_own(report.clone());
-        out.push(Output::Publish(report));
-    }
-
-    /// Whether enough operators signed what this incident's rungs come from, as far as this host
-    /// can tell.
-    pub(crate) fn plan_is_authorised(&self, incident: &Incident) -> bool {
-        let Some(plan) = &incident.plan else { return false };
-        let Because::Ladder { ladder, .. } = &incident.because else {
-            return self.is_authorised(&Document::Runbook(plan.clone()), incident.revision);
-        };
-        let documents: Vec<Document> = self
-            .authorised
-            .range(..=incident.revision)
-            .flat_map(|(_, documents)| documents.iter().cloned())
-            .collect();
-        documents.iter().any(|document| {
-            matches!(document, Document::Ladder(known)
-                if known.name == *ladder && is_made_of(plan, known, &documents))
-        })
     }
 
     /// Why this attempt must not be started here, if it must not.
     pub(crate) fn objection(&self, incident: IncidentId, now: Now) -> Option<Refusal> {
         worker::objection(self, incident, now)
     }
-}
-
-/// The checks of this peer that say whether an incident is over.
-fn checks_on(incident: &Incident, peer: PeerId) -> impl Iterator<Item = &Name> {
-    let own = incident.because.check().filter(|_| incident.peer == peer);
-    let of_ladder = match &incident.because {
-        Because::Ladder { failing, .. } => failing.as_slice(),
-        Because::Check { .. }
-        | Because::Silent { .. }
-        | Because::Operator { .. }
-        | Because::Storm { .. }
-        | Because::Job { .. } => &[],
-    };
-    own.into_iter()
-        .chain(of_ladder.iter().filter(move |one| one.peer == peer).map(|one| &one.check))
 }
