@@ -37,8 +37,7 @@ use crate::{
     document::{MeshSettings, Selector},
     mistakes::{self, Mistake},
     name::{IncidentId, Labels, Name, PeerId},
-    order::Action,
-    record::{Because, Entry, Founding, Position, Record, TokenGrant, TokenId, Trust},
+    record::{Author, Because, Entry, Founding, Position, Record, TokenGrant, TokenId, Trust},
     refusal::Refusal,
     time::Timestamp,
 };
@@ -250,12 +249,12 @@ impl Ledger {
             return Err(Refusal::NotFounded);
         }
         let is_stale = entry.term != position.term && !mistakes::is_made(Mistake::StaleTermTaken);
-        if is_decision(&entry.record) && is_stale {
+        if entry.record.author() == Author::Leader && is_stale {
             return Err(Refusal::StaleTerm { decided: entry.term, appended: position.term });
         }
         let context = Context { position, at, by: entry.by };
         let outcome = self.apply_record(&context, entry);
-        if let Some(id) = incident_in(&entry.record) {
+        if let Some(id) = entry.record.incident() {
             self.index_incident(id);
         }
         outcome
@@ -405,94 +404,6 @@ pub(crate) struct Context {
     pub(crate) by: PeerId,
 }
 
-/// The incident that a record changes, if it changes one that is there.
-const fn incident_in(record: &Record) -> Option<IncidentId> {
-    match record {
-        Record::EvidenceTaken { incident, .. }
-        | Record::Assigned { incident, .. }
-        | Record::Reported { incident, .. }
-        | Record::Lost { incident, .. }
-        | Record::Held { incident, .. }
-        | Record::Called { incident, .. }
-        | Record::Resolved { incident, .. }
-        | Record::Escalated { incident, .. }
-        | Record::Notified { incident, .. }
-        | Record::Skipped { incident, .. }
-        | Record::Restarted { incident }
-        | Record::CalledAgain { incident, .. }
-        | Record::Claimed { incident, .. }
-        | Record::Withdrawn { incident, .. }
-        | Record::NotRebooted { incident, .. } => Some(*incident),
-        Record::Ordered { order } => match &order.order.action {
-            Action::Close { incident, .. }
-            | Action::Approve { incident }
-            | Action::Deny { incident, .. }
-            | Action::Acknowledge { incident } => Some(*incident),
-            Action::CreateToken(_)
-            | Action::RemovePeer { .. }
-            | Action::Freeze { .. }
-            | Action::Thaw
-            | Action::StartMaintenance { .. }
-            | Action::EndMaintenance { .. }
-            | Action::RunRunbook { .. } => None,
-        },
-        Record::Founded(_)
-        | Record::PeerJoined { .. }
-        | Record::PeerStarted { .. }
-        | Record::PeerStopped { .. }
-        | Record::PeerLeft { .. }
-        | Record::DocumentsApplied { .. }
-        | Record::Booted { .. }
-        | Record::Alerted { .. }
-        | Record::JobsTold { .. }
-        | Record::Missed { .. }
-        | Record::Listening
-        | Record::Streamed { .. }
-        // Its own ledger indexes it.
-        | Record::Operated { .. }
-        | Record::Opened { .. } => None,
-    }
-}
-
-/// Whether a record is a decision of the leader's, which holds only in the term it was made in.
-///
-/// The others are facts that their authors state and documents and orders that operators signed:
-/// they are as true in the next term.
-pub const fn is_decision(record: &Record) -> bool {
-    match record {
-        Record::PeerJoined { .. }
-        | Record::Opened { .. }
-        | Record::Assigned { .. }
-        | Record::Lost { .. }
-        | Record::Held { .. }
-        | Record::Called { .. }
-        | Record::Resolved { .. }
-        | Record::Escalated { .. }
-        | Record::Notified { .. }
-        | Record::Skipped { .. }
-        | Record::Restarted { .. }
-        | Record::Missed { .. }
-        | Record::Listening
-        | Record::CalledAgain { .. }
-        | Record::Streamed { .. }
-        | Record::Withdrawn { .. }
-        | Record::NotRebooted { .. } => true,
-        Record::Founded(_)
-        | Record::Ordered { .. }
-        | Record::PeerStarted { .. }
-        | Record::PeerStopped { .. }
-        | Record::PeerLeft { .. }
-        | Record::DocumentsApplied { .. }
-        | Record::EvidenceTaken { .. }
-        | Record::Booted { .. }
-        | Record::Alerted { .. }
-        | Record::JobsTold { .. }
-        | Record::Claimed { .. }
-        | Record::Operated { .. }
-        | Record::Reported { .. } => false,
-    }
-}
-
 /// Whether the leader may take this record from another peer and append it.
 ///
 /// The peer is the one that the connection's certificate names. Facts must be about their author;
@@ -505,41 +416,11 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
     if entry.by != from {
         return refused("a peer writes in its own name only");
     }
-    match &entry.record {
-        Record::PeerStarted { peer } if peer.id != from => refused("another peer's start"),
-        Record::PeerStopped { peer } | Record::PeerLeft { peer } if *peer != from => {
-            refused("another peer's stop")
-        }
-        Record::Booted { peer, .. } if *peer != from => refused("another peer's boot"),
-        Record::PeerStarted { .. }
-        | Record::PeerStopped { .. }
-        | Record::PeerLeft { .. }
-        | Record::Ordered { .. }
-        | Record::DocumentsApplied { .. }
-        | Record::EvidenceTaken { .. }
-        | Record::Booted { .. }
-        | Record::Alerted { .. }
-        | Record::JobsTold { .. }
-        | Record::Claimed { .. }
-        | Record::Operated { .. }
-        | Record::Reported { .. } => Ok(()),
-        Record::Founded(_) => refused("a mesh is founded once"),
-        Record::PeerJoined { .. }
-        | Record::Opened { .. }
-        | Record::Assigned { .. }
-        | Record::Lost { .. }
-        | Record::Held { .. }
-        | Record::Called { .. }
-        | Record::Resolved { .. }
-        | Record::Escalated { .. }
-        | Record::Notified { .. }
-        | Record::Skipped { .. }
-        | Record::Restarted { .. }
-        | Record::Missed { .. }
-        | Record::Listening
-        | Record::CalledAgain { .. }
-        | Record::Streamed { .. }
-        | Record::Withdrawn { .. }
-        | Record::NotRebooted { .. } => refused("only the leader decides"),
+    match entry.record.author() {
+        Author::Anyone | Author::Operators => Ok(()),
+        Author::Peer(peer) if peer == from => Ok(()),
+        Author::Peer(_) => refused("that is another peer's to say of itself"),
+        Author::Founder => refused("a mesh is founded once"),
+        Author::Leader => refused("only the leader decides"),
     }
 }

@@ -1,7 +1,9 @@
 //! What is written into the log: facts, each with the moment and the peer that proposed it.
 
+mod author;
 mod because;
 
+pub use author::Author;
 pub use because::{Because, Failing, Seen, StormCause, Testimony};
 
 use crate::{

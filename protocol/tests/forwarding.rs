@@ -4,10 +4,10 @@ mod common;
 
 use common::{card, ended, evidence_by, failing, founding, id, name, ordered, signed};
 use protocol::{
-    ledger::{is_decision, may_forward},
+    ledger::may_forward,
     name::IncidentId,
     order::Action,
-    record::{Entry, Outcome, Record, TokenId},
+    record::{Author, Entry, Outcome, Record, TokenId},
     refusal::Refusal,
     stream::Batch,
     time::Timestamp,
@@ -114,7 +114,7 @@ fn facts_are_their_authors_to_forward_and_decisions_nobodys() {
     for (record, allowed, decision) in table() {
         let answer = may_forward(id(2), &entry(2, &record));
         assert_eq!(answer.is_ok(), allowed, "{record:?}: {answer:?}");
-        assert_eq!(is_decision(&record), decision, "{record:?}");
+        assert_eq!(record.author() == Author::Leader, decision, "{record:?}");
         assert!(!(allowed && decision), "{record:?}");
     }
 }

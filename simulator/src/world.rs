@@ -51,7 +51,7 @@ use protocol::{
     name::{IncidentId, Labels, Name, PeerId},
     time::{Now, Timestamp},
 };
-use queue::{Daemon, Event, Queue};
+use queue::{Daemon, Event, Queue, Touch};
 use raft::{Blanks, Client, Raft};
 use shelf::Shelf;
 use std::{
@@ -282,10 +282,11 @@ impl<'s> World<'s> {
     }
 
     fn happen(&mut self, event: Event) {
-        if event.may_unsettle() {
+        let touches = event.touches();
+        if touches >= Touch::Log {
             self.settled = false;
         }
-        if event.may_disturb() {
+        if touches == Touch::Hosts {
             self.rouse_all();
         }
         match event {

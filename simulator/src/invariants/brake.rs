@@ -67,100 +67,88 @@ impl Invariant for Brake {
 impl Brake {
     /// Takes the next record of the log; `id` is that of the incident that it opens, if it does.
     fn see(&mut self, world: &dyn Observed, id: IncidentId, record: &Record) -> Result<(), String> {
-        let incidents = world.truth().incidents();
-        match record {
-            Record::Opened { peer, because: Because::Silent { .. } } => {
-                let Some(opened) = incidents.get(&id) else { return Ok(()) };
-                self.silences.insert(id, (*peer, opened.opened_at));
-                if self.latest.is_some() || self.is_storm(world, opened.opened_at) {
-                    self.latest = Some(opened.opened_at);
-                }
-            }
-            Record::Opened { because: Because::Storm { .. }, .. } => {
-                let Some(opened) = incidents.get(&id) else { return Ok(()) };
-                self.storm = Some(id);
-                self.latest.get_or_insert(opened.opened_at);
-            }
-            Record::Assigned { incident, attempt, worker, start_by, .. }
-                if self.holds_back(*incident) =>
-            {
-                let taken = incidents.get(incident).is_some_and(|known| {
-                    known.attempts.iter().any(|one| {
-                        (one.number, one.worker, one.start_by) == (*attempt, *worker, *start_by)
-                    })
-                });
-                if taken {
-                    return Err(format!(
-                        "attempt {attempt} of {incident} is given to {} in a storm",
-                        world.name(*worker)
-                    ));
-                }
-            }
-            Record::Resolved { incident, .. } => {
-                let closed_at = incidents.get(incident).and_then(|known| known.closed_at);
-                let Some(closed_at) = closed_at else { return Ok(()) };
-                self.silences.remove(incident);
-                if self.storm == Some(*incident) {
-                    let calm = world.truth().settings().storm_calm;
-                    if let Some(latest) = self.latest.filter(|at| closed_at < at.plus(calm)) {
-                        return Err(format!(
-                            "{incident} is over at {closed_at}, and a peer fell silent at {latest}"
-                        ));
-                    }
-                    (self.storm, self.latest) = (None, None);
-                }
-            }
-            Record::Ordered { order } => match &order.order.action {
-                Action::Thaw => self.thaw(world),
-                Action::Close { incident, .. } => {
-                    let over = incidents.get(incident).is_some_and(|i| i.state == State::Closed);
-                    if over && self.storm == Some(*incident) {
-                        self.thaw(world);
-                    }
-                    if over {
-                        self.silences.remove(incident);
-                    }
-                }
-                Action::CreateToken(_)
-                | Action::RemovePeer { .. }
-                | Action::Freeze { .. }
-                | Action::Approve { .. }
-                | Action::Deny { .. }
-                | Action::Acknowledge { .. }
-                | Action::StartMaintenance { .. }
-                | Action::EndMaintenance { .. }
-                | Action::RunRunbook { .. } => {}
-            },
-            Record::Founded(_)
-            | Record::PeerJoined { .. }
-            | Record::PeerStarted { .. }
-            | Record::PeerStopped { .. }
-            | Record::PeerLeft { .. }
-            | Record::DocumentsApplied { .. }
-            | Record::Opened { .. }
-            | Record::EvidenceTaken { .. }
-            | Record::Assigned { .. }
-            | Record::Reported { .. }
-            | Record::Lost { .. }
-            | Record::Held { .. }
-            | Record::Escalated { .. }
-            | Record::Called { .. }
-            | Record::Notified { .. }
-            | Record::Skipped { .. }
-            | Record::Restarted { .. }
-            | Record::CalledAgain { .. }
-            | Record::Booted { .. }
-            | Record::Alerted { .. }
-            | Record::Streamed { .. }
-            | Record::JobsTold { .. }
-            | Record::Missed { .. }
-            | Record::Listening
-            | Record::Claimed { .. }
-            | Record::Operated { .. }
-            | Record::Withdrawn { .. }
-            | Record::NotRebooted { .. } => {}
+        if let Record::Opened { peer, because } = record {
+            self.see_opened(world, id, *peer, because);
+        }
+        if let Record::Assigned { incident, attempt, worker, start_by, .. } = record {
+            self.see_assigned(world, *incident, (*attempt, *worker, *start_by))?;
+        }
+        if let Record::Resolved { incident, .. } = record {
+            self.see_resolved(world, *incident)?;
+        }
+        if let Record::Ordered { order } = record {
+            self.see_ordered(world, &order.order.action);
         }
         self.nobody_is_called(world)
+    }
+
+    fn see_opened(
+        &mut self,
+        world: &dyn Observed,
+        id: IncidentId,
+        peer: PeerId,
+        because: &Because,
+    ) {
+        let Some(opened) = world.truth().incidents().get(&id) else { return };
+        if matches!(because, Because::Silent { .. }) {
+            self.silences.insert(id, (peer, opened.opened_at));
+            if self.latest.is_some() || self.is_storm(world, opened.opened_at) {
+                self.latest = Some(opened.opened_at);
+            }
+        }
+        if matches!(because, Because::Storm { .. }) {
+            self.storm = Some(id);
+            self.latest.get_or_insert(opened.opened_at);
+        }
+    }
+
+    /// An attempt, by its number, its worker and by when it is to start, if the ledger took it.
+    fn see_assigned(
+        &self,
+        world: &dyn Observed,
+        incident: IncidentId,
+        given: (u32, PeerId, Timestamp),
+    ) -> Result<(), String> {
+        let known = world.truth().incidents().get(&incident);
+        let mut attempts = known.into_iter().flat_map(|known| &known.attempts);
+        let taken = attempts.any(|one| (one.number, one.worker, one.start_by) == given);
+        if taken && self.holds_back(incident) {
+            let (attempt, worker, _) = given;
+            let worker = world.name(worker);
+            return Err(format!("attempt {attempt} of {incident} is given to {worker} in a storm"));
+        }
+        Ok(())
+    }
+
+    fn see_resolved(&mut self, world: &dyn Observed, incident: IncidentId) -> Result<(), String> {
+        let known = world.truth().incidents().get(&incident);
+        let Some(closed_at) = known.and_then(|known| known.closed_at) else { return Ok(()) };
+        self.silences.remove(&incident);
+        if self.storm == Some(incident) {
+            let calm = world.truth().settings().storm_calm;
+            if let Some(latest) = self.latest.filter(|at| closed_at < at.plus(calm)) {
+                return Err(format!(
+                    "{incident} is over at {closed_at}, and a peer fell silent at {latest}"
+                ));
+            }
+            (self.storm, self.latest) = (None, None);
+        }
+        Ok(())
+    }
+
+    fn see_ordered(&mut self, world: &dyn Observed, action: &Action) {
+        if matches!(action, Action::Thaw) {
+            self.thaw(world);
+        }
+        if let Action::Close { incident, .. } = action {
+            let known = world.truth().incidents().get(incident);
+            if known.is_some_and(|known| known.state == State::Closed) {
+                if self.storm == Some(*incident) {
+                    self.thaw(world);
+                }
+                self.silences.remove(incident);
+            }
+        }
     }
 
     /// An operator has seen who is silent.

@@ -49,59 +49,21 @@ impl Invariant for Surgeons {
 
 impl Surgeons {
     fn learn(&mut self, index: u64, record: &Record) {
-        match record {
-            Record::Claimed { incident, attempt, operation } => {
-                let key = (*incident, *attempt);
-                if !self.frozen && !self.taken_back.contains_key(&key) {
-                    self.held.entry(key).or_insert((*operation, index));
-                }
+        if let Record::Claimed { incident, attempt, operation } = record {
+            let key = (*incident, *attempt);
+            if !self.frozen && !self.taken_back.contains_key(&key) {
+                self.held.entry(key).or_insert((*operation, index));
             }
-            Record::Withdrawn { incident, attempt, .. } => {
-                let key = (*incident, *attempt);
-                if !self.held.contains_key(&key) {
-                    self.taken_back.entry(key).or_insert(index);
-                }
+        }
+        if let Record::Withdrawn { incident, attempt, .. } = record {
+            let key = (*incident, *attempt);
+            if !self.held.contains_key(&key) {
+                self.taken_back.entry(key).or_insert(index);
             }
-            Record::Ordered { order } => match &order.order.action {
-                Action::Freeze { .. } => self.frozen = true,
-                Action::Thaw => self.frozen = false,
-                Action::CreateToken(_)
-                | Action::RemovePeer { .. }
-                | Action::Approve { .. }
-                | Action::Deny { .. }
-                | Action::Acknowledge { .. }
-                | Action::Close { .. }
-                | Action::StartMaintenance { .. }
-                | Action::EndMaintenance { .. }
-                | Action::RunRunbook { .. } => {}
-            },
-            Record::Founded(_)
-            | Record::PeerJoined { .. }
-            | Record::PeerStarted { .. }
-            | Record::PeerStopped { .. }
-            | Record::PeerLeft { .. }
-            | Record::DocumentsApplied { .. }
-            | Record::Opened { .. }
-            | Record::EvidenceTaken { .. }
-            | Record::Assigned { .. }
-            | Record::Reported { .. }
-            | Record::Lost { .. }
-            | Record::Held { .. }
-            | Record::Resolved { .. }
-            | Record::Escalated { .. }
-            | Record::Called { .. }
-            | Record::Notified { .. }
-            | Record::Skipped { .. }
-            | Record::Restarted { .. }
-            | Record::CalledAgain { .. }
-            | Record::Booted { .. }
-            | Record::Alerted { .. }
-            | Record::Streamed { .. }
-            | Record::JobsTold { .. }
-            | Record::Missed { .. }
-            | Record::Listening
-            | Record::Operated { .. }
-            | Record::NotRebooted { .. } => {}
+        }
+        if let Record::Ordered { order } = record {
+            let freezes = matches!(order.order.action, Action::Freeze { .. });
+            self.frozen = freezes || (self.frozen && order.order.action != Action::Thaw);
         }
     }
 

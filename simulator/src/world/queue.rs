@@ -130,42 +130,20 @@ pub(crate) enum Event {
     HealAll,
 }
 
-impl Event {
-    /// Whether hosts or the network may be different after this.
-    pub(super) const fn may_disturb(&self) -> bool {
-        match self {
-            Self::Commit | Self::Feed(_) | Self::JobPings(_) | Self::StartOnDisk(..) => false,
-            Self::Give(..)
-            | Self::Wake(..)
-            | Self::ExecutionEnds(_)
-            | Self::EvidenceReady(..)
-            | Self::ProbeArrives { .. }
-            | Self::ProbeEnds { .. }
-            | Self::WitnessAsked { .. }
-            | Self::ForwardArrives { .. }
-            | Self::Proposed(..)
-            | Self::RaftTick
-            | Self::GossipRound(_)
-            | Self::GossipArrives(..)
-            | Self::ReportArrives(..)
-            | Self::NoticeArrives(..)
-            | Self::AlertTold(_)
-            | Self::Surgeon(_)
-            | Self::FactOfSurgeon(..)
-            | Self::FactArrives(..)
-            | Self::FactAnswered(..)
-            | Self::Deed(_)
-            | Self::Undo(_)
-            | Self::Chaos
-            | Self::Resume(_)
-            | Self::StopDeadline(_)
-            | Self::HealAll => self.may_unsettle(),
-        }
-    }
+/// What may be different after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Touch {
+    /// Only an agent: what it then does to the Raft group happens later, as an event of its own.
+    Agent,
+    /// The log, or what a host has on its disk.
+    Log,
+    /// Hosts or the network.
+    Hosts,
+}
 
-    /// Whether hosts, the network or the log may be different after this. What only an agent is
-    /// told is not: what it then does to the Raft group happens later, as an event of its own.
-    pub(super) const fn may_unsettle(&self) -> bool {
+impl Event {
+    /// What may be different after this.
+    pub(super) const fn touches(&self) -> Touch {
         match self {
             Self::Give(..)
             | Self::Wake(..)
@@ -179,23 +157,20 @@ impl Event {
             | Self::GossipRound(_)
             | Self::GossipArrives(..)
             | Self::ReportArrives(..)
-            | Self::NoticeArrives(..) => false,
-            Self::StartOnDisk(..)
-            | Self::ExecutionEnds(_)
-            | Self::Commit
-            | Self::Feed(_)
-            | Self::Deed(_)
-            | Self::JobPings(_)
+            | Self::NoticeArrives(..) => Touch::Agent,
+            Self::Commit | Self::Feed(_) | Self::JobPings(_) | Self::StartOnDisk(..) => Touch::Log,
+            Self::ExecutionEnds(_)
             | Self::AlertTold(_)
             | Self::Surgeon(_)
             | Self::FactOfSurgeon(..)
             | Self::FactArrives(..)
             | Self::FactAnswered(..)
+            | Self::Deed(_)
             | Self::Undo(_)
             | Self::Chaos
             | Self::Resume(_)
             | Self::StopDeadline(_)
-            | Self::HealAll => true,
+            | Self::HealAll => Touch::Hosts,
         }
     }
 }

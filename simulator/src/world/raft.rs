@@ -19,7 +19,7 @@ use protocol::{
     ledger::{self, Ledger},
     mistakes::{self, Mistake},
     name::{IncidentId, PeerId, RaftId},
-    record::{Entry, PeerCard, Position, Record},
+    record::{Author, Entry, PeerCard, Position, Record},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -118,7 +118,7 @@ pub(crate) enum Client {
 
 /// Whether an entry is a leader's decision that came into the log in a later term than its own.
 pub(crate) fn is_stale(position: Position, entry: &Entry) -> bool {
-    ledger::is_decision(&entry.record) && entry.term != position.term
+    entry.record.author() == Author::Leader && entry.term != position.term
 }
 
 impl Raft {

@@ -6,7 +6,7 @@ use protocol::{
     alert::Word,
     ledger,
     name::{IncidentId, PeerId},
-    record::{Because, Entry, Part, Record},
+    record::{Author, Because, Entry, Part, Record},
 };
 use std::time::Duration;
 
@@ -104,40 +104,17 @@ impl World<'_> {
 
     /// Whom an entry is about.
     fn about(&self, id: IncidentId, entry: &Entry) -> Option<PeerId> {
-        let of = |incident: &IncidentId| {
-            self.raft.truth.incidents().get(incident).map(|known| known.peer)
+        let of = |incident: IncidentId| {
+            self.raft.truth.incidents().get(&incident).map(|known| known.peer)
         };
-        match &entry.record {
-            Record::Opened { .. } => of(&id),
-            Record::EvidenceTaken { incident, .. }
-            | Record::Assigned { incident, .. }
-            | Record::Reported { incident, .. }
-            | Record::Lost { incident, .. }
-            | Record::Held { incident, .. }
-            | Record::Called { incident, .. }
-            | Record::Resolved { incident, .. }
-            | Record::Escalated { incident, .. }
-            | Record::Notified { incident, .. }
-            | Record::Skipped { incident, .. }
-            | Record::Restarted { incident }
-            | Record::CalledAgain { incident, .. }
-            | Record::Claimed { incident, .. }
-            | Record::Withdrawn { incident, .. }
-            | Record::NotRebooted { incident, .. } => of(incident),
-            Record::PeerStopped { peer }
-            | Record::PeerLeft { peer }
-            | Record::Booted { peer, .. } => Some(*peer),
-            Record::PeerStarted { peer } | Record::PeerJoined { peer, .. } => Some(peer.id),
-            Record::Founded(_)
-            | Record::Ordered { .. }
-            | Record::DocumentsApplied { .. }
-            | Record::Alerted { .. }
-            | Record::JobsTold { .. }
-            | Record::Missed { .. }
-            | Record::Streamed { .. }
-            | Record::Operated { .. }
-            | Record::Listening => None,
+        if let Record::PeerJoined { peer, .. } = &entry.record {
+            return Some(peer.id);
         }
+        if let Author::Peer(peer) = entry.record.author() {
+            return Some(peer);
+        }
+        let opens = matches!(entry.record, Record::Opened { .. });
+        entry.record.incident().or(opens.then_some(id)).and_then(of)
     }
 
     fn sentence(&self, id: IncidentId, entry: &Entry) -> Option<String> {
