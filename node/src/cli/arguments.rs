@@ -7,8 +7,8 @@ mod outside;
 mod values;
 
 pub use documents::{
-    ApplyOptions, CheckCommand, DocumentCommand, MaintenanceCommand, MaintenanceOptions,
-    RollbackOptions, RunOptions, RunbookCommand,
+    ApplyOptions, ChangeOptions, CheckCommand, DocumentCommand, MaintenanceCommand,
+    MaintenanceOptions, RollbackOptions, RunOptions, RunbookCommand,
 };
 pub use host::{
     DemoOptions, DemoServiceOptions, GuardOptions, HostArguments, InitOptions, JoinOptions,

@@ -27,17 +27,14 @@ use std::{
 /// `hearten apply`
 pub(super) fn apply(session: &Session, options: ApplyOptions) -> Result<(), Failure> {
     let sources = read(&options.files)?;
-    // Without a key nothing has to be asked, unless it is only looked at.
-    let operator = match options.dry_run {
-        true => None,
-        false => Some(session.operator(options.key)?),
-    };
+    let shown = options.change.shown;
+    let operator = session.operator_unless_dry(options.change)?;
     let answer = session.ask(&Request::Preview { sources: sources.clone() })?;
     let preview: PreviewView = session::read(&answer)?;
     refuse(&preview.problems, preview.more_problems, "nothing was applied")?;
     let changes: String = preview.changes.iter().map(touch).collect();
     let Some(operator) = operator else {
-        return output::show(options.shown, &answer, |_| {
+        return output::show(shown, &answer, |_| {
             if changes.is_empty() { "nothing would change\n".to_owned() } else { changes }
         });
     };
@@ -49,7 +46,7 @@ pub(super) fn apply(session: &Session, options: ApplyOptions) -> Result<(), Fail
         output::message(changes.trim_end());
         sign_and_send(session, &operator, base, sources)?
     };
-    revision(options.shown, applied.revision)
+    revision(shown, applied.revision)
 }
 
 /// Signs texts as the revision after `base`, which their operator has seen, and sends them.

@@ -28,10 +28,8 @@ pub(super) fn diff(
 
 /// `hearten document rollback`
 pub(super) fn rollback(session: &Session, options: RollbackOptions) -> Result<(), Failure> {
-    let operator = match options.dry_run {
-        true => None,
-        false => Some(session.operator(options.key)?),
-    };
+    let shown = options.change.shown;
+    let operator = session.operator_unless_dry(options.change)?;
     let answer = session.ask(&Request::Rollback { revision: options.revision })?;
     let view: RollbackView = session::read(&answer)?;
     let base = view.revision;
@@ -39,8 +37,8 @@ pub(super) fn rollback(session: &Session, options: RollbackOptions) -> Result<()
         let (to, message) = (view.to, "nothing changes: the documents are those of revision");
         output::message(&format!("{message} {to} already; the mesh is at revision {base}"));
         return match operator {
-            Some(_) => documents::revision(options.shown, base),
-            None => output::show(options.shown, &answer, |_| String::new()),
+            Some(_) => documents::revision(shown, base),
+            None => output::show(shown, &answer, |_| String::new()),
         };
     }
     let preview = session.ask(&Request::Preview { sources: view.sources.clone() })?;
@@ -48,7 +46,7 @@ pub(super) fn rollback(session: &Session, options: RollbackOptions) -> Result<()
     documents::refuse(&preview.problems, preview.more_problems, "nothing was rolled back")?;
     let touched: String = preview.changes.iter().map(documents::touch).collect();
     let Some(operator) = operator else {
-        return output::show(options.shown, &answer, |_| lines(&view.documents) + "\n" + &touched);
+        return output::show(shown, &answer, |_| lines(&view.documents) + "\n" + &touched);
     };
     if preview.revision != base {
         return Err(documents::overtaken(session, base, preview.revision));
@@ -56,7 +54,7 @@ pub(super) fn rollback(session: &Session, options: RollbackOptions) -> Result<()
     // What is signed is shown first.
     output::message((lines(&view.documents) + "\n" + &touched).trim_end());
     let applied = documents::sign_and_send(session, &operator, base, view.sources)?;
-    documents::revision(options.shown, applied.revision)
+    documents::revision(shown, applied.revision)
 }
 
 /// What another operator changed since `base`, for the one who comes second.

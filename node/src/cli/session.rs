@@ -1,6 +1,9 @@
 //! What a command has at hand: the data directory, the daemon, the operator's key.
 
-use super::{age, arguments::KeyOption};
+use super::{
+    age,
+    arguments::{ChangeOptions, KeyOption},
+};
 use crate::{
     control::{
         Exit, Failure, Request, client,
@@ -53,6 +56,15 @@ impl Session {
     /// Asks the daemon and reads the answer.
     pub(super) fn ask_for<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
         read(&self.ask(request)?)
+    }
+
+    /// The operator's key for a change of documents; nothing where it is only looked at: then
+    /// nothing has to be signed.
+    pub(super) fn operator_unless_dry(
+        &self,
+        change: ChangeOptions,
+    ) -> Result<Option<Operator>, Failure> {
+        (!change.dry_run).then(|| self.operator(change.key)).transpose()
     }
 
     /// The operator's key, once it is known that it counts in this mesh.

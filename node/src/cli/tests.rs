@@ -1,7 +1,7 @@
 //! Commands against a daemon that is nothing but a ledger: what is signed here has to hold there.
 
 use super::{
-    arguments::{ApplyOptions, Cli, Command, KeyOption, Shown},
+    arguments::{ApplyOptions, ChangeOptions, Cli, Command, Shown},
     carry_out, documents,
     session::Session,
 };
@@ -126,9 +126,7 @@ async fn without_an_operators_key_nothing_changes() {
     assert!(host.with(|sample| sample.agent.ledger().frozen().is_none()));
     let options = ApplyOptions {
         files: vec![host.data().join("none.toml")],
-        dry_run: false,
-        key: KeyOption::default(),
-        shown: Shown::default(),
+        change: ChangeOptions::default(),
     };
     let session = Session::new(host.data().to_owned());
     let missing = documents::apply(&session, options).unwrap_err();

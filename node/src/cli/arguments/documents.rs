@@ -14,6 +14,14 @@ pub struct ApplyOptions {
     /// Files of documents, or directories of which every *.toml is taken.
     #[arg(required = true, value_name = "FILE|DIR")]
     pub files: Vec<PathBuf>,
+    /// Whether, with which key, and how it is shown.
+    #[command(flatten)]
+    pub change: ChangeOptions,
+}
+
+/// What every change of documents is told.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ChangeOptions {
     /// Show what would change and change nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -68,15 +76,9 @@ pub enum DocumentCommand {
 pub struct RollbackOptions {
     /// The revision that comes back.
     pub revision: u64,
-    /// Show what would change and change nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// With which key to sign.
+    /// Whether, with which key, and how it is shown.
     #[command(flatten)]
-    pub key: KeyOption,
-    /// How it is shown.
-    #[command(flatten)]
-    pub shown: Shown,
+    pub change: ChangeOptions,
 }
 
 /// `hearten check …`
