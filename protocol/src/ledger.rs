@@ -19,6 +19,7 @@ mod bounds;
 pub mod brake;
 pub mod calls;
 pub mod documents;
+mod endings;
 pub mod guests;
 pub mod heartbeats;
 pub mod history;
@@ -30,6 +31,7 @@ pub mod memory;
 pub mod orders;
 pub mod questions;
 pub mod roster;
+pub mod silences;
 pub mod streams;
 pub mod touched;
 

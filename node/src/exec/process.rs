@@ -14,14 +14,19 @@
 //! A future that is dropped kills the whole tree at once, without the grace; that blocks the
 //! dropping thread for a few milliseconds, and one second at the most.
 
+mod reader;
+mod terms;
+
+pub use terms::{End, Ran, RunLimits, Streams};
+
 use crate::exec::{
     environment::{Environment, inherited},
     guardian::{Charge, Guardian},
-    output::Output,
     tree::{MARKER, Tree},
 };
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use protocol::document::Command;
+use reader::{DRAIN, Reader};
 use rustix::{
     fs::Mode,
     process::{Pid, Signal},
@@ -30,23 +35,11 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     process::{ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex, Once, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, Once, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::unix::pipe,
-    task::JoinHandle,
-    time,
-};
+use tokio::{io::AsyncWriteExt, net::unix::pipe, time};
 use tokio_util::sync::CancellationToken;
-
-/// How long after the end of the command its output may still come in. Whoever holds the pipe open
-/// longer is a service that it left behind.
-const DRAIN: Duration = Duration::from_millis(200);
 
 /// How often is looked whether the tree has ended, during the grace.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -59,122 +52,6 @@ const KILL_WITHIN_ON_DROP: Duration = Duration::from_secs(1);
 
 /// How long the exit status of a killed command may take.
 const REAP_WITHIN: Duration = Duration::from_secs(1);
-
-/// The pause after each read of what is not kept.
-const FLOOD_PAUSE: Duration = Duration::from_millis(1);
-
-/// How many pipes of services that commands left behind are read on. Beyond that they are closed.
-const LEFT_PIPES_MAX: usize = 256;
-
-static LEFT_PIPES: AtomicUsize = AtomicUsize::new(0);
-
-/// How far a command may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunLimits {
-    /// After this time its tree is ended.
-    pub timeout: Duration,
-    /// From SIGTERM to SIGKILL.
-    pub grace: Duration,
-    /// How much of its output is kept, in bytes.
-    pub output_max_bytes: usize,
-    /// Whether it is ended in time also when this daemon cannot do it: for what acts.
-    pub guarded: bool,
-}
-
-impl RunLimits {
-    /// This time limit, half a second of grace, 64 KiB of output, and nobody who guards it.
-    pub const fn new(timeout: Duration) -> Self {
-        let grace = Duration::from_millis(500);
-        Self { timeout, grace, output_max_bytes: 64 * 1024, guarded: false }
-    }
-
-    /// The same, guarded.
-    pub const fn guarded(self) -> Self {
-        Self { guarded: true, ..self }
-    }
-
-    /// The longest time until [`run`] returns, whatever the command does.
-    pub const fn longest(&self) -> Duration {
-        self.timeout
-            .saturating_add(self.grace)
-            .saturating_add(KILL_WITHIN)
-            .saturating_add(REAP_WITHIN)
-            .saturating_add(DRAIN)
-            // Looking through /proc on a busy host.
-            .saturating_add(Duration::from_secs(1))
-    }
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// By itself, with this exit code.
-    Exited(i32),
-    /// By this signal, which was not ours.
-    Signalled(i32),
-    /// It was still running at its time limit and was ended.
-    TimedOut,
-    /// We were told to end it (or not to begin).
-    Cancelled,
-    /// It could not be started, for this reason.
-    NotStarted(String),
-}
-
-impl End {
-    /// Whether it exited by itself with code 0.
-    pub fn is_success(&self) -> bool {
-        *self == Self::Exited(0)
-    }
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(code) => write!(f, "exit code {code}"),
-            Self::Signalled(signal) => write!(f, "ended by signal {signal}"),
-            Self::TimedOut => f.write_str("timed out"),
-            Self::Cancelled => f.write_str("cancelled"),
-            Self::NotStarted(reason) => write!(f, "not started: {reason}"),
-        }
-    }
-}
-
-/// What a command is given, and what is made of what it prints.
-#[derive(Debug, Clone, Default)]
-pub struct Streams {
-    /// What it reads on its standard input; nothing unless said.
-    pub input: Vec<u8>,
-    /// Whether what it prints as errors is kept apart.
-    pub apart: bool,
-    /// Whether it is ended as soon as it prints more than is kept: what would be left out is then
-    /// not worth waiting for.
-    pub floods_end: bool,
-    /// Whether what it leaves running when it exits is ended: for what is run again and again.
-    pub leftovers_end: bool,
-}
-
-/// What there is to say of a command that was run.
-#[derive(Debug)]
-pub struct Ran {
-    /// How it ended.
-    pub end: End,
-    /// What it printed: on both streams, in the order in which it came, unless they are apart.
-    pub output: String,
-    /// What it printed as errors, where that is apart.
-    pub errors: String,
-    /// Whether it printed more than was kept.
-    pub flooded: bool,
-    /// How many processes it left running that were ended.
-    pub leftovers: usize,
-    /// When it was started.
-    pub started: Instant,
-    /// How long it took.
-    pub took: Duration,
-    /// Its process, if there was one.
-    pub pid: Option<u32>,
-    /// Processes of its tree that could not be killed; empty unless the kernel holds them.
-    pub survivors: Vec<i32>,
-}
 
 /// Runs a command and waits for its end.
 ///
@@ -457,97 +334,6 @@ impl Drop for Guard {
                 tracing::warn!(?survivors, "processes of an abandoned command live on");
             }
         }
-    }
-}
-
-/// Reads the pipe on a task of its own.
-///
-/// It reads on after the command has ended, as long as a service that was left behind holds the
-/// other end: if the pipe were closed, the next line that the service prints would kill it.
-struct Reader {
-    kept: Arc<Mutex<Output>>,
-    ended: CancellationToken,
-    /// Bytes are being left out.
-    flooded: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Reader {
-    fn start(pipe: pipe::Receiver, output_max_bytes: usize) -> Self {
-        let kept = Arc::new(Mutex::new(Output::new(output_max_bytes)));
-        let (ended, flooded) = (CancellationToken::new(), CancellationToken::new());
-        let task = tokio::spawn(read(pipe, Arc::clone(&kept), ended.clone(), flooded.clone()));
-        Self { kept, ended, flooded, task }
-    }
-
-    /// What was read, after waiting a little for the rest, and whether there was more.
-    async fn finish(mut self) -> (String, bool) {
-        let at_end_of_file = time::timeout(DRAIN, &mut self.task).await.is_ok();
-        if !at_end_of_file && LEFT_PIPES.load(Ordering::Relaxed) >= LEFT_PIPES_MAX {
-            tracing::warn!("too many services hold a command's output open: one pipe is closed");
-            self.task.abort();
-        }
-        let empty = Output::new(0);
-        let kept = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = std::mem::replace(kept, empty);
-        let flooded = kept.overflows();
-        (kept.into_text(), flooded)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.ended.cancel();
-    }
-}
-
-async fn read(
-    mut pipe: pipe::Receiver,
-    kept: Arc<Mutex<Output>>,
-    ended: CancellationToken,
-    flooded: CancellationToken,
-) {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let bytes = tokio::select! {
-            () = ended.cancelled() => break,
-            read = pipe.read(&mut buffer) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(bytes) => bytes,
-            },
-        };
-        let overflows = {
-            let mut output = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            output.push(&buffer[..bytes]);
-            output.overflows()
-        };
-        if overflows {
-            flooded.cancel();
-            // A flood is read at some 60 MB/s, so that it costs the daemon next to nothing.
-            time::sleep(FLOOD_PAUSE).await;
-        }
-    }
-    drop(kept);
-    let _left = LeftPipe::count();
-    let mut buffer = [0; 1024];
-    while pipe.read(&mut buffer).await.is_ok_and(|bytes| bytes > 0) {
-        time::sleep(FLOOD_PAUSE).await;
-    }
-}
-
-/// One pipe that is read on; counted while it lives.
-struct LeftPipe;
-
-impl LeftPipe {
-    fn count() -> Self {
-        LEFT_PIPES.fetch_add(1, Ordering::Relaxed);
-        Self
-    }
-}
-
-impl Drop for LeftPipe {
-    fn drop(&mut self) {
-        LEFT_PIPES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

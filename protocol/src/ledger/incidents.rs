@@ -9,82 +9,16 @@ use super::{
 use crate::{
     document::Rung,
     keepers::CANDIDATES_MAX,
-    mistakes::{self, Mistake},
     name::{IncidentId, Name, PeerId},
-    record::{self, Because, EvidenceSummary, Part, Seen},
+    record::{Because, EvidenceSummary, Part},
     refusal::Refusal,
-    time::Timestamp,
 };
 use std::{collections::BTreeSet, time::Duration};
 
 /// How many incidents are kept; of more, the oldest ones that are over are forgotten.
 pub const INCIDENTS_KEPT_MAX: usize = 100_000;
 
-/// How many witnesses beside the leader must have been asked about a silence, where there are so
-/// many.
-pub const WITNESSES_MIN: usize = 2;
-
 impl Ledger {
-    /// Whether the leader and enough witnesses saw the silence for themselves.
-    ///
-    /// Needed are the leader's own probe and a majority of the witnesses that could answer: at
-    /// least [`WITNESSES_MIN`] have to have been asked, or all others where the mesh has fewer, and
-    /// one of them has to have looked. One sign of life is enough against it. Only peers count that
-    /// are expected to answer and not silent themselves.
-    ///
-    /// # Errors
-    /// [`Refusal::NotAttested`] with how many agree.
-    pub fn attested(
-        &self,
-        peer: PeerId,
-        leader: PeerId,
-        witnesses: &[record::Testimony],
-    ) -> Result<(), Refusal> {
-        let able: BTreeSet<PeerId> = self
-            .roster
-            .running()
-            .map(|(other, _)| other)
-            .filter(|other| *other != peer && *other != leader && !self.is_silent(*other))
-            .collect();
-        let of_able = |wanted: fn(Seen) -> bool| -> BTreeSet<PeerId> {
-            witnesses
-                .iter()
-                .filter(|said| able.contains(&said.witness) && wanted(said.seen))
-                .map(|said| said.witness)
-                .collect()
-        };
-        let asked = of_able(|_| true);
-        let agreeing = of_able(Seen::is_silence);
-        let leader_saw =
-            witnesses.iter().any(|said| said.witness == leader && said.seen.is_silence());
-        let alive = witnesses.iter().filter(|said| said.seen.is_life()).count();
-        // Whoever could answer and was not there, or does not trust itself, is no vote; what is
-        // left agrees, or else it contradicts.
-        let to_be_asked = able.len().min(WITNESSES_MIN);
-        let counts = if mistakes::is_made(Mistake::WitnessCountedTwice) { 2 } else { 1 };
-        let asked_enough = asked.len() * counts >= to_be_asked;
-        let needed = if asked_enough { able.len().min(1) } else { to_be_asked };
-        if leader_saw && asked_enough && agreeing.len() >= needed && alive == 0 {
-            return Ok(());
-        }
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Err(Refusal::NotAttested {
-            agreeing: count(agreeing.len() + usize::from(leader_saw)),
-            needed: count(needed + 1),
-            alive: count(alive),
-        })
-    }
-
-    /// Whether an incident says that this peer is silent.
-    pub fn is_silent(&self, peer: PeerId) -> bool {
-        self.silence_of(peer).is_some()
-    }
-
-    /// The open incident of this peer's silence.
-    pub fn silence_of(&self, peer: PeerId) -> Option<&Incident> {
-        self.latest_about(peer, Subject::Silence).filter(|incident| !incident.state.is_over())
-    }
-
     /// The latest incident about one thing, whether it is over or not.
     pub fn latest_about(&self, peer: PeerId, subject: Subject) -> Option<&Incident> {
         self.latest.get(&(peer, subject)).and_then(|id| self.incidents.get(id))
@@ -297,30 +231,6 @@ impl Ledger {
         Ok(Effect::Done)
     }
 
-    pub(super) fn resolve(&mut self, context: &Context, id: IncidentId, because: &str) -> Outcome {
-        self.calmed(id, context.at)?;
-        let silent = self.without_recovery();
-        let incident = self.still_open(id)?;
-        if let Some(attempt) = incident.in_flight() {
-            let (attempt, until) = (attempt.number, attempt.until);
-            return Err(Refusal::AttemptUnderWay { incident: id, attempt, until });
-        }
-        incident.note(context.at, context.by, Fact::Resolved(because.to_owned()));
-        let helped = (incident.state != State::Escalated).then(|| rung_on_peer(incident)).flatten();
-        end(incident, context.at, State::Resolved, &silent);
-        self.open.remove(&id);
-        if let Some(key) = helped {
-            self.memory.helped(&key, id);
-        }
-        // Where it was not the job that ended it, somebody else has to be told of it.
-        let because = self.incidents.get(&id).map(|incident| incident.because.clone());
-        if let Some(because) = because {
-            self.tell_of_job(&because, false);
-        }
-        self.release(id);
-        Ok(Effect::Done)
-    }
-
     pub(super) fn escalate(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
         self.unbraked_by_id(id)?;
         let told = self.whom_to_tell(id);
@@ -340,34 +250,6 @@ impl Ledger {
             tell_people(incident, context, &told, News::Called);
         }
         Ok(Effect::Done)
-    }
-
-    pub(super) fn close(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
-        if self.brake.is_some_and(|brake| brake.incident == Some(id)) {
-            // Whoever closes the storm says what one says who thaws the mesh.
-            self.brake = None;
-            self.thawed_at = context.at;
-        }
-        let silent = self.without_recovery();
-        let incident = self.still_open(id)?;
-        incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
-        end(incident, context.at, State::Closed, &silent);
-        self.open.remove(&id);
-        // What is being executed goes on: until it has ended, or can no longer act, it counts.
-        let incidents = &self.incidents;
-        self.repairing.retain(|id| incidents.get(id).is_some_and(|i| counts_at(i, context.at)));
-        Ok(Effect::Done)
-    }
-
-    /// An operator thawed the mesh: its storm is over.
-    pub(super) fn end_storm(&mut self, context: &Context, id: IncidentId) {
-        let silent = self.without_recovery();
-        let Ok(incident) = self.still_open(id) else { return };
-        let because = "an operator lets neighbours act again".to_owned();
-        incident.note(context.at, context.by, Fact::Resolved(because));
-        end(incident, context.at, State::Resolved, &silent);
-        self.open.remove(&id);
-        self.index_incident(id);
     }
 
     fn unbraked_by_id(&self, id: IncidentId) -> Result<(), Refusal> {
@@ -391,14 +273,6 @@ impl Ledger {
         notice.done = Some((context.at, delivered, detail.to_owned()));
         incident.note(context.at, context.by, Fact::Notified(number));
         Ok(Effect::Done)
-    }
-
-    /// The incidents whose targets are under repair; a closed one while its attempt may still act.
-    pub(super) fn under_repair(&self, at: Timestamp) -> impl Iterator<Item = &Incident> {
-        self.repairing
-            .iter()
-            .filter_map(|id| self.incidents.get(id))
-            .filter(move |incident| counts_at(incident, at))
     }
 
     pub(super) fn skip_rung(
@@ -456,15 +330,6 @@ impl Ledger {
     }
 }
 
-/// Whether this incident's target is under repair.
-fn counts_at(incident: &Incident, at: Timestamp) -> bool {
-    if incident.state.is_over() {
-        incident.in_flight().is_some_and(|attempt| attempt.until > at)
-    } else {
-        incident.is_under_repair()
-    }
-}
-
 /// Tells people.
 pub(super) fn tell_people(
     incident: &mut Incident,
@@ -483,24 +348,4 @@ pub(super) fn rung_on_peer(incident: &Incident) -> Option<(Name, String, PeerId)
     let last = incident.attempts.iter().rev().find(|attempt| attempt.part == Part::Act)?;
     let (plan, rung) = (incident.plan.as_ref()?, incident.rung(last.rung)?);
     Some((plan.name.clone(), rung.name.clone(), incident.peer))
-}
-
-fn end(incident: &mut Incident, at: Timestamp, state: State, silent: &BTreeSet<Name>) {
-    incident.state = state;
-    incident.closed_at = Some(at);
-    incident.held = None;
-    // Whoever was called is told that it is over; a call that is still due is not made any more.
-    let mut told = BTreeSet::new();
-    for notice in &mut incident.notices {
-        match notice.done {
-            Some((_, true, _)) => {
-                told.insert(notice.notifier.clone());
-            }
-            Some(_) => {}
-            None => notice.done = Some((at, false, "not sent: the incident is over".to_owned())),
-        }
-    }
-    for notifier in told.difference(silent).cloned() {
-        incident.give_notice(at, notifier, News::Resolved);
-    }
 }

@@ -1,0 +1,104 @@
+//! How incidents end: by themselves, by an operator, with the storm that they were.
+
+use super::{
+    Context, Effect, Ledger, Outcome,
+    incident::{Fact, Incident, News, State},
+    incidents::rung_on_peer,
+};
+use crate::{
+    name::{IncidentId, Name},
+    refusal::Refusal,
+    time::Timestamp,
+};
+use std::collections::BTreeSet;
+
+impl Ledger {
+    pub(super) fn resolve(&mut self, context: &Context, id: IncidentId, because: &str) -> Outcome {
+        self.calmed(id, context.at)?;
+        let silent = self.without_recovery();
+        let incident = self.still_open(id)?;
+        if let Some(attempt) = incident.in_flight() {
+            let (attempt, until) = (attempt.number, attempt.until);
+            return Err(Refusal::AttemptUnderWay { incident: id, attempt, until });
+        }
+        incident.note(context.at, context.by, Fact::Resolved(because.to_owned()));
+        let helped = (incident.state != State::Escalated).then(|| rung_on_peer(incident)).flatten();
+        end(incident, context.at, State::Resolved, &silent);
+        self.open.remove(&id);
+        if let Some(key) = helped {
+            self.memory.helped(&key, id);
+        }
+        // Where it was not the job that ended it, somebody else has to be told of it.
+        let because = self.incidents.get(&id).map(|incident| incident.because.clone());
+        if let Some(because) = because {
+            self.tell_of_job(&because, false);
+        }
+        self.release(id);
+        Ok(Effect::Done)
+    }
+
+    pub(super) fn close(&mut self, context: &Context, id: IncidentId, reason: &str) -> Outcome {
+        if self.brake.is_some_and(|brake| brake.incident == Some(id)) {
+            // Whoever closes the storm says what one says who thaws the mesh.
+            self.brake = None;
+            self.thawed_at = context.at;
+        }
+        let silent = self.without_recovery();
+        let incident = self.still_open(id)?;
+        incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
+        end(incident, context.at, State::Closed, &silent);
+        self.open.remove(&id);
+        // What is being executed goes on: until it has ended, or can no longer act, it counts.
+        let incidents = &self.incidents;
+        self.repairing.retain(|id| incidents.get(id).is_some_and(|i| counts_at(i, context.at)));
+        Ok(Effect::Done)
+    }
+
+    /// An operator thawed the mesh: its storm is over.
+    pub(super) fn end_storm(&mut self, context: &Context, id: IncidentId) {
+        let silent = self.without_recovery();
+        let Ok(incident) = self.still_open(id) else { return };
+        let because = "an operator lets neighbours act again".to_owned();
+        incident.note(context.at, context.by, Fact::Resolved(because));
+        end(incident, context.at, State::Resolved, &silent);
+        self.open.remove(&id);
+        self.index_incident(id);
+    }
+
+    /// The incidents whose targets are under repair; a closed one while its attempt may still act.
+    pub(super) fn under_repair(&self, at: Timestamp) -> impl Iterator<Item = &Incident> {
+        self.repairing
+            .iter()
+            .filter_map(|id| self.incidents.get(id))
+            .filter(move |incident| counts_at(incident, at))
+    }
+}
+
+/// Whether this incident's target is under repair.
+fn counts_at(incident: &Incident, at: Timestamp) -> bool {
+    if incident.state.is_over() {
+        incident.in_flight().is_some_and(|attempt| attempt.until > at)
+    } else {
+        incident.is_under_repair()
+    }
+}
+
+fn end(incident: &mut Incident, at: Timestamp, state: State, silent: &BTreeSet<Name>) {
+    incident.state = state;
+    incident.closed_at = Some(at);
+    incident.held = None;
+    // Whoever was called is told that it is over; a call that is still due is not made any more.
+    let mut told = BTreeSet::new();
+    for notice in &mut incident.notices {
+        match notice.done {
+            Some((_, true, _)) => {
+                told.insert(notice.notifier.clone());
+            }
+            Some(_) => {}
+            None => notice.done = Some((at, false, "not sent: the incident is over".to_owned())),
+        }
+    }
+    for notifier in told.difference(silent).cloned() {
+        incident.give_notice(at, notifier, News::Resolved);
+    }
+}
