@@ -12,6 +12,12 @@ use serde_json::Value;
 /// The longest application id that is looked for.
 const ID_BYTES_MAX: usize = 1_024;
 
+/// The longest piece of a text that says nothing without its rest: `\ud83d\ude0` of a character.
+const CUT_BYTES_MAX: usize = 11;
+
+/// How logs end whose rest is not kept. It begins with what completes no escape.
+const CUT: &str = "[the rest of the logs was not kept]\"}";
+
 #[derive(Debug, Deserialize)]
 struct Asking {
     #[serde(rename = "applicationID")]
@@ -58,6 +64,16 @@ pub fn report(body: &[u8], now: Timestamp) -> Result<(u64, AttemptReport), Unrea
     let output = end_of(&told.logs).to_owned();
     let report = AttemptReport { outcome, exit_code, started_at: None, finished_at: now, output };
     Ok((told.id, report))
+}
+
+/// What is left of a body whose end was not kept, as a body of its own: a surgeon sends the logs
+/// last. The body itself where it was not cut within a text.
+pub fn completed(beginning: &[u8]) -> Vec<u8> {
+    // It may have been cut within a character, or within the two halves of an escaped one.
+    let ends = (0..=CUT_BYTES_MAX).filter_map(|cut| beginning.len().checked_sub(cut));
+    let mut whole = ends.map(|end| [&beginning[..end], CUT.as_bytes()].concat());
+    let whole = whole.find(|whole| serde_json::from_slice::<Value>(whole).is_ok());
+    whole.unwrap_or_else(|| beginning.to_vec())
 }
 
 /// Bodies are objects: serde would take a list for one as well.
@@ -126,11 +142,29 @@ mod tests {
         assert!(ended.output.len() <= OUTPUT_BYTES_MAX && ended.output.ends_with("the end"));
     }
 
+    #[test]
+    fn of_logs_that_are_too_long_to_be_read_the_beginning_is_kept() {
+        let logs = r#"a \"quoted\" line\n\ud83d\ude00 and ä"#;
+        let body = format!(r#"{{"id":7,"status":"completed","logs":"{logs}"#);
+        let logs_at = body.find(logs).unwrap();
+        for end in logs_at..body.len() {
+            let (id, ended) = report(&completed(&body.as_bytes()[..end]), NOW).unwrap();
+            assert_eq!((id, ended.outcome), (7, Outcome::Succeeded), "{end}");
+            let said = ended.output.strip_suffix("[the rest of the logs was not kept]").unwrap();
+            assert!("a \"quoted\" line\n😀 and ä".starts_with(said), "{said:?}");
+        }
+        // Not cut within a text.
+        for whole in [r#"{"id":7,"stat"#, r#"{"id":7"#, "", "{"] {
+            assert_eq!(completed(whole.as_bytes()), whole.as_bytes());
+        }
+    }
+
     proptest! {
         #[test]
         fn no_body_is_too_much(body: Vec<u8>) {
             drop(asking(&body));
             drop(report(&body, NOW));
+            drop(completed(&body));
         }
     }
 }

@@ -15,12 +15,16 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use protocol::{alert::Word, time::Timestamp};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
 /// The longest body.
 const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// The longest body of which the beginning is taken.
+const PASSED_OVER_BYTES_MAX: usize = 64 << 20;
 
 /// How long a body may take to come in.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
@@ -221,6 +225,33 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>
             tracing::debug!(%error, "a body was not read");
             Err(Failure::TooLarge)
         }
+        Err(_elapsed) => Err(Failure::TooSlow),
+    }
+}
+
+/// The beginning of the body of a request that was let in, and whether there was more, which is
+/// read and not kept. For who sends something once and has no shorter way to say it.
+pub(super) async fn read_beginning(body: Body) -> Result<(Vec<u8>, bool), Failure> {
+    let reading = async {
+        let (mut kept, mut read) = (Vec::new(), 0_usize);
+        let mut frames = body.into_data_stream();
+        while let Some(frame) = frames.next().await {
+            let frame = frame.map_err(|error| {
+                tracing::debug!(%error, "a body was not read");
+                Failure::TooSlow
+            })?;
+            read = read.saturating_add(frame.len());
+            if read > PASSED_OVER_BYTES_MAX {
+                return Err(Failure::TooLarge);
+            }
+            let room = BODY_BYTES_MAX - kept.len();
+            kept.extend_from_slice(&frame[..room.min(frame.len())]);
+        }
+        let more = read > kept.len();
+        Ok((kept, more))
+    };
+    match tokio::time::timeout(BODY_WITHIN, reading).await {
+        Ok(read) => read,
         Err(_elapsed) => Err(Failure::TooSlow),
     }
 }

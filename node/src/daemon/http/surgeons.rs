@@ -7,7 +7,7 @@
 
 use super::{
     Shared,
-    intake::{Failure, read_body},
+    intake::{Failure, read_beginning, read_body},
 };
 use crate::{
     daemon::{Daemon, forward, service},
@@ -147,7 +147,11 @@ pub(super) async fn report(
 ) -> Result<Json<Value>, Response> {
     let failed = |failure: Failure| failure.into_response();
     shared.door.open_to_secret(&headers).map_err(|why| failed(Failure::Barred(why)))?;
-    let body = read_body(&headers, body).await.map_err(failed)?;
+    // Logs that are too long must not make of an end that is known one that is not.
+    let (mut body, more) = read_beginning(body).await.map_err(failed)?;
+    if more {
+        body = surgeon::completed(&body);
+    }
     let daemon = &shared.daemon;
     let now = daemon.log_now();
     let (operation, report) = surgeon::report(&body, now).map_err(|why| failed(why.into()))?;
