@@ -2,7 +2,7 @@
 //!
 //! Read as systemd.time(7) says: days of the week, a date, a time, each of which may be left out,
 //! and a time zone. A part is a number, a list, a range with `..`, repeated with `/`, or `*`. Days
-//! counted from the end of a month (`~`) and fractions of a second are not taken.
+//! behind a `~` are counted from the end of the month. Fractions of a second are not taken.
 
 use jiff::{ToSpan, civil};
 use std::{collections::BTreeSet, ops::RangeInclusive};
@@ -45,10 +45,62 @@ pub struct Calendar {
     weekdays: BTreeSet<i16>,
     years: BTreeSet<i16>,
     months: BTreeSet<i16>,
-    days: BTreeSet<i16>,
+    days: Days,
     hours: BTreeSet<i16>,
     minutes: BTreeSet<i16>,
     seconds: BTreeSet<i16>,
+}
+
+/// Days of a month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Days {
+    /// Counted from its first.
+    FromStart(BTreeSet<i16>),
+    /// Counted from its last, which is 1.
+    FromEnd(Vec<Piece>),
+}
+
+impl Days {
+    fn has(&self, date: civil::Date) -> bool {
+        let day = i16::from(date.day());
+        match self {
+            Self::FromStart(days) => days.contains(&day),
+            Self::FromEnd(pieces) => {
+                let count = i16::from(date.days_in_month());
+                pieces.iter().any(|piece| piece.has_from_end(day, count))
+            }
+        }
+    }
+}
+
+/// From one number on, to another one, each so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Piece {
+    first: i16,
+    /// Nothing where it goes on to the end.
+    last: Option<i16>,
+    step: i16,
+}
+
+impl Piece {
+    fn numbers(self, end: i16) -> impl Iterator<Item = i16> {
+        let step = usize::try_from(self.step).unwrap_or(1);
+        (self.first..=self.last.unwrap_or(end)).step_by(step)
+    }
+
+    /// Whether this day is one of them in a month of so many: `~7/2` is its seventh last, the second
+    /// one after that, and so on to its end; `~2..8/3` are its eighth, fifth and second last.
+    const fn has_from_end(self, day: i16, count: i16) -> bool {
+        let from_end = count + 1 - day;
+        match self.last {
+            Some(last) => {
+                self.first <= from_end
+                    && from_end <= last
+                    && (from_end - self.first) % self.step == 0
+            }
+            None => from_end <= self.first && (self.first - from_end) % self.step == 0,
+        }
+    }
 }
 
 impl Calendar {
@@ -77,7 +129,7 @@ impl Calendar {
             // Days of the week, the date and the time stand in this order.
             let (place, later) = match part {
                 _ if part.contains(':') => (&mut time, false),
-                _ if part.contains('-') => (&mut date, time.is_some()),
+                _ if part.contains(['-', '~']) => (&mut date, time.is_some()),
                 _ => (&mut weekdays, date.is_some() || time.is_some()),
             };
             if later || place.replace(part).is_some() {
@@ -109,7 +161,7 @@ impl Calendar {
         let weekday = i16::from(date.weekday().to_monday_zero_offset());
         self.years.contains(&date.year())
             && self.months.contains(&i16::from(date.month()))
-            && self.days.contains(&i16::from(date.day()))
+            && self.days.has(date)
             && self.weekdays.contains(&weekday)
     }
 
@@ -173,14 +225,22 @@ fn read_weekdays(text: &str) -> Result<BTreeSet<i16>, String> {
 
 type Three = (BTreeSet<i16>, BTreeSet<i16>, BTreeSet<i16>);
 
-fn read_date(text: &str) -> Result<Three, String> {
-    let parts: Vec<&str> = text.split('-').collect();
-    let (year, month, day) = match parts.as_slice() {
-        [month, day] => ("*", *month, *day),
-        [year, month, day] => (*year, *month, *day),
-        _ => return Err(format!("{text:?} is no date")),
+fn read_date(text: &str) -> Result<(BTreeSet<i16>, BTreeSet<i16>, Days), String> {
+    let wrong = || format!("{text:?} is no date");
+    let (before, day) = text.rsplit_once(['-', '~']).ok_or_else(wrong)?;
+    let parts: Vec<&str> = before.split('-').collect();
+    let (year, month) = match parts.as_slice() {
+        [month] => ("*", *month),
+        [year, month] => (*year, *month),
+        _ => return Err(wrong()),
     };
-    Ok((component(year, YEARS)?, component(month, 1..=12)?, component(day, 1..=31)?))
+    let (years, months) = (component(year, YEARS)?, component(month, 1..=12)?);
+    let days = if text[before.len()..].starts_with('~') {
+        Days::FromEnd(pieces(day, &(1..=31))?)
+    } else {
+        Days::FromStart(component(day, 1..=31)?)
+    };
+    Ok((years, months, days))
 }
 
 fn read_time(text: &str) -> Result<Three, String> {
@@ -193,30 +253,33 @@ fn read_time(text: &str) -> Result<Three, String> {
     Ok((component(hour, 0..=23)?, component(minute, 0..=59)?, component(second, 0..=59)?))
 }
 
-/// `*`, `7`, `1,5`, `1..5`, `*/15`, `0/15`, `8..18/2`.
 fn component(text: &str, range: RangeInclusive<i16>) -> Result<BTreeSet<i16>, String> {
-    let mut found = BTreeSet::new();
-    for piece in text.split(',') {
-        let (of, step) = match piece.split_once('/') {
-            None => (piece, None),
+    let end = *range.end();
+    Ok(pieces(text, &range)?.into_iter().flat_map(|piece| piece.numbers(end)).collect())
+}
+
+/// `*`, `7`, `1,5`, `1..5`, `*/15`, `0/15`, `8..18/2`.
+fn pieces(text: &str, range: &RangeInclusive<i16>) -> Result<Vec<Piece>, String> {
+    let pieces = text.split(',').map(|text| {
+        let (of, step) = match text.split_once('/') {
+            None => (text, None),
             Some((of, step)) => (of, Some(number(step, &(1..=*range.end()))?)),
         };
         let (first, last) = match (of, of.split_once("..")) {
-            ("*", _) => (*range.start(), *range.end()),
-            (_, Some((first, last))) => (number(first, &range)?, number(last, &range)?),
-            (of, None) if step.is_some() => (number(of, &range)?, *range.end()),
+            ("*", _) => (*range.start(), Some(*range.end())),
+            (_, Some((first, last))) => (number(first, range)?, Some(number(last, range)?)),
+            (of, None) if step.is_some() => (number(of, range)?, None),
             (of, None) => {
-                let only = number(of, &range)?;
-                (only, only)
+                let only = number(of, range)?;
+                (only, Some(only))
             }
         };
-        if first > last {
-            return Err(format!("{piece:?} ends before it begins"));
+        if last.is_some_and(|last| first > last) {
+            return Err(format!("{text:?} ends before it begins"));
         }
-        let step = usize::try_from(step.unwrap_or(1)).unwrap_or(1);
-        found.extend((first..=last).step_by(step));
-    }
-    Ok(found)
+        Ok(Piece { first, last, step: step.unwrap_or(1) })
+    });
+    pieces.collect()
 }
 
 fn number(text: &str, range: &RangeInclusive<i16>) -> Result<i16, String> {
@@ -252,6 +315,14 @@ mod tests {
             ("8..18/5:00", "2026-01-01T09:00:00", "2026-01-01T13:00:00"),
             ("*:*:00/20", "2026-01-01T00:00:41", "2026-01-01T00:01:00"),
             ("02-29 01:00", "2026-01-01T00:00:00", "2028-02-29T01:00:00"),
+            ("*-*~01", "2026-01-31T00:00:00", "2026-02-28T00:00:00"),
+            ("*-02~03", "2026-01-01T00:00:00", "2026-02-26T00:00:00"),
+            ("*-02~03", "2028-01-01T00:00:00", "2028-02-27T00:00:00"),
+            ("Mon *-05~07/1", "2026-01-01T00:00:00", "2026-05-25T00:00:00"),
+            ("*-*~1..3 04:00", "2026-04-28T04:00:00", "2026-04-29T04:00:00"),
+            ("*-*~2..9/3", "2026-01-01T00:00:00", "2026-01-24T00:00:00"),
+            ("*-*~2..9/3", "2026-01-27T00:00:00", "2026-01-30T00:00:00"),
+            ("*-*~5/2", "2026-01-27T00:00:00", "2026-01-29T00:00:00"),
             ("2030-05-06", "2026-01-01T00:00:00", "2030-05-06T00:00:00"),
             ("2020-05-06", "2026-01-01T00:00:00", "never"),
         ] {
@@ -278,7 +349,10 @@ mod tests {
             ("25:00", "\"25\" is none of 0 to 23"),
             ("12:60", "\"60\""),
             ("*-13-01", "\"13\""),
-            ("*-*~1", "\"*~1\""),
+            ("*-*~32", "\"32\" is none of 1 to 31"),
+            ("*~*-1", "\"*~*\""),
+            ("*~*~1", "\"*~*\""),
+            ("~1", "\"\" is none of 1 to 12"),
             ("5..2:00", "ends before it begins"),
             ("*:0/0", "\"0\" is none of 1 to 59"),
             ("12:00 13:00", "one too many"),
