@@ -8,8 +8,9 @@ use crate::scenario::Deed;
 use protocol::{
     agent::{Forwarding, Input, Proposal},
     ledger,
-    name::{IncidentId, PeerId},
+    name::{IncidentId, Name, PeerId},
     record::Entry,
+    stream::Batch,
 };
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -108,6 +109,12 @@ pub(crate) enum Event {
     Deed(Box<Deed>),
     /// A job pings.
     JobPings(Box<super::jobs::Turn>),
+    /// A message comes to a stream's topic, unless that has begun anew since.
+    MessageComes(Name, u32),
+    /// Whoever leads looks for messages.
+    StreamIsLookedAt(Name),
+    /// What a daemon read is brought to the log.
+    StreamWasRead(Daemon, Vec<Batch>),
     /// Whoever tells of alerts looks whether the log has heard.
     AlertTold(Box<super::alerts::Telling>),
     /// A surgeon does something.
@@ -134,7 +141,11 @@ impl Event {
     /// Whether hosts or the network may be different after this.
     pub(super) const fn may_disturb(&self) -> bool {
         match self {
-            Self::Commit | Self::Feed(_) | Self::JobPings(_) | Self::StartOnDisk(..) => false,
+            Self::Commit
+            | Self::Feed(_)
+            | Self::JobPings(_)
+            | Self::StreamWasRead(..)
+            | Self::StartOnDisk(..) => false,
             Self::Give(..)
             | Self::Wake(..)
             | Self::ExecutionEnds(_)
@@ -149,6 +160,8 @@ impl Event {
             | Self::GossipArrives(..)
             | Self::ReportArrives(..)
             | Self::NoticeArrives(..)
+            | Self::MessageComes(..)
+            | Self::StreamIsLookedAt(_)
             | Self::AlertTold(_)
             | Self::Surgeon(_)
             | Self::FactOfSurgeon(..)
@@ -179,6 +192,8 @@ impl Event {
             | Self::GossipRound(_)
             | Self::GossipArrives(..)
             | Self::ReportArrives(..)
+            | Self::MessageComes(..)
+            | Self::StreamIsLookedAt(_)
             | Self::NoticeArrives(..) => false,
             Self::StartOnDisk(..)
             | Self::ExecutionEnds(_)
@@ -186,6 +201,7 @@ impl Event {
             | Self::Feed(_)
             | Self::Deed(_)
             | Self::JobPings(_)
+            | Self::StreamWasRead(..)
             | Self::AlertTold(_)
             | Self::Surgeon(_)
             | Self::FactOfSurgeon(..)
