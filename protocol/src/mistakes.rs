@@ -32,11 +32,15 @@ pub enum Mistake {
     OffsetBeforeWords,
     /// What messages say is committed before that they were read.
     OffsetAfterWords,
+    /// What a job could not tell because nobody led counts as late.
+    DeafnessForgotten,
+    /// That is learned of a job in which nobody could hear it.
+    DeafnessLearned,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::QuorumOffByOne,
         Self::StartNotKept,
         Self::LimitsOfTheLeaderAlone,
@@ -50,6 +54,8 @@ impl Mistake {
         Self::OffsetNotCompared,
         Self::OffsetBeforeWords,
         Self::OffsetAfterWords,
+        Self::DeafnessForgotten,
+        Self::DeafnessLearned,
     ];
 
     /// What it is, in a few words.
@@ -68,6 +74,8 @@ impl Mistake {
             Self::OffsetNotCompared => "messages are taken wherever they begin",
             Self::OffsetBeforeWords => "an offset is committed before its words",
             Self::OffsetAfterWords => "an offset is committed after its words",
+            Self::DeafnessForgotten => "what nobody could hear counts as late",
+            Self::DeafnessLearned => "a pace is learned while nobody hears",
         }
     }
 }
