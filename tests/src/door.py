@@ -2,7 +2,8 @@
 
 Told as an object in JSON: the brokers' ports, a certificate and its key, and the mechanisms that
 are offered; without any, nobody has to log in. The line that it prints is the list of its own
-ports. A broker's address in an answer becomes that of its door: both have equally many bytes.
+ports. A broker's address in an answer becomes that of its door: both have equally many bytes. At
+SIGUSR1 it hangs up on everybody, as brokers do whose logins end.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import signal
 import ssl
 import struct
 import sys
@@ -146,6 +148,7 @@ def through_doors(message):
 
 async def knock(behind, reader, writer):
     inner = await asyncio.open_connection("127.0.0.1", behind)
+    inside.add(writer)
     try:
         if told["mechanisms"]:
             await login(reader, writer, inner)
@@ -154,11 +157,18 @@ async def knock(behind, reader, writer):
     except (Refused, OSError, EOFError):
         pass
     finally:
+        inside.discard(writer)
         inner[1].close()
         writer.close()
 
 
+def hang_up():
+    for writer in inside:
+        writer.transport.abort()
+
+
 async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, hang_up)
     servers = []
     for behind in told["brokers"]:
         enter = functools.partial(knock, behind)
@@ -169,6 +179,7 @@ async def main():
 
 
 doors = {}
+inside = set()
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(told["certificate"], told["key"])
 asyncio.run(main())

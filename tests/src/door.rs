@@ -55,6 +55,17 @@ impl Door {
         ensure!(brokers.len() == behind.brokers.len(), "the door has ended: {line:?}");
         Ok(Self { brokers, child, _folder: folder })
     }
+
+    /// Ends every connection, as brokers do when a login ends.
+    ///
+    /// # Errors
+    /// When it does not stand any more.
+    pub fn hang_up(&self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-USR1", pid.as_str()]).status()?;
+        ensure!(sent.success(), "the door does not stand any more");
+        Ok(())
+    }
 }
 
 impl Drop for Door {

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{fs, ops::Range, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tests::{Authority, Broker, Door, Host, Mesh, door::LOGIN, until};
 
 /// What the door's certificate is for.
@@ -74,22 +74,28 @@ fn taken(stream: &Value) -> u64 {
     partitions.filter_map(|partition| partition["taken"].as_u64()).sum()
 }
 
-fn all_is_read(host: &Host, name: &str) -> Result<()> {
+fn all_is_read(host: &Host, name: &str, messages: u32) -> Result<()> {
+    let messages = u64::from(messages);
     let read = until("everything is read", || {
-        stream(host, name).filter(|read| taken(read) >= u64::from(MESSAGES))
+        stream(host, name).filter(|read| taken(read) >= messages && read["error"].is_null())
     });
     let read = read.with_context(|| format!("{:#?}", stream(host, name)))?;
-    ensure!(taken(&read) == u64::from(MESSAGES) && read["error"].is_null(), "{read:#}");
+    ensure!(taken(&read) == messages, "{read:#}");
     Ok(())
 }
 
 /// A cluster with all messages in it.
 fn cluster() -> Result<Option<Broker>> {
     let Some(mut broker) = Broker::start(2)? else { return Ok(None) };
-    for number in 0..MESSAGES {
+    send(&mut broker, 0..MESSAGES)?;
+    Ok(Some(broker))
+}
+
+fn send(broker: &mut Broker, numbers: Range<u32>) -> Result<()> {
+    for number in numbers {
         broker.send("alerts", number % 4, &format!("{{\"number\":{number}}}"))?;
     }
-    Ok(Some(broker))
+    Ok(())
 }
 
 #[test]
@@ -130,7 +136,7 @@ fn another_client_takes_the_door_for_a_cluster() -> Result<()> {
 
 #[test]
 fn a_topic_is_read_in_tls_with_each_login_and_without() -> Result<()> {
-    let Some(broker) = cluster()? else { return Ok(()) };
+    let Some(mut broker) = cluster()? else { return Ok(()) };
     let authority = Authority::new()?;
     let mesh = Mesh::sized(1)?;
     keep_secrets(&mesh[0], "")?;
@@ -146,8 +152,17 @@ fn a_topic_is_read_in_tls_with_each_login_and_without() -> Result<()> {
         names.push(word);
     }
     mesh.apply(&documents)?;
-    for name in names {
-        all_is_read(&mesh[0], name).context(name)?;
+    for name in &names {
+        all_is_read(&mesh[0], name, MESSAGES).context(*name)?;
+    }
+    // Logins end, and more comes before and after that.
+    send(&mut broker, MESSAGES..MESSAGES * 2)?;
+    for door in &doors {
+        door.hang_up()?;
+    }
+    send(&mut broker, MESSAGES * 2..MESSAGES * 3)?;
+    for name in &names {
+        all_is_read(&mesh[0], name, MESSAGES * 3).context(*name)?;
     }
     tells_no_password(&mesh[0])
 }
@@ -251,7 +266,7 @@ fn what_keeps_a_topic_from_being_read_is_said_until_it_is_put_right() -> Result<
     });
     mesh.apply(&mended.collect::<String>())?;
     for (name, ..) in cases.iter().filter(|(name, ..)| *name != "other-name") {
-        all_is_read(&mesh[0], name).with_context(|| (*name).to_owned())?;
+        all_is_read(&mesh[0], name, MESSAGES).with_context(|| (*name).to_owned())?;
     }
     let log = fs::read_to_string(mesh[0].log())?;
     ensure!(!log.contains(LOGIN.1) && !log.contains(WRONG), "the password is told: {log}");
