@@ -59,6 +59,8 @@ fn about_tls(tls: &Tls, said: &str, has_ended: bool) -> Option<String> {
         ))
     } else if said.contains("certificate not valid for name") {
         Some("the brokers' certificate is for other names: write one of those".to_owned())
+    } else if said.contains("Invalid Hostname") {
+        Some("TLS goes to brokers with a name or an IPv4 address only: write that".to_owned())
     } else if said.contains("error connecting") && (has_ended || said.contains("tls handshake")) {
         Some("the brokers speak no TLS here: write the port at which they do".to_owned())
     } else {
