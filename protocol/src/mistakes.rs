@@ -26,11 +26,21 @@ pub enum Mistake {
     SnapshotWithoutLimits,
     /// The storm brake is released when another leader takes over.
     BrakeForgotten,
+    /// A batch of messages is taken wherever it begins.
+    OffsetNotCompared,
+    /// That messages were read is committed before what they say.
+    OffsetBeforeWords,
+    /// What messages say is committed before that they were read.
+    OffsetAfterWords,
+    /// What a job could not tell because nobody led counts as late.
+    DeafnessForgotten,
+    /// That is learned of a job in which nobody could hear it.
+    DeafnessLearned,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::QuorumOffByOne,
         Self::StartNotKept,
         Self::LimitsOfTheLeaderAlone,
@@ -41,6 +51,11 @@ impl Mistake {
         Self::NoticeRepeated,
         Self::SnapshotWithoutLimits,
         Self::BrakeForgotten,
+        Self::OffsetNotCompared,
+        Self::OffsetBeforeWords,
+        Self::OffsetAfterWords,
+        Self::DeafnessForgotten,
+        Self::DeafnessLearned,
     ];
 
     /// What it is, in a few words.
@@ -56,6 +71,11 @@ impl Mistake {
             Self::NoticeRepeated => "a notice is sent again and again",
             Self::SnapshotWithoutLimits => "a snapshot without the limits",
             Self::BrakeForgotten => "the brake forgets on leader change",
+            Self::OffsetNotCompared => "messages are taken wherever they begin",
+            Self::OffsetBeforeWords => "an offset is committed before its words",
+            Self::OffsetAfterWords => "an offset is committed after its words",
+            Self::DeafnessForgotten => "what nobody could hear counts as late",
+            Self::DeafnessLearned => "a pace is learned while nobody hears",
         }
     }
 }

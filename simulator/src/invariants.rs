@@ -19,11 +19,12 @@ mod notices;
 mod observed;
 mod once;
 mod quiet;
+mod streams;
 mod surgeons;
 mod terms;
 mod verified;
 
-pub use observed::{AttemptKey, CallingJob, Logged, Observed, Operation};
+pub use observed::{AttemptKey, CallingJob, Flow, Logged, MESSAGE, Observed, Operation};
 
 use protocol::{
     agent::Output,
@@ -94,6 +95,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(equal_ledgers::EqualLedgers),
         Box::new(notices::Notices),
         Box::new(quiet::Quiet::default()),
+        Box::new(streams::Streams::default()),
         Box::new(surgeons::Surgeons::default()),
         Box::new(terms::Terms::default()),
         Box::new(verified::Verified::default()),

@@ -166,6 +166,8 @@ pub(crate) enum Deed {
     Surgeons(Who, bool),
     /// A job begins to check in so often, or does not any more.
     Job(String, Option<Duration>),
+    /// Messages begin to come to a stream's topic so often, or do not any more.
+    Messages(Name, Option<Duration>),
     /// An operator stops all repairs.
     Freeze,
     /// An operator lets them go on.
@@ -215,6 +217,7 @@ impl Deed {
             | Self::Heal
             | Self::Weather(_)
             | Self::Job(..)
+            | Self::Messages(..)
             | Self::Freeze
             | Self::Thaw
             | Self::Maintenance(..)

@@ -172,6 +172,7 @@ fn named(story: &Scenario) -> usize {
         Deed::Maintenance(peers, _) => peers.iter().max().map_or(0, |place| place + 1),
         Deed::Heal
         | Deed::Job(..)
+        | Deed::Messages(..)
         | Deed::Weather(_)
         | Deed::Freeze
         | Deed::Thaw

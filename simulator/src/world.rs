@@ -25,13 +25,14 @@ pub(crate) mod queue;
 pub(crate) mod raft;
 pub(crate) mod seen;
 pub(crate) mod shelf;
+pub(crate) mod streams;
 pub(crate) mod surgeons;
 pub(crate) mod tale;
 pub(crate) mod watch;
 pub(crate) mod work;
 
 use crate::{
-    invariants::{self, Broken, CallingJob, Invariant, Step},
+    invariants::{self, Broken, CallingJob, Flow, Invariant, Step},
     random::Random,
     scenario::{Deed, Moment, Scenario, Who},
     sights::Sight,
@@ -59,6 +60,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use streams::Topic;
 use surgeons::Surgeons;
 use tale::{Mark, Told};
 use work::Execution;
@@ -131,6 +133,10 @@ pub(crate) struct World<'s> {
     firing: BTreeMap<AlertId, (PeerId, Labels, Timestamp)>,
     /// The jobs that check in, or did.
     pub(crate) jobs: BTreeMap<String, CallingJob>,
+    /// The topics that messages come to, or did, by their streams.
+    topics: BTreeMap<Name, Topic>,
+    /// What came to their partitions, and what of it the log took.
+    pub(crate) flows: Vec<Flow>,
     /// The surgeons of the guests.
     pub(crate) surgeons: Surgeons,
     /// What waits for a moment in an attempt's life.
@@ -209,6 +215,8 @@ impl<'s> World<'s> {
             channel_up: true,
             firing: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            flows: Vec::new(),
             surgeons: Surgeons::new(seed),
             ambushes: Vec::new(),
             last_worker: None,
@@ -318,6 +326,9 @@ impl<'s> World<'s> {
             }
             Event::Deed(deed) | Event::Undo(deed) => self.deed(&deed),
             Event::JobPings(turn) => self.job_pings(*turn),
+            Event::MessageComes(stream, began) => self.message_comes(stream, began),
+            Event::StreamIsLookedAt(stream) => self.stream_is_looked_at(stream),
+            Event::StreamWasRead(reader, batches) => self.stream_was_read(reader, batches),
             Event::AlertTold(telling) => self.alert_told(*telling),
             Event::Surgeon(turn) => self.surgeon(*turn),
             Event::FactOfSurgeon(daemon, fact) => self.carry_fact(daemon, *fact),

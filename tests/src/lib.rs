@@ -4,8 +4,10 @@
 //! never sleep for luck. Everything a mesh leaves behind is in one temporary directory, which is
 //! kept and named when a test fails.
 
+pub mod authority;
 pub mod broker;
 pub mod desk;
+pub mod door;
 pub mod hook;
 pub mod host;
 pub mod lab;
@@ -18,8 +20,10 @@ pub mod surgeon;
 pub mod turn;
 pub mod web;
 
+pub use authority::Authority;
 pub use broker::Broker;
 pub use desk::Desk;
+pub use door::Door;
 pub use hook::Hook;
 pub use host::Host;
 pub use lab::{Bed, Lab};

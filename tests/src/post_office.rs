@@ -1,11 +1,9 @@
 //! A mail server that keeps what it is sent: Debian's aiosmtpd, with a certificate of its own.
 
-use crate::parts::program;
+use crate::{Authority, parts::program};
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
 use std::{
-    fs,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -49,15 +47,8 @@ impl PostOffice {
             return Ok(None);
         }
         let folder = tempfile::tempdir()?;
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let own = KeyPair::generate()?;
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let certificate = CertificateParams::new(names)?.signed_by(&own, &authority)?;
-        let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
-        fs::write(&chain, certificate.pem())?;
-        fs::write(&key, own.serialize_pem())?;
+        let authority = Authority::new()?;
+        let (chain, key) = authority.certify(&["127.0.0.1", "localhost"], folder.path())?;
         let word = match manner {
             Manner::Open => "open",
             Manner::StartTls => "starttls",

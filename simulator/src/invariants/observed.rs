@@ -37,6 +37,31 @@ pub struct CallingJob {
     pub ended: Option<Duration>,
 }
 
+/// The label of an alert that is a message of a stream: `PARTITION/OFFSET`.
+pub const MESSAGE: &str = "message";
+
+/// What came to a partition of a stream's topic, and what of it the log took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Of which stream.
+    pub stream: Name,
+    /// Which partition.
+    pub partition: u32,
+    /// The offset of the next message that comes.
+    pub end: u64,
+    /// The offset that it was begun at, by the log; nothing before.
+    pub begins: Option<u64>,
+    /// The messages that the log took, in the order in which it did.
+    pub taken: Vec<u64>,
+}
+
+impl Flow {
+    /// One to which nothing came yet.
+    pub const fn new(stream: Name, partition: u32) -> Self {
+        Self { stream, partition, end: 0, begins: None, taken: Vec::new() }
+    }
+}
+
 /// Something that was handed to a guest's surgeon, which then ran it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
@@ -102,6 +127,10 @@ pub trait Observed: Debug {
     fn jobs(&self) -> Vec<(String, CallingJob)>;
     /// One of them.
     fn job(&self, name: &str) -> Option<CallingJob>;
+    /// What came to topics and was taken of it; nothing where no streams are modelled.
+    fn flows(&self) -> &[Flow] {
+        &[]
+    }
     /// What surgeons of guests ran, from the first on; nothing where no guests are modelled.
     fn operations(&self) -> &[Operation] {
         &[]

@@ -125,6 +125,8 @@ pub(crate) struct Event {
     #[serde(default)]
     pub(super) job: Option<String>,
     #[serde(default)]
+    pub(super) stream: Option<Name>,
+    #[serde(default)]
     pub(super) every: Option<Span>,
     #[serde(default)]
     pub(super) by: Option<Jump>,
@@ -187,6 +189,8 @@ pub(crate) enum Deed {
     AlertEnds,
     Job,
     JobEnds,
+    Messages,
+    MessagesEnd,
     SurgeonDies,
     SurgeonReturns,
 }

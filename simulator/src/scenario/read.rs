@@ -386,6 +386,14 @@ impl Names<'_> {
         Err(self.place.error(span, message))
     }
 
+    fn known_stream(&self, span: Range<usize>, stream: Name) -> Result<Name, ScenarioError> {
+        let key = DocumentKey { kind: DocumentKind::Stream, name: stream.clone() };
+        if self.documents.contains_key(&key) {
+            return Ok(stream);
+        }
+        Err(self.place.error(span, format!("there is no stream \"{stream}\"")))
+    }
+
     fn event(&self, event: &toml::Spanned<file::Event>) -> Result<Event, ScenarioError> {
         let given = event.get_ref();
         if given.at.is_none() && given.when.is_none() {
@@ -500,6 +508,15 @@ impl Names<'_> {
                 };
                 Deed::Job(self.known_job(event.span(), job)?, every)
             }
+            file::Deed::Messages | file::Deed::MessagesEnd => {
+                let stream = given.stream.clone().ok_or_else(|| missing("stream"))?;
+                let begins = matches!(given.deed, file::Deed::Messages);
+                let every = match given.every.filter(|_| begins) {
+                    None if begins => return Err(missing("every")),
+                    every => every.map(|span| span.0),
+                };
+                Deed::Messages(self.known_stream(event.span(), stream)?, every)
+            }
             file::Deed::Approve => Deed::Answer(host()?, true),
             file::Deed::Deny => Deed::Answer(host()?, false),
             file::Deed::ChannelDown => Deed::ChannelDown,
@@ -560,6 +577,12 @@ mod tests {
                 &format!("{peers}[[event]]\nat = \"5s\"\ndo = \"job-ends\"\njob = \"x\""),
                 6,
                 "no check declares",
+            ),
+            (&format!("{peers}[[event]]\nat = \"5s\"\ndo = \"messages\""), 6, "\"stream\""),
+            (
+                &format!("{peers}[[event]]\nat = \"5s\"\ndo = \"messages-end\"\nstream = \"x\""),
+                6,
+                "no stream",
             ),
             ("peers = { count = 1000000 }", 4, "1 to 20000"),
             ("peers = { count = 3, cells = 4 }", 4, "cells"),

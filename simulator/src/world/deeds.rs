@@ -128,6 +128,7 @@ impl World<'_> {
                 self.with_host(*who, |world, peer| world.alert(peer, labels, *fires));
             }
             Deed::Job(name, every) => self.job(name, *every),
+            Deed::Messages(stream, every) => self.messages(stream, *every),
             Deed::Maintenance(peers, lasts) => {
                 let name = Name::parse("work").unwrap_or_else(|_| unreachable!("it is a name"));
                 let until = EPOCH.plus(self.time).plus(*lasts);

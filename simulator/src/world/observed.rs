@@ -1,7 +1,7 @@
 //! What the invariants see of the modelled world.
 
 use super::World;
-use crate::invariants::{AttemptKey, CallingJob, Logged, Observed, Operation};
+use crate::invariants::{AttemptKey, CallingJob, Flow, Logged, Observed, Operation};
 use protocol::{
     document::{Verdict, bundle::Source},
     ledger::Ledger,
@@ -106,6 +106,10 @@ impl Observed for World<'_> {
 
     fn job(&self, name: &str) -> Option<CallingJob> {
         self.jobs.get(name).copied()
+    }
+
+    fn flows(&self) -> &[Flow] {
+        &self.flows
     }
 
     fn operations(&self) -> &[Operation] {

@@ -8,8 +8,9 @@ use crate::scenario::Deed;
 use protocol::{
     agent::{Forwarding, Input, Proposal},
     ledger,
-    name::{IncidentId, PeerId},
+    name::{IncidentId, Name, PeerId},
     record::Entry,
+    stream::Batch,
 };
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -108,6 +109,12 @@ pub(crate) enum Event {
     Deed(Box<Deed>),
     /// A job pings.
     JobPings(Box<super::jobs::Turn>),
+    /// A message comes to a stream's topic, unless that has begun anew since.
+    MessageComes(Name, u32),
+    /// Whoever leads looks for messages.
+    StreamIsLookedAt(Name),
+    /// What a daemon read is brought to the log.
+    StreamWasRead(Daemon, Vec<Batch>),
     /// Whoever tells of alerts looks whether the log has heard.
     AlertTold(Box<super::alerts::Telling>),
     /// A surgeon does something.
@@ -157,8 +164,14 @@ impl Event {
             | Self::GossipRound(_)
             | Self::GossipArrives(..)
             | Self::ReportArrives(..)
+            | Self::MessageComes(..)
+            | Self::StreamIsLookedAt(_)
             | Self::NoticeArrives(..) => Touch::Agent,
-            Self::Commit | Self::Feed(_) | Self::JobPings(_) | Self::StartOnDisk(..) => Touch::Log,
+            Self::Commit
+            | Self::Feed(_)
+            | Self::JobPings(_)
+            | Self::StreamWasRead(..)
+            | Self::StartOnDisk(..) => Touch::Log,
             Self::ExecutionEnds(_)
             | Self::AlertTold(_)
             | Self::Surgeon(_)

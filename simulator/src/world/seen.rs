@@ -57,6 +57,8 @@ impl World<'_> {
                 self.saw_if(Sight::SilenceInAPartition, self.network.parts.is_some());
             }
             Record::Lost { .. } => self.saw(Sight::AttemptLost),
+            Record::Streamed { batch } => self.see_batch(batch),
+            Record::Alerted { words } => self.see_words(words),
             Record::Reported { report, .. } => {
                 self.saw_if(Sight::OutcomeUnknown, report.outcome == Outcome::Unknown);
                 self.saw_if(Sight::WorkRefused, report.outcome == Outcome::Refused);
@@ -89,8 +91,6 @@ impl World<'_> {
             | Record::Restarted { .. }
             | Record::CalledAgain { .. }
             | Record::Booted { .. }
-            | Record::Alerted { .. }
-            | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
             | Record::Listening

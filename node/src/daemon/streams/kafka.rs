@@ -1,6 +1,7 @@
 //! A Kafka cluster, as far as it is needed here: which partitions a topic has, where they begin and
 //! end, and what stands in them.
 
+use super::advice::advice;
 use crate::daemon::Daemon;
 use protocol::document::{Mechanism, Stream, Tls};
 use rskafka::{
@@ -47,7 +48,10 @@ pub(super) enum Unread {
 }
 
 /// A cluster.
-pub(super) struct Client(client::Client);
+pub(super) struct Client {
+    client: client::Client,
+    stream: Arc<Stream>,
+}
 
 impl Client {
     /// Finds the cluster that a stream is in.
@@ -70,8 +74,9 @@ impl Client {
         }
         if let Some((mechanism, login)) = &stream.login {
             let me = daemon.agent().card().name.to_string();
-            let secrets = daemon.secrets.open().map_err(|error| error.to_string())?;
-            let password = secrets.get(&me, &login.password).map_err(|error| error.to_string())?;
+            let none = |error| format!("secret \"{}\" on {me}: {error}", login.password);
+            let secrets = daemon.secrets.open().map_err(none)?;
+            let password = secrets.get(&me, &login.password).map_err(none)?;
             let known = Credentials::new(login.user.clone(), password.to_owned());
             builder = builder.sasl_config(match mechanism {
                 Mechanism::Plain => SaslConfig::Plain(known),
@@ -80,7 +85,9 @@ impl Client {
             });
         }
         let what = format!("reaching {}", stream.brokers.join(", "));
-        in_time(&what, builder.build()).await.map(Self).map_err(|error| error.to_string())
+        let client = in_time(stream, &what, builder.build()).await;
+        let client = client.map_err(|error| error.to_string())?;
+        Ok(Self { client, stream: Arc::new(stream.clone()) })
     }
 
     /// The partitions of a topic, if it is there.
@@ -88,7 +95,7 @@ impl Client {
     /// # Errors
     /// What went wrong.
     pub(super) async fn partitions(&self, topic: &str) -> Result<Option<Vec<u32>>, String> {
-        let listed = in_time("listing the topics", self.0.list_topics()).await;
+        let listed = in_time(&self.stream, "listing the topics", self.client.list_topics()).await;
         let listed = listed.map_err(|error| error.to_string())?;
         let found = listed.into_iter().find(|found| found.name == topic);
         // A topic that is being made has no partition for a moment.
@@ -104,14 +111,18 @@ impl Client {
     /// What went wrong.
     pub(super) async fn partition(&self, topic: &str, number: u32) -> Result<Partition, String> {
         let number = i32::try_from(number).map_err(|error| error.to_string())?;
-        let opened = self.0.partition_client(topic, number, UnknownTopicHandling::Error);
-        let opened = in_time("finding the partition's leader", opened).await;
-        opened.map(Partition).map_err(|error| error.to_string())
+        let opened = self.client.partition_client(topic, number, UnknownTopicHandling::Error);
+        let opened = in_time(&self.stream, "finding the partition's leader", opened).await;
+        let partition = opened.map_err(|error| error.to_string())?;
+        Ok(Partition { partition, stream: Arc::clone(&self.stream) })
     }
 }
 
 /// One partition of a topic.
-pub(super) struct Partition(PartitionClient);
+pub(super) struct Partition {
+    partition: PartitionClient,
+    stream: Arc<Stream>,
+}
 
 impl Partition {
     /// The offset of the first message that is still there.
@@ -131,7 +142,8 @@ impl Partition {
     }
 
     async fn offset(&self, at: OffsetAt) -> Result<u64, String> {
-        let offset = in_time("asking for an offset", self.0.get_offset(at)).await;
+        let offset =
+            in_time(&self.stream, "asking for an offset", self.partition.get_offset(at)).await;
         let offset = offset.map_err(|error| error.to_string())?;
         u64::try_from(offset).map_err(|_negative| format!("the broker says offset {offset}"))
     }
@@ -142,13 +154,14 @@ impl Partition {
     /// [`Unread`].
     pub(super) async fn fetch(&self, from: u64) -> Result<Vec<RecordAndOffset>, Unread> {
         let from = i64::try_from(from).map_err(|_large| Unread::OutOfRange)?;
-        let fetch = self.0.fetch_records(from, 1..FETCH_BYTES_MAX, FETCH_WAIT_MS);
-        in_time("reading", fetch).await.map(|(records, _end)| records)
+        let fetch = self.partition.fetch_records(from, 1..FETCH_BYTES_MAX, FETCH_WAIT_MS);
+        in_time(&self.stream, "reading", fetch).await.map(|(records, _end)| records)
     }
 }
 
 /// Waits for a broker, but not for ever: one that is halted never answers.
 async fn in_time<T>(
+    stream: &Stream,
     what: &str,
     asked: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Unread> {
@@ -157,7 +170,11 @@ async fn in_time<T>(
         Ok(Err(Error::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. })) => {
             Err(Unread::OutOfRange)
         }
-        Ok(Err(error)) => Err(Unread::Failed(format!("{what}: {error}"))),
+        Ok(Err(error)) => {
+            let said = format!("{what}: {error}");
+            let advised = advice(stream, &said).map(|advice| format!("{advice} ({said})"));
+            Err(Unread::Failed(advised.unwrap_or(said)))
+        }
         Err(_elapsed) => Err(Unread::Failed(format!("{what}: no answer within {WITHIN:?}"))),
     }
 }

@@ -7,6 +7,7 @@
 //! Each partition is read by itself, one batch after the other: while the log does not take a
 //! batch, nothing more is read of it, and the others go on.
 
+mod advice;
 mod batch;
 mod kafka;
 mod partition;
@@ -110,7 +111,11 @@ async fn follow(reading: &Arc<Reading>) -> Result<std::convert::Infallible, Stri
             Ok(Some(found)) => found,
             Ok(None) => {
                 was_missing = known.is_empty();
-                let why = format!("there is no topic \"{}\"", stream.topic);
+                // A broker does not name a topic to whom may not see it.
+                let hidden = stream.login.as_ref().map_or_else(String::new, |(_, login)| {
+                    format!(", or user \"{}\" may not describe and read it", login.user)
+                });
+                let why = format!("there is no topic \"{}\"{hidden}", stream.topic);
                 look_again(reading, why).await;
                 continue;
             }

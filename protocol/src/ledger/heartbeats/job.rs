@@ -4,6 +4,7 @@ use super::{Feed, Learned, Quiet};
 use crate::{
     document::{Check, HeartbeatProbe, Probe},
     heartbeat::{Beat, Due, Health, JobId, Pace, Ping, Reservation, Rule, Schedule, Signal},
+    mistakes::{self, Mistake},
     name::Name,
     record::Missing,
     time::{Timestamp, format_span},
@@ -356,8 +357,10 @@ impl Job {
     }
 
     /// The time until its next check-in teaches nothing: it may have called in vain.
-    pub(super) const fn learn_nothing(&mut self) {
-        self.teaches_nothing = self.learned.is_some();
+    pub(super) fn learn_nothing(&mut self) {
+        if !mistakes::is_made(Mistake::DeafnessLearned) {
+            self.teaches_nothing = self.learned.is_some();
+        }
     }
 
     /// Learns from a check-in at this moment.
