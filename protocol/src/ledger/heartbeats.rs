@@ -22,12 +22,15 @@
 //!
 //! A leader adds to that what only it can know: how long it has led by its own monotonic clock.
 
+mod deadline;
 mod feed;
 mod job;
 mod learned;
+mod words;
 
+pub use deadline::Deadline;
 pub use feed::{Feed, HISTORY_MAX, Point, Quiet};
-pub use job::{Deadline, Job, Run, Told, Trouble, TroubleKind};
+pub use job::{Job, Run, Told, Trouble, TroubleKind};
 pub use learned::Learned;
 
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
