@@ -14,7 +14,7 @@ use protocol::{
     },
     learn::OneIn,
     ledger::heartbeats::{HISTORY_MAX, Job},
-    time::{Timestamp, parse_span},
+    time::{Timestamp, format_span, parse_span},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -56,6 +56,8 @@ struct Told {
     one_in: Option<u32>,
     #[serde(default)]
     at_least: Option<String>,
+    #[serde(default)]
+    at_most: Option<String>,
 }
 
 /// `POST /vote`.
@@ -126,7 +128,7 @@ pub fn heartbeat(body: &[u8], kind: Option<&str>) -> Result<Heartbeat, Unreadabl
         let why = || format!("transition_to {:?} is none of OK, CRITICAL and UNKNOWN", short(word));
         Health::parse(word).ok_or_else(|| Unreadable(why()))
     });
-    let asks_for = rule(told.one_in, told.at_least.as_deref())?;
+    let asks_for = rule(told.one_in, told.at_least.as_deref(), told.at_most.as_deref())?;
     if asks_for.is_some() && told.ttl.is_some() {
         let why = "ttl and one_in: either it says for how long it holds, or that is learned";
         return Err(Unreadable(why.to_owned()));
@@ -335,21 +337,38 @@ fn named(check: &str, kind: &str) -> Result<String, Unreadable> {
 }
 
 /// Our own rule, where a heartbeat asks for it.
-fn rule(one_in: Option<u32>, at_least: Option<&str>) -> Result<Option<Rule>, Unreadable> {
+fn rule(
+    one_in: Option<u32>,
+    at_least: Option<&str>,
+    at_most: Option<&str>,
+) -> Result<Option<Rule>, Unreadable> {
     let Some(one_in) = one_in else {
-        if at_least.is_some() {
-            return Err(Unreadable("at_least needs one_in: PaceHB's rule has no least".to_owned()));
-        }
-        return Ok(None);
+        return match (at_least, at_most) {
+            (None, None) => Ok(None),
+            (Some(_), _) => {
+                Err(Unreadable("at_least needs one_in: PaceHB's rule has no least".to_owned()))
+            }
+            (None, Some(_)) => {
+                Err(Unreadable("at_most needs one_in: PaceHB's rule has no most".to_owned()))
+            }
+        };
     };
     if !ONE_IN.contains(&one_in) {
         let why = format!("one_in: {} to {}", ONE_IN.start(), ONE_IN.end());
         return Err(Unreadable(why));
     }
-    let at_least = at_least.map(parse_span).transpose();
-    let at_least = at_least.map_err(|error| Unreadable(format!("at_least: {error}")))?;
-    let one_in = OneIn::new(one_in);
-    Ok(Some(Rule::Arrivals { one_in, at_least: at_least.unwrap_or(Rule::AT_LEAST) }))
+    let span = |key: &str, text: Option<&str>| {
+        let span = text.map(parse_span).transpose();
+        span.map_err(|error| Unreadable(format!("{key}: {error}")))
+    };
+    let at_least = span("at_least", at_least)?.unwrap_or(Rule::AT_LEAST);
+    let at_most = span("at_most", at_most)?;
+    if let Some(at_most) = at_most.filter(|at_most| at_most.is_zero() || *at_most < at_least) {
+        let (most, least) = (format_span(at_most), format_span(at_least));
+        let why = format!("at_most: {most} is nothing, or shorter than at_least ({least})");
+        return Err(Unreadable(why));
+    }
+    Ok(Some(Rule::arrivals(OneIn::new(one_in), at_least, at_most)))
 }
 
 fn short(text: &str) -> String {

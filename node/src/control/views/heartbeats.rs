@@ -126,7 +126,9 @@ impl HeartbeatRow {
             | Schedule::Calendar { expression, time_zone } => {
                 (expression.clone(), Some(time_zone.clone()))
             }
-            Schedule::Learned { by: Rule::Arrivals { .. } } => ("learned".to_owned(), None),
+            Schedule::Learned { by: Rule::Arrivals { .. } | Rule::Within { .. } } => {
+                ("learned".to_owned(), None)
+            }
             Schedule::Learned { by: Rule::PaceHb } => ("learned (PaceHB)".to_owned(), None),
         };
         let waits_for = match &job.pace.schedule {

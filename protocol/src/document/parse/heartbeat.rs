@@ -10,6 +10,7 @@ use crate::{
     heartbeat::{ONE_IN, Pace, Reservation, Rule, Schedule, ScheduleError, Word, WordError},
     learn::OneIn,
     name::Name,
+    time::format_span,
 };
 use std::time::Duration;
 
@@ -121,8 +122,20 @@ fn learned(reader: &mut Reader<'_, '_>) -> Option<Rule> {
     let mut within = Reader::new(format!("{}, {KEY}", reader.title()), table, reader.report());
     let one_in = within.number("one_in", ONE_IN);
     let at_least = within.span("at_least", Rule::AT_LEAST, Zero::Allowed);
+    let at_most = within.span_if_said("at_most", Zero::Refused);
+    if let Some(at_most) = at_most.filter(|at_most| !at_most.is_zero() && *at_most < at_least) {
+        let message = format!(
+            "\"at_most\" must not be shorter than \"at_least\": {} is shorter than {}",
+            format_span(at_most),
+            format_span(at_least)
+        );
+        let said = within.has("at_least");
+        let hint = (!said).then(|| "write a shorter \"at_least\" as well".to_owned());
+        within.complain("at_most", &message, hint);
+    }
+    let at_most = at_most.filter(|at_most| !at_most.is_zero() && *at_most >= at_least);
     within.finish();
-    Some(Rule::Arrivals { one_in: one_in.map_or(Rule::ONE_IN, OneIn::new), at_least })
+    Some(Rule::arrivals(one_in.map_or(Rule::ONE_IN, OneIn::new), at_least, at_most))
 }
 
 /// The key that a mistake in a schedule stands at.

@@ -321,6 +321,44 @@ fn a_job_without_a_schedule_is_missed_when_it_stays_away_longer_than_it_does() {
 }
 
 #[test]
+fn a_learned_deadline_has_a_longest_wait_also_before_anything_was_learned() {
+    let least = Duration::from_secs(30);
+    let within = |seconds: u64| {
+        learned(Rule::arrivals(OneIn::new(1_000), least, Some(Duration::from_secs(seconds))))
+    };
+    let mut heartbeats = reserved("job", within(62), 0);
+    assert_eq!(deadline(&heartbeats), Some(at(62)), "nothing is known yet");
+    assert_eq!(heartbeats.listens_every(), Some(Duration::from_millis(15_500)));
+    assert!(miss(&mut heartbeats, 61).is_err());
+    let next = by_the_minute(&mut heartbeats, 0, 3);
+    assert_eq!(waits(&heartbeats, next - 60), 62);
+    // What is learned goes before where it is shorter.
+    let ours = waits(
+        &{
+            let mut ours = reserved("job", ours(), 0);
+            by_the_minute(&mut ours, 0, 300);
+            ours
+        },
+        299 * 60,
+    );
+    let mut far = reserved("job", within(3_600), 0);
+    assert_eq!(deadline(&far), Some(at(3_600)));
+    by_the_minute(&mut far, 0, 300);
+    assert_eq!(waits(&far, 299 * 60), ours);
+    let word = Word::Reserve(Reservation::new("job", within(45)));
+    far.take(&word, at(299 * 60)).unwrap();
+    assert_eq!(waits(&far, 299 * 60), 45, "and the longest wait where that is");
+    // What nobody could hear is given back.
+    far.pass(at(299 * 60), at(299 * 60 + 1_000), 0);
+    assert_eq!(waits(&far, 299 * 60 + 1_000), 45);
+    for (seconds, told) in [(0, false), (29, false), (30, true), (1 << 40, false)] {
+        let pace = within(seconds);
+        let word = Word::Reserve(Reservation::new("job", pace));
+        assert_eq!(word.check().is_ok(), told, "{seconds}");
+    }
+}
+
+#[test]
 fn what_was_learned_is_in_the_ledger_and_another_rate_does_not_lose_it() {
     let mut heartbeats = reserved("job", ours(), 0);
     let next = by_the_minute(&mut heartbeats, 0, 200);
