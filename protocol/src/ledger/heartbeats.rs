@@ -23,6 +23,7 @@
 //! A leader adds to that what only it can know: how long it has led by its own monotonic clock.
 
 mod deadline;
+mod failures;
 mod feed;
 mod job;
 mod learned;
@@ -30,6 +31,7 @@ mod words;
 
 pub use deadline::Deadline;
 pub use feed::{Feed, HISTORY_MAX, Point, Quiet};
+pub use failures::{FAILURE_DAYS, Failures};
 pub use job::{Job, Run, Told, Trouble, TroubleKind};
 pub use learned::Learned;
 

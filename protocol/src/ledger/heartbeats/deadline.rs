@@ -116,6 +116,7 @@ impl Job {
             TroubleKind::Missed { deadline }
         };
         self.misses = self.misses.saturating_add(1);
+        self.lately.add(at);
         self.fall_into(kind, at);
         self.version += 1;
     }

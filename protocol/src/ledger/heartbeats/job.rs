@@ -1,6 +1,6 @@
 //! One job: what it told, and what is wrong with it.
 
-use super::{Feed, Learned, Quiet};
+use super::{Failures, Feed, Learned, Quiet};
 use crate::{
     document::{Check, HeartbeatProbe, Probe},
     heartbeat::{Beat, Health, JobId, Pace, Ping, Reservation, Schedule, Signal},
@@ -57,6 +57,8 @@ pub struct Job {
     pub failures: u32,
     /// When it last said that it is done.
     pub last: Option<Timestamp>,
+    /// How often it was missed or has failed lately.
+    pub lately: Failures,
     /// How long its latest run took that said when it began.
     pub ran_for: Option<Duration>,
     /// What is wrong with it.
@@ -165,6 +167,7 @@ impl Job {
     /// Whether nobody is told of its trouble yet, because somebody has voted. What one check has
     /// told of already, the others tell of as well.
     pub fn is_quiet(&self, at: Timestamp) -> bool {
+            lately: Failures::default(),
         let told = self.trouble.as_ref().is_some_and(|trouble| !trouble.told.is_empty());
         !told && self.quiet.is_some_and(|quiet| at < quiet.until)
     }
@@ -351,6 +354,7 @@ impl Job {
             missed_for
             && at <= deadline
         {
+                self.lately.add(at);
             // It had come in in time, and waited for a leader longer than it was waited for.
             self.misses = self.misses.saturating_sub(1);
         }
@@ -375,5 +379,6 @@ impl Job {
         };
         self.ran_for = Some(ping.at.since(run.began));
         self.run = None;
+            self.lately.take_back(since);
     }
 }

@@ -359,6 +359,23 @@ fn a_learned_deadline_has_a_longest_wait_also_before_anything_was_learned() {
 }
 
 #[test]
+fn what_went_wrong_is_counted_by_the_day_and_a_miss_that_was_none_is_not() {
+    let mut heartbeats = reserved("job", every(60, 30), 0);
+    ping(&mut heartbeats, 1, Signal::Fail(None));
+    ping(&mut heartbeats, 2, Signal::Success);
+    miss(&mut heartbeats, 95).unwrap();
+    let lately = |heartbeats: &Heartbeats, days: u64| {
+        heartbeats.named("job").unwrap().lately.lately(at(days * 86_400))
+    };
+    assert_eq!(lately(&heartbeats, 0), 2);
+    heartbeats.take(&ping_of("job", 91, Signal::Success, None), at(96)).unwrap();
+    assert_eq!(lately(&heartbeats, 0), 1, "it had come in in time");
+    assert_eq!((lately(&heartbeats, 29), lately(&heartbeats, 30)), (1, 0));
+    let job = heartbeats.named("job").unwrap();
+    assert_eq!((job.failures, job.misses), (1, 0), "in all");
+}
+
+#[test]
 fn what_was_learned_is_in_the_ledger_and_another_rate_does_not_lose_it() {
     let mut heartbeats = reserved("job", ours(), 0);
     let next = by_the_minute(&mut heartbeats, 0, 200);
