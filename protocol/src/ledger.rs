@@ -330,6 +330,7 @@ impl Ledger {
             Record::Alerted { words } => self.take_words(context, words),
             Record::JobsTold { words } => self.take_job_words(context, words),
             Record::Missed { jobs } => self.take_misses(context, jobs),
+            Record::Forgotten { jobs } => self.take_silences(context, jobs),
             // That it has a time is all there is to it.
             Record::Listening => Ok(Effect::Done),
             Record::CalledAgain { incident, notifier } => {
@@ -446,6 +447,7 @@ const fn incident_in(record: &Record) -> Option<IncidentId> {
         | Record::Alerted { .. }
         | Record::JobsTold { .. }
         | Record::Missed { .. }
+        | Record::Forgotten { .. }
         | Record::Listening
         | Record::Streamed { .. }
         // Its own ledger indexes it.
@@ -472,6 +474,7 @@ pub const fn is_decision(record: &Record) -> bool {
         | Record::Skipped { .. }
         | Record::Restarted { .. }
         | Record::Missed { .. }
+        | Record::Forgotten { .. }
         | Record::Listening
         | Record::CalledAgain { .. }
         | Record::Streamed { .. }
@@ -536,6 +539,7 @@ pub fn may_forward(from: PeerId, entry: &Entry) -> Result<(), Refusal> {
         | Record::Skipped { .. }
         | Record::Restarted { .. }
         | Record::Missed { .. }
+        | Record::Forgotten { .. }
         | Record::Listening
         | Record::CalledAgain { .. }
         | Record::Streamed { .. }

@@ -569,6 +569,12 @@ pub enum Refusal {
         /// Which rung.
         rung: String,
     },
+    /// The job is not forgotten after all.
+    #[error("not forgotten: {why}")]
+    NotForgotten {
+        /// Why not.
+        why: String,
+    },
 }
 
 fn offset(offset: Option<u64>) -> String {

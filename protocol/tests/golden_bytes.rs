@@ -21,7 +21,7 @@ use protocol::{
     name::IncidentId,
     order::{Action, SignedOrder},
     record::{
-        Because, Entry, Failing, Missing, Outcome, Part, Record, Seen, StormCause,
+        Because, Entry, Failing, Missing, Outcome, Part, Record, Seen, Silence, StormCause,
         TokenGrant, TokenId,
     },
     refusal::Refusal,
@@ -180,6 +180,10 @@ fn records() -> Vec<(&'static str, Record)> {
                     },
                 ))],
             },
+        ),
+        (
+            "forgotten",
+            Record::Forgotten { jobs: vec![Silence { job: JobId(7), since: moment(700) }] },
         ),
         ("withdrawn", Record::Withdrawn { incident, attempt: 3, reason: "late".to_owned() }),
     ]

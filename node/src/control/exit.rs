@@ -125,6 +125,7 @@ impl From<&Refusal> for Exit {
             | Refusal::OrderSpent
             | Refusal::JobDeclared { .. }
             | Refusal::NotMissed { .. }
+            | Refusal::NotForgotten { .. }
             | Refusal::OffsetMoved { .. }
             | Refusal::Claimed { .. }
             | Refusal::IsGuest { .. }

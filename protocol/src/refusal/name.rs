@@ -94,6 +94,7 @@ words! {
     Claimed => "claimed",
     NoSuchOperation => "no-such-operation",
     NotForSurgeons => "not-for-surgeons",
+    NotForgotten => "not-forgotten",
 }
 
 #[cfg(test)]

@@ -154,6 +154,7 @@ impl Brake {
             | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
+            | Record::Forgotten { .. }
             | Record::Listening
             | Record::Claimed { .. }
             | Record::Operated { .. }

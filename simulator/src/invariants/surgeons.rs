@@ -99,6 +99,7 @@ impl Surgeons {
             | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
+            | Record::Forgotten { .. }
             | Record::Listening
             | Record::Operated { .. }
             | Record::NotRebooted { .. } => {}

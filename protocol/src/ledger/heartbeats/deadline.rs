@@ -124,6 +124,7 @@ impl Job {
     /// The mesh was deaf for so long, until this moment.
     pub(super) fn give_back(&mut self, until: Timestamp, silent: Duration) {
         self.learn_nothing();
+        self.told_at = self.told_at.max(until);
         if !self.is_waited_for() {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::{Failures, Feed, Learned, Quiet};
 use crate::{
-    document::{Check, HeartbeatProbe, Probe},
+    document::{Check, Jobs, Probe},
     heartbeat::{Beat, Health, JobId, Pace, Ping, Reservation, Schedule, Signal},
     name::Name,
     time::Timestamp,
@@ -39,6 +39,8 @@ pub struct Job {
     pub waits_from: Timestamp,
     /// How much longer it has because the mesh was deaf.
     pub given_back: Duration,
+    /// When anything was told of it last, or since when the mesh hears without a gap.
+    pub(super) told_at: Timestamp,
     /// The run that has begun and not ended.
     pub run: Option<Run>,
     /// The run that ended last: its beginning may come in late.
@@ -55,10 +57,10 @@ pub struct Job {
     pub misses: u32,
     /// How often it has failed.
     pub failures: u32,
-    /// When it last said that it is done.
-    pub last: Option<Timestamp>,
     /// How often it was missed or has failed lately.
     pub lately: Failures,
+    /// When it last said that it is done.
+    pub last: Option<Timestamp>,
     /// How long its latest run took that said when it began.
     pub ran_for: Option<Duration>,
     /// What is wrong with it.
@@ -104,6 +106,8 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// Since when the log has it.
     pub since: Timestamp,
+    /// Since when it fails without a break, where it has failed more than once; else as that.
+    pub unbroken_since: Timestamp,
     /// The checks that have told of it.
     pub told: BTreeSet<Name>,
 }
@@ -125,6 +129,16 @@ pub enum TroubleKind {
     Failed(Option<u8>),
 }
 
+impl TroubleKind {
+    /// Whether the job itself said so.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Failed(_) => true,
+            Self::Missed { .. } | Self::Overran { .. } => false,
+        }
+    }
+}
+
 impl Job {
     pub(super) fn new(
         id: JobId,
@@ -144,6 +158,7 @@ impl Job {
             made_at: at,
             waits_from: at.plus(reservation.bakes_for),
             given_back: Duration::ZERO,
+            told_at: at,
             run: None,
             ended: None,
             snoozed_until: Timestamp::default(),
@@ -152,6 +167,7 @@ impl Job {
             checkins: 0,
             misses: 0,
             failures: 0,
+            lately: Failures::default(),
             last: None,
             ran_for: None,
             trouble: None,
@@ -167,7 +183,6 @@ impl Job {
     /// Whether nobody is told of its trouble yet, because somebody has voted. What one check has
     /// told of already, the others tell of as well.
     pub fn is_quiet(&self, at: Timestamp) -> bool {
-            lately: Failures::default(),
         let told = self.trouble.as_ref().is_some_and(|trouble| !trouble.told.is_empty());
         !told && self.quiet.is_some_and(|quiet| at < quiet.until)
     }
@@ -200,8 +215,10 @@ impl Job {
     /// Whether this check is about it.
     pub fn is_subject_of(&self, check: &Check) -> bool {
         match &check.probe {
-            Probe::Heartbeat(HeartbeatProbe::Job(reservation)) => reservation.name == self.name,
-            Probe::Heartbeat(HeartbeatProbe::Those(selector)) => selector.fits(&self.labels),
+            Probe::Heartbeat(probe) => match &probe.jobs {
+                Jobs::Job(reservation) => reservation.name == self.name,
+                Jobs::Those(selector) => selector.fits(&self.labels),
+            },
             Probe::Command(_)
             | Probe::Http(_)
             | Probe::Tcp { .. }
@@ -220,9 +237,13 @@ impl Job {
 
     pub(super) fn fall_into(&mut self, kind: TroubleKind, at: Timestamp) {
         // The next trouble is another one, even within one millisecond.
-        let before = self.trouble.as_ref().map(|trouble| trouble.since);
-        let since = before.map_or(at, |before| at.max(before.plus(Duration::from_millis(1))));
-        self.trouble = Some(Trouble { kind, since, told: BTreeSet::new() });
+        let before = self.trouble.take();
+        let since = before
+            .as_ref()
+            .map_or(at, |before| at.max(before.since.plus(Duration::from_millis(1))));
+        let goes_on = before.filter(|before| before.kind.is_failure() && kind.is_failure());
+        let unbroken_since = goes_on.map_or(since, |before| before.unbroken_since);
+        self.trouble = Some(Trouble { kind, since, unbroken_since, told: BTreeSet::new() });
     }
 
     /// The time until its next check-in teaches nothing: it may have called in vain.
@@ -260,6 +281,7 @@ impl Job {
             self.waits_from = self.waits_from.max(at);
             self.given_back = Duration::ZERO;
         }
+        self.told_at = self.told_at.max(at);
         self.version += 1;
     }
 
@@ -332,6 +354,7 @@ impl Job {
             }
             Signal::Fail(code) => {
                 self.failures = self.failures.saturating_add(1);
+                self.lately.add(at);
                 self.learn(at, ttl);
                 self.end_run(ping);
                 self.wait_from(at);
@@ -349,16 +372,15 @@ impl Job {
     }
 
     fn be_well(&mut self, at: Timestamp) {
-        let missed_for = self.trouble.as_ref().map(|trouble| trouble.kind);
-        if let Some(TroubleKind::Missed { deadline } | TroubleKind::Overran { deadline }) =
-            missed_for
+        let trouble = self.trouble.take();
+        if let Some(Trouble { kind, since, .. }) = trouble
+            && let TroubleKind::Missed { deadline } | TroubleKind::Overran { deadline } = kind
             && at <= deadline
         {
-                self.lately.add(at);
             // It had come in in time, and waited for a leader longer than it was waited for.
             self.misses = self.misses.saturating_sub(1);
+            self.lately.take_back(since);
         }
-        self.trouble = None;
         self.wait_from(at);
     }
 
@@ -379,6 +401,5 @@ impl Job {
         };
         self.ran_for = Some(ping.at.since(run.began));
         self.run = None;
-            self.lately.take_back(since);
     }
 }
