@@ -126,6 +126,7 @@ impl From<&Refusal> for Exit {
             | Refusal::JobDeclared { .. }
             | Refusal::NotMissed { .. }
             | Refusal::NotForgotten { .. }
+            | Refusal::JobOfAnother { .. }
             | Refusal::OffsetMoved { .. }
             | Refusal::Claimed { .. }
             | Refusal::IsGuest { .. }

@@ -40,7 +40,7 @@ pub use learned::Learned;
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{
     document::{Check, Jobs, Probe},
-    heartbeat::{Beat, JobId, JobRef, Ping, Reservation, Schedule, Word},
+    heartbeat::{Beat, JobId, JobRef, NAMESPACE, Ping, Reservation, Schedule, Word},
     name::Name,
     record::{Because, Missing},
     refusal::Refusal,
@@ -261,6 +261,10 @@ impl Heartbeats {
     fn reserve(&mut self, reservation: &Reservation, at: Timestamp) -> Result<(), Refusal> {
         let known = self.by_name.get(&reservation.name).copied();
         if let Some(job) = known.and_then(|id| self.jobs.get_mut(&id)) {
+            if job.namespace() != reservation.labels.get(NAMESPACE).map(String::as_str) {
+                let namespace = job.namespace().map(str::to_owned);
+                return Err(Refusal::JobOfAnother { job: job.name.clone(), namespace });
+            }
             if reservation.only_new {
                 return Ok(());
             }

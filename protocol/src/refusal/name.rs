@@ -94,6 +94,7 @@ words! {
     Claimed => "claimed",
     NoSuchOperation => "no-such-operation",
     NotForSurgeons => "not-for-surgeons",
+    JobOfAnother => "job-of-another",
     NotForgotten => "not-forgotten",
 }
 

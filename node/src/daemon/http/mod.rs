@@ -80,6 +80,9 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         }
     };
     let door = Door::new(at, address.tokens);
+    for complaint in door.complaints() {
+        tracing::warn!(%complaint, "the file `intake_tokens` of hearten.toml has a mistake");
+    }
     let gatherer = Arc::new(Gatherer::default());
     drop(tokio::spawn(Arc::clone(&gatherer).carry(Arc::clone(&daemon))));
     let jobs = Arc::new(Gatherer::default());

@@ -3,7 +3,7 @@
 use super::{Failures, Feed, Learned, Quiet};
 use crate::{
     document::{Check, Jobs, Probe},
-    heartbeat::{Beat, Health, JobId, Pace, Ping, Reservation, Schedule, Signal},
+    heartbeat::{Beat, Health, JobId, NAMESPACE, Pace, Ping, Reservation, Schedule, Signal},
     name::Name,
     time::Timestamp,
 };
@@ -210,6 +210,11 @@ impl Job {
             Some(TroubleKind::Missed { .. } | TroubleKind::Overran { .. }) => Health::Unknown,
             None => Health::Ok,
         }
+    }
+
+    /// Whose it is, where only some senders see it.
+    pub fn namespace(&self) -> Option<&str> {
+        self.labels.get(NAMESPACE).map(String::as_str)
     }
 
     /// Whether this check is about it.

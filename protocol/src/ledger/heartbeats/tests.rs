@@ -244,6 +244,30 @@ fn a_reservation_is_changed_by_its_name_and_gone_when_it_checks_out() {
 }
 
 #[test]
+fn a_reservation_never_changes_whose_a_job_is() {
+    let mut heartbeats = Heartbeats::default();
+    let of = |name: &str, namespace: Option<&str>, only_new: bool| {
+        let mut reservation = Reservation::new(name, every(60, 0));
+        if let Some(namespace) = namespace {
+            reservation.labels.insert(NAMESPACE.to_owned(), namespace.to_owned());
+        }
+        reservation.only_new = only_new;
+        Word::Reserve(reservation)
+    };
+    heartbeats.take(&of("a/job", Some("a"), false), at(0)).unwrap();
+    heartbeats.take(&of("a/other", None, false), at(0)).unwrap();
+    for only_new in [false, true] {
+        for (name, namespace) in [("a/job", None), ("a/job", Some("b")), ("a/other", Some("a"))] {
+            let refused = heartbeats.take(&of(name, namespace, only_new), at(1));
+            assert!(matches!(refused, Err(Refusal::JobOfAnother { .. })), "{name} {refused:?}");
+        }
+    }
+    assert_eq!(heartbeats.take(&of("a/job", Some("a"), false), at(2)), Ok(()));
+    assert_eq!(heartbeats.named("a/job").unwrap().namespace(), Some("a"));
+    assert_eq!(heartbeats.named("a/other").unwrap().namespace(), None);
+}
+
+#[test]
 fn a_secret_is_one_jobs() {
     let mut heartbeats = Heartbeats::default();
     for name in ["one", "two"] {
