@@ -5,6 +5,7 @@ mod common;
 
 use common::{CALL, driver::Driver, id, name};
 use protocol::{
+    explain::why_not::Reason,
     heartbeat::{Beat, Health, JobRef, Pace, Ping, Reservation, Rule, Schedule, Signal, Word},
     ledger::incident::State,
     record::{Because, Record},
@@ -114,6 +115,9 @@ fn what_is_critical_is_told_when_it_has_lasted_without_a_break() {
         matches!(&refused, Refusal::Misassigned { why } if why.contains("fail for 100ms more")),
         "{refused:?}"
     );
+    let why = driver.hosts[&1].agent.why_not(driver.clock(1), &name("jobs"), id(1));
+    assert_eq!(why.reason, Reason::NotOftenEnough, "{why:?}");
+    assert!(why.text.contains("told when that has lasted for 100ms more"), "{why:?}");
     driver.until("it is told", |driver| open(driver) == 1);
     assert!((120_000..121_000).contains(&(driver.now - began)), "{}", driver.now - began);
     beat(&mut driver, Health::Ok);

@@ -231,5 +231,11 @@ fn documents_choose_by_the_namespace_whom_to_tell_in_pacehbs_words() -> Result<(
     let over = until_within(LONG, "that it is over is told", || a.taken().get(1).cloned())?;
     assert_eq!(over, said("OK"));
     assert_eq!(b.taken(), Vec::<Value>::new(), "it is none of theirs");
+    // PaceHB's own sink for trying out a web hook.
+    let head =
+        "POST /echo HTTP/1.1\r\nhost: h\r\nauthorization: Bearer s3cret\r\ncontent-length: 4\r\n";
+    assert_eq!(exchange(tenants.port, head, b"{ \n}")?, (200, "ok".to_owned()));
+    let told = std::fs::read_to_string(tenants.mesh[0].log())?;
+    ensure!(told.contains(r#"body="{ \n}""#) && !told.contains("s3cret"), "the log has it");
     Ok(())
 }

@@ -91,6 +91,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/", get(jobs::liveness).post(pace::beat))
         .route("/http", post(pace::beat_of_http))
         .route("/vote", post(pace::vote))
+        .route("/echo", post(pace::echo))
         .route("/heartbeats", get(pace::heartbeats).delete(pace::forget))
         .route("/history", get(pace::history))
         .route("/reservation", get(jobs::reservations).post(jobs::reserve))

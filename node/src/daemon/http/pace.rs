@@ -16,10 +16,10 @@ use axum::{
     Json,
     body::{Body, to_bytes},
     extract::{RawQuery, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use protocol::{
-    heartbeat::{Due, Health, JobRef, Word},
+    heartbeat::{Due, Health, JobRef, Word, shortened},
     learn::{
         Metric, OneIn,
         metric::{Question, Side},
@@ -173,6 +173,26 @@ pub(super) async fn history(
     named(&asked)?;
     let look = |heartbeats: &Heartbeats| those(heartbeats, &asked).next().map(pacehb::history);
     Ok(Json(find(&shared, look).await?.unwrap_or_default().into()))
+}
+
+/// `POST /echo`: what it is sent is told by the daemon's own log, so that somebody sees what a web
+/// hook of his sends. What proves who somebody is stays out of it.
+pub(super) async fn echo(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<&'static str, Failure> {
+    shared.door.open(&headers)?;
+    let body = read(body).await?;
+    let secret = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
+    let headers: BTreeMap<&str, &HeaderValue> = headers
+        .iter()
+        .filter(|(name, _)| !secret.contains(name))
+        .map(|(name, value)| (name.as_str(), value))
+        .collect();
+    let body = shortened(&String::from_utf8_lossy(&body));
+    tracing::info!(?body, ?headers, "somebody asked for an echo");
+    Ok("ok")
 }
 
 /// Brings a heartbeat to the log, and says how the check is by it.
