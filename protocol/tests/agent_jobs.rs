@@ -128,12 +128,14 @@ fn what_is_critical_is_told_when_it_has_lasted_without_a_break() {
 fn one_failure_after_another_lasts_and_what_is_missed_is_told_at_once() {
     let mut driver = driver("failing_for = \"2m\"");
     driver.pass(45_000);
+    let began = driver.now;
     for _ in 0..4 {
         ping(&mut driver, Signal::Fail(Some(3)));
         assert_eq!(open(&driver), 0);
         driver.pass(30_000);
     }
     driver.until("it is told", |driver| open(driver) == 1);
+    assert!(driver.now - began < 121_000, "as long as since the first: {}", driver.now - began);
     ping(&mut driver, Signal::Success);
     driver.until("it is over", |driver| driver.incident().state == State::Resolved);
     let missed = |driver: &Driver| driver.ledger.heartbeats().named("orders").map(|job| job.misses);
