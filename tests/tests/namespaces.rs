@@ -21,9 +21,10 @@ typo   ttt namspace=team-a
 
 const DOCUMENTS: &str = r#"
 [[check]]
-name        = "of-TEAM"
-heartbeat   = { namespace = "TEAM" }
-failing_for = "2s"
+name         = "of-TEAM"
+heartbeat    = { namespace = "TEAM" }
+failing_for  = "2s"
+forget_after = "2h"
 
 [[runbook]]
 name     = "call-TEAM"
@@ -166,6 +167,7 @@ fn each_makes_and_sees_the_jobs_of_its_namespace_and_nobody_makes_anothers() -> 
     assert_eq!(get("/ping/aaa/nightly?create=1")?.0, 201);
     assert_eq!((get("/ping/aaa/nightly")?.0, get("/ping/bbb/nightly")?.0), (200, 404));
     let shown = tenants.mesh[0].json(&["heartbeat", "show", "team-a/nightly"])?;
+    ensure!(shown["forgotten_at"].is_null(), "no document speaks of it");
     assert_eq!((&shown["checkins"], &shown["labels"]["namespace"]), (&json!(2), &json!("team-a")));
     let uuid = shown["uuid"].as_str().context("it has a secret")?;
     assert_eq!(get(&format!("/ping/{uuid}"))?.0, 200);
@@ -217,6 +219,8 @@ fn documents_choose_by_the_namespace_whom_to_tell_in_pacehbs_words() -> Result<(
     tenants.mesh.apply(&(of("team-a", &a) + &of("team-b", &b)))?;
     tenants.beat("aaa", "foo.com", "CRITICAL")?;
     tenants.beat("bbb", "foo.com", "OK")?;
+    let shown = tenants.mesh[0].json(&["heartbeat", "show", "team-a/foo.com"])?;
+    ensure!(shown["forgotten_at"].is_string(), "{shown:#}");
     let critical = until_within(LONG, "it is told", || a.taken().first().cloned())?;
     let began = critical["anomaly_start"].as_u64().context("a moment")?;
     let said = |state: &str| {
