@@ -43,7 +43,7 @@ pub use pattern::Pattern;
 pub use policy::{Escalate, Policy, Quiet, Route, Severity};
 pub use probe::{
     AggregateProbe, AlertProbe, DiskProbe, Expiry, FactKind, FileProbe, HeartbeatProbe, HostLabel,
-    HttpProbe, LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
+    HttpProbe, Jobs, LoadProbe, PluginProbe, Probe, ProcessProbe, Quorum, TextMatch, Thresholds,
 };
 pub use remote::{Argument, Fence, Given, Power, Ssh, Wake};
 pub use runbook::{

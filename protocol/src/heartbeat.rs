@@ -31,6 +31,9 @@ pub const BODY_BYTES_MAX: usize = 1_000;
 /// The most bytes of a text that is told when a job is missed.
 pub const TEXT_BYTES_MAX: usize = 600;
 
+/// The label of a job that only some senders make and see; no request can set it.
+pub const NAMESPACE: &str = "namespace";
+
 /// The shortest time from one check-in to the next. GoTel's.
 pub const PERIOD_MIN: Duration = Duration::from_secs(10);
 

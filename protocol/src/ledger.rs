@@ -331,6 +331,7 @@ impl Ledger {
             Record::Alerted { words } => self.take_words(context, words),
             Record::JobsTold { words } => self.take_job_words(context, words),
             Record::Missed { jobs } => self.take_misses(context, jobs),
+            Record::Forgotten { jobs } => self.take_silences(context, jobs),
             // That it has a time is all there is to it.
             Record::Listening => Ok(Effect::Done),
             Record::CalledAgain { incident, notifier } => {

@@ -248,6 +248,11 @@ pub enum Record {
         /// Why.
         reason: String,
     },
+    /// Jobs that nothing was told of for so long that a document has them forgotten.
+    Forgotten {
+        /// Which.
+        jobs: Vec<Silence>,
+    },
 }
 
 /// A job that did not check in.
@@ -261,6 +266,15 @@ pub struct Missing {
     pub deadline: Timestamp,
     /// Whether it is a run that has begun and did not end.
     pub of_run: bool,
+}
+
+/// A job that nothing was told of for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Which.
+    pub job: crate::heartbeat::JobId,
+    /// Since when: what is told of it meanwhile makes it another moment.
+    pub since: Timestamp,
 }
 
 /// A part of a rung: what an attempt carries out.

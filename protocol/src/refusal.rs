@@ -569,6 +569,25 @@ pub enum Refusal {
         /// Which rung.
         rung: String,
     },
+    /// The job is somebody else's, and stays so.
+    #[error("job \"{job}\" is of {}, and stays so: give it another name", of_namespace(namespace.as_deref()))]
+    JobOfAnother {
+        /// Which job.
+        job: String,
+        /// Of which namespace it is.
+        namespace: Option<String>,
+    },
+    /// The job is not forgotten after all.
+    #[error("not forgotten: {why}")]
+    NotForgotten {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Whose a job is, in words.
+pub fn of_namespace(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "no namespace".to_owned(), |name| format!("namespace \"{name}\""))
 }
 
 fn offset(offset: Option<u64>) -> String {

@@ -56,6 +56,7 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Alerted { words: Vec::new() }, true, false),
         (Record::JobsTold { words: Vec::new() }, true, false),
         (Record::Missed { jobs: Vec::new() }, false, true),
+        (Record::Forgotten { jobs: Vec::new() }, false, true),
         (Record::Listening, false, true),
         (Record::Streamed { batch: Batch::place(name("s"), "t".to_owned(), 0, 0) }, false, true),
         (Record::Claimed { incident, attempt, operation: [1; 32] }, true, false),
@@ -95,6 +96,7 @@ fn table() -> Vec<(Record, bool, bool)> {
             | Record::Streamed { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
+            | Record::Forgotten { .. }
             | Record::Listening
             | Record::Claimed { .. }
             | Record::Operated { .. }

@@ -21,8 +21,8 @@ use protocol::{
     name::IncidentId,
     order::{Action, SignedOrder},
     record::{
-        Because, Entry, Failing, Missing, Outcome, Part, Record, Seen, StormCause, TokenGrant,
-        TokenId,
+        Because, Entry, Failing, Missing, Outcome, Part, Record, Seen, Silence, StormCause,
+        TokenGrant, TokenId,
     },
     refusal::Refusal,
     report::{CheckState, Report, SignedReport, Verification},
@@ -163,6 +163,28 @@ fn records() -> Vec<(&'static str, Record)> {
         ("jobs-told-beats", Record::JobsTold { words: beats("shop/orders") }),
         ("claimed", Record::Claimed { incident, attempt: 3, operation: [7; 32] }),
         ("operated", Record::Operated { operation: 5_000_000_000, report: ended(Outcome::Failed) }),
+        (
+            "jobs-told-within",
+            Record::JobsTold {
+                words: vec![heartbeat::Word::Reserve(Reservation::new(
+                    "shop/orders",
+                    Pace {
+                        schedule: Schedule::Learned {
+                            by: Rule::arrivals(
+                                OneIn::new(10_000),
+                                Duration::from_secs(30),
+                                Some(Duration::from_secs(600)),
+                            ),
+                        },
+                        grace: Duration::ZERO,
+                    },
+                ))],
+            },
+        ),
+        (
+            "forgotten",
+            Record::Forgotten { jobs: vec![Silence { job: JobId(7), since: moment(700) }] },
+        ),
         ("withdrawn", Record::Withdrawn { incident, attempt: 3, reason: "late".to_owned() }),
     ]
 }

@@ -139,8 +139,11 @@ fn gotels_readme_runs_as_it_stands_and_a_person_is_told_in_the_jobs_own_words() 
             && answer.contains(r#"{"message":"Application checked in: testapp","success":true}"#),
         "{answer}"
     );
-    let listed = shell(&mesh, 2, "curl 'http://127.0.0.1:8080/reservation'")?;
-    let listed: Value = serde_json::from_str(&listed)?;
+    let listed = until("the third peer has it as well", || {
+        let listed = shell(&mesh, 2, "curl 'http://127.0.0.1:8080/reservation'").ok()?;
+        let listed: Value = serde_json::from_str(&listed).ok()?;
+        (listed["result"][0]["number_of_checkins"] == 1).then_some(listed)
+    })?;
     let one = &listed["result"][0];
     assert_eq!((&listed["success"], &one["app"]), (&json!(true), &json!("testapp")));
     for (field, value) in [

@@ -125,6 +125,8 @@ impl From<&Refusal> for Exit {
             | Refusal::OrderSpent
             | Refusal::JobDeclared { .. }
             | Refusal::NotMissed { .. }
+            | Refusal::NotForgotten { .. }
+            | Refusal::JobOfAnother { .. }
             | Refusal::OffsetMoved { .. }
             | Refusal::Claimed { .. }
             | Refusal::IsGuest { .. }

@@ -11,6 +11,7 @@ pub mod gotel;
 pub mod healthchecks;
 pub mod hospital;
 pub mod mapped;
+pub mod namespace;
 pub mod pacehb;
 pub mod passive;
 pub mod surgeon;

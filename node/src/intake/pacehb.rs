@@ -7,14 +7,15 @@
 //! A heartbeat may not say who is to be told: an address that comes with a request is never called.
 //! Tags and type become labels, by which checks choose jobs; whom they tell stands in documents.
 
-use super::Unreadable;
+use super::{Unreadable, namespace::Namespace};
 use protocol::{
     heartbeat::{
-        Beat, Health, JobRef, ONE_IN, Pace, Reservation, Rule, SPAN_MAX, Schedule, Word, shortened,
+        Beat, Health, JobRef, NAMESPACE, ONE_IN, Pace, Reservation, Rule, SPAN_MAX, Schedule, Word,
+        shortened,
     },
     learn::OneIn,
     ledger::heartbeats::{HISTORY_MAX, Job},
-    time::{Timestamp, parse_span},
+    time::{Timestamp, format_span, parse_span},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -56,6 +57,8 @@ struct Told {
     one_in: Option<u32>,
     #[serde(default)]
     at_least: Option<String>,
+    #[serde(default)]
+    at_most: Option<String>,
 }
 
 /// `POST /vote`.
@@ -91,6 +94,8 @@ pub struct Asked {
     pub check: Option<String>,
     /// Its type; nothing for any.
     pub kind: Option<String>,
+    /// Whose jobs whoever asks sees.
+    pub jobs: Namespace,
 }
 
 /// The key of whoever sends a body; nothing where there is none.
@@ -126,7 +131,7 @@ pub fn heartbeat(body: &[u8], kind: Option<&str>) -> Result<Heartbeat, Unreadabl
         let why = || format!("transition_to {:?} is none of OK, CRITICAL and UNKNOWN", short(word));
         Health::parse(word).ok_or_else(|| Unreadable(why()))
     });
-    let asks_for = rule(told.one_in, told.at_least.as_deref())?;
+    let asks_for = rule(told.one_in, told.at_least.as_deref(), told.at_most.as_deref())?;
     if asks_for.is_some() && told.ttl.is_some() {
         let why = "ttl and one_in: either it says for how long it holds, or that is learned";
         return Err(Unreadable(why.to_owned()));
@@ -162,6 +167,17 @@ pub fn heartbeat(body: &[u8], kind: Option<&str>) -> Result<Heartbeat, Unreadabl
 }
 
 impl Heartbeat {
+    /// The same, of whoever makes and sees these jobs.
+    ///
+    /// # Errors
+    /// When it is too large with the namespace.
+    pub fn within(mut self, jobs: &Namespace) -> Result<Self, Unreadable> {
+        let mut reservation = self.reservation(None, 0);
+        jobs.put(&mut reservation)?;
+        (self.name, self.labels) = (reservation.name, reservation.labels);
+        Ok(self)
+    }
+
     /// What it brings to the log at this moment. `known` is the job that it is about, `health` what
     /// its number says where it says nothing itself, `uuid` the secret of a new job.
     pub fn words(
@@ -190,7 +206,8 @@ impl Heartbeat {
         };
         let mut words = Vec::new();
         // What a document or another's reservation says of a job is not for a heartbeat to change.
-        if !job.declared && job.feed.is_some() {
+        let namespace = self.labels.get(NAMESPACE).map(String::as_str);
+        if !job.declared && job.feed.is_some() && job.namespace() == namespace {
             let reserve = self.reservation(Some(job), uuid);
             if reserve.labels != job.labels || reserve.pace != job.pace {
                 words.push(Word::Reserve(reserve));
@@ -242,23 +259,35 @@ pub fn asked(query: Option<&str>) -> Result<Asked, Unreadable> {
         }
     }
     let key = key.ok_or_else(|| Unreadable("the address lacks api_key=…".to_owned()))?;
-    Ok(Asked { key, check, kind })
+    Ok(Asked { key, check, kind, jobs: Namespace::ALL })
 }
 
 impl Asked {
     /// Whether a job is one that is asked for: one that heartbeats are told of.
     pub fn is_for(&self, job: &Job) -> bool {
-        let label = |key: &str| job.labels.get(key);
-        let check = label("check").unwrap_or(&job.name);
-        let kind = label("heartbeat_type").map_or(PLAIN, String::as_str);
+        let check = self.called(job);
+        let kind = job.labels.get("heartbeat_type").map_or(PLAIN, String::as_str);
         job.feed.is_some()
+            && self.jobs.covers(job)
             && self.check.as_ref().is_none_or(|asked| asked == check)
             && self.kind.as_ref().is_none_or(|asked| asked == kind)
     }
+
+    /// What whoever asks calls a job. Two namespaces may have a check of the same name: who sees
+    /// both calls them by the names of their jobs.
+    fn called<'a>(&self, job: &'a Job) -> &'a String {
+        let of_another = self.jobs.is_all() && job.namespace().is_some();
+        job.labels.get("check").filter(|_| !of_another).unwrap_or(&job.name)
+    }
 }
 
-/// A check as `GET /heartbeats` lists it, for whoever has this key.
-pub fn listed(job: &Job, key: &str, deadline: Option<Timestamp>, at: Timestamp) -> Option<Value> {
+/// A check as `GET /heartbeats` lists it, for whoever asks.
+pub fn listed(
+    job: &Job,
+    asked: &Asked,
+    deadline: Option<Timestamp>,
+    at: Timestamp,
+) -> Option<Value> {
     let feed = job.feed.as_ref()?;
     let last_seen = seconds(feed.at);
     // As there: what holds for ever has expired before it came.
@@ -267,8 +296,8 @@ pub fn listed(job: &Job, key: &str, deadline: Option<Timestamp>, at: Timestamp) 
     let tags = job.labels.get("tags").map(|tags| tags.split(',').collect::<Vec<_>>());
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let heartbeat = json!({
-        "api_key": key,
-        "check": job.labels.get("check").unwrap_or(&job.name),
+        "api_key": asked.key,
+        "check": asked.called(job),
         "state": feed.health.as_str(),
         "heartbeat_type": job.labels.get("heartbeat_type").map_or(PLAIN, String::as_str),
         "ttl": feed.ttl,
@@ -335,21 +364,38 @@ fn named(check: &str, kind: &str) -> Result<String, Unreadable> {
 }
 
 /// Our own rule, where a heartbeat asks for it.
-fn rule(one_in: Option<u32>, at_least: Option<&str>) -> Result<Option<Rule>, Unreadable> {
+fn rule(
+    one_in: Option<u32>,
+    at_least: Option<&str>,
+    at_most: Option<&str>,
+) -> Result<Option<Rule>, Unreadable> {
     let Some(one_in) = one_in else {
-        if at_least.is_some() {
-            return Err(Unreadable("at_least needs one_in: PaceHB's rule has no least".to_owned()));
-        }
-        return Ok(None);
+        return match (at_least, at_most) {
+            (None, None) => Ok(None),
+            (Some(_), _) => {
+                Err(Unreadable("at_least needs one_in: PaceHB's rule has no least".to_owned()))
+            }
+            (None, Some(_)) => {
+                Err(Unreadable("at_most needs one_in: PaceHB's rule has no most".to_owned()))
+            }
+        };
     };
     if !ONE_IN.contains(&one_in) {
         let why = format!("one_in: {} to {}", ONE_IN.start(), ONE_IN.end());
         return Err(Unreadable(why));
     }
-    let at_least = at_least.map(parse_span).transpose();
-    let at_least = at_least.map_err(|error| Unreadable(format!("at_least: {error}")))?;
-    let one_in = OneIn::new(one_in);
-    Ok(Some(Rule::Arrivals { one_in, at_least: at_least.unwrap_or(Rule::AT_LEAST) }))
+    let span = |key: &str, text: Option<&str>| {
+        let span = text.map(parse_span).transpose();
+        span.map_err(|error| Unreadable(format!("{key}: {error}")))
+    };
+    let at_least = span("at_least", at_least)?.unwrap_or(Rule::AT_LEAST);
+    let at_most = span("at_most", at_most)?;
+    if let Some(at_most) = at_most.filter(|at_most| at_most.is_zero() || *at_most < at_least) {
+        let (most, least) = (format_span(at_most), format_span(at_least));
+        let why = format!("at_most: {most} is nothing, or shorter than at_least ({least})");
+        return Err(Unreadable(why));
+    }
+    Ok(Some(Rule::arrivals(OneIn::new(one_in), at_least, at_most)))
 }
 
 fn short(text: &str) -> String {

@@ -57,6 +57,12 @@ fn without_a_state_the_number_says_how_it_is_and_a_type_is_a_part_of_the_name() 
         Schedule::Learned { by: Rule::Arrivals { one_in, at_least } }
             if one_in.many() == 1_000 && at_least.as_secs() == 90
     ));
+    let (reservation, _) =
+        first(&json!({ "check": "a", "state": "OK", "one_in": 1_000, "at_most": "10m" }));
+    assert!(matches!(
+        reservation.pace.schedule,
+        Schedule::Learned { by: Rule::Within { at_most, .. } } if at_most.as_secs() == 600
+    ));
 }
 
 #[test]
@@ -79,11 +85,17 @@ fn what_is_wrong_with_a_heartbeat_is_named() {
         ("tags", json!(["x".repeat(300)]), "256 bytes"),
         ("one_in", json!(1), "one_in: 10 to"),
         ("at_least", json!("30s"), "needs one_in"),
+        ("at_most", json!("30s"), "needs one_in"),
         ("webhook", json!("http://evil.example"), "no address that comes with a request is called"),
         ("alert_endpoint", json!("http://evil.example"), "alert_endpoint: no address"),
     ] {
         let error = with(key, value);
         assert!(error.contains(said), "{key}: {error}");
+    }
+    for (most, said) in [("29s", "at_most: 29s is nothing, or shorter"), ("0s", "at_most: 0s is")] {
+        let told = json!({ "check": "a", "state": "OK", "one_in": 100, "at_most": most });
+        let error = read(&told).unwrap_err();
+        assert!(error.contains(said), "{most}: {error}");
     }
     let both = json!({ "check": "a", "state": "OK", "ttl": 1, "one_in": 100 });
     assert!(read(&both).unwrap_err().contains("ttl and one_in"));

@@ -38,6 +38,8 @@ pub enum Proposal {
     OpenJob(Name, JobId),
     /// That jobs are missed.
     Missed,
+    /// That jobs are forgotten.
+    Forgotten,
     /// That the mesh listens.
     Listening,
     /// The next step of an incident.

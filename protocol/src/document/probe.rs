@@ -44,9 +44,22 @@ pub enum Probe {
     Heartbeat(HeartbeatProbe),
 }
 
+/// Jobs that must check in, and when it is told that they do not or fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatProbe {
+    /// Which jobs.
+    pub jobs: Jobs,
+    /// For how long a job must have failed without a break before that is told; at once unless said.
+    /// One that is missed had its grace.
+    pub failing_for: Duration,
+    /// After how long in which nothing was told of it a job is forgotten that no document declares;
+    /// never unless said.
+    pub forget_after: Option<Duration>,
+}
+
 /// Which jobs a check is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HeartbeatProbe {
+pub enum Jobs {
     /// This one, which it declares.
     Job(Box<Reservation>),
     /// Those that were reserved with such labels.

@@ -17,7 +17,7 @@ pub type Facts = BTreeMap<String, String>;
 
 /// The places that a template may have, and what stands there. A fact that an incident does not
 /// have is empty. Whoever adds a signal adds what is known of it here and in the agent's facts.
-pub const PLACES: [(&str, &str); 26] = [
+pub const PLACES: [(&str, &str); 29] = [
     ("mesh", "the mesh's name"),
     ("incident", "INC-42"),
     ("key", "what tells a repetition from news"),
@@ -42,12 +42,21 @@ pub const PLACES: [(&str, &str); 26] = [
     ("frequency", "how often the check is run"),
     ("last", "since when it is wrong"),
     ("since", "for how long"),
+    ("began", "since when it is wrong, in seconds since 1970"),
+    ("state", "OK when it is over, else CRITICAL"),
+    ("tags", "the tags of the job, in quotes: the inside of a list of JSON"),
     ("checkins", "how often the job has checked in"),
     ("srv", "the host that tells"),
 ];
 
 /// What begins the name of a place for one of the affected peer's labels: `{label.rack}`.
 pub const LABEL: &str = "label.";
+
+/// The same for one of the labels of the job that it is about: `{job.check}`.
+pub const JOB: &str = "job.";
+
+/// The place for a list: what stands there is several texts with commas between them.
+const TAGS: &str = "tags";
 
 /// A text with places for facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +112,15 @@ impl Template {
             match piece {
                 Piece::Words(words) => filled.push_str(words),
                 Piece::Place(name) => {
-                    filled.push_str(&form(facts.get(name).map_or("", String::as_str)));
+                    let fact = facts.get(name).map_or("", String::as_str);
+                    if name == TAGS {
+                        let tags = fact.split(',').filter(|tag| !tag.is_empty());
+                        let tags: Vec<String> =
+                            tags.map(|tag| format!("\"{}\"", form(tag))).collect();
+                        filled.push_str(&tags.join(", "));
+                    } else {
+                        filled.push_str(&form(fact));
+                    }
                 }
             }
         }
@@ -122,8 +139,8 @@ impl Template {
 }
 
 fn is_known(name: &str) -> bool {
-    let label = name.strip_prefix(LABEL).is_some_and(|label| !label.is_empty());
-    label || PLACES.iter().any(|(known, _)| *known == name)
+    let label = name.strip_prefix(LABEL).or_else(|| name.strip_prefix(JOB));
+    label.is_some_and(|label| !label.is_empty()) || PLACES.iter().any(|(known, _)| *known == name)
 }
 
 /// The pieces of a text. What stands between braces is a place when it is one word of small
@@ -176,6 +193,12 @@ mod tests {
         assert_eq!(filled("{ {} {A} {host", &[]), "{ {} {A} {host");
         assert_eq!(filled("{{host}}", &[("host", "h")]), "{h}");
         assert_eq!(filled("{label.rack}|{check}|", &[("label.rack", "r1")]), "r1||");
+        assert_eq!(filled("{job.check}|{job.x}|", &[("job.check", "a.b")]), "a.b||");
+        assert_eq!(filled("[{tags}]", &[("tags", "a,b")]), r#"["a", "b"]"#);
+        assert_eq!(filled("[{tags}]", &[]), "[]");
+        let quoted = Template::parse("[{tags}]").unwrap();
+        let escaped = quoted.fill(&facts(&[("tags", "a\"b")]), |text| text.replace('"', "\\\""));
+        assert_eq!(escaped, r#"["a\"b"]"#);
         // What stands in a fact is no template.
         assert_eq!(filled("{why}", &[("why", "{host}"), ("host", "h")]), "{host}");
     }

@@ -233,6 +233,15 @@ impl Agent {
                 let text = format!("{}, and no leader is known here", job.in_words(job.made_at));
                 (text, Reason::NoLeader)
             }
+            (Some(job), _) if heartbeats.lacks(job, check, self.ledger.last_at()).is_some() => {
+                let lacks = heartbeats.lacks(job, check, self.ledger.last_at());
+                let text = format!(
+                    "{}; it is told when that has lasted for {} more",
+                    job.in_words(job.made_at),
+                    format_span(lacks.unwrap_or_default())
+                );
+                (text, Reason::NotOftenEnough)
+            }
             (Some(job), _) => {
                 let text = format!("an operator closed the incident about job \"{}\"", job.name);
                 (text, Reason::ClosedIncident)

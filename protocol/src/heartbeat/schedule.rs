@@ -66,6 +66,15 @@ pub enum Rule {
     },
     /// As `PaceHB` does; see [`crate::learn::PaceHb`].
     PaceHb,
+    /// As [`Rule::Arrivals`], and never missed later than that either.
+    Within {
+        /// As often a false alarm is taken.
+        one_in: OneIn,
+        /// It is never missed sooner after it told something.
+        at_least: Duration,
+        /// It is never missed later; also while too little is known to say more.
+        at_most: Duration,
+    },
 }
 
 impl Rule {
@@ -78,18 +87,34 @@ impl Rule {
     /// Ours, unless more is said.
     pub const USUAL: Self = Self::Arrivals { one_in: Self::ONE_IN, at_least: Self::AT_LEAST };
 
+    /// Ours, with what is said of it.
+    pub const fn arrivals(one_in: OneIn, at_least: Duration, at_most: Option<Duration>) -> Self {
+        match at_most {
+            Some(at_most) => Self::Within { one_in, at_least, at_most },
+            None => Self::Arrivals { one_in, at_least },
+        }
+    }
+
     /// Whether a mesh can keep it.
     ///
     /// # Errors
     /// [`ScheduleError`].
     pub fn check(&self) -> Result<(), ScheduleError> {
-        match self {
-            Self::Arrivals { one_in, .. } if !ONE_IN.contains(&one_in.many()) => {
-                Err(ScheduleError::OneIn)
-            }
-            Self::Arrivals { at_least, .. } if *at_least > SPAN_MAX => Err(ScheduleError::TooLong),
-            Self::Arrivals { .. } | Self::PaceHb => Ok(()),
+        let (one_in, at_least, at_most) = match *self {
+            Self::Arrivals { one_in, at_least } => (one_in, at_least, None),
+            Self::Within { one_in, at_least, at_most } => (one_in, at_least, Some(at_most)),
+            Self::PaceHb => return Ok(()),
+        };
+        if !ONE_IN.contains(&one_in.many()) {
+            return Err(ScheduleError::OneIn);
         }
+        if at_least.max(at_most.unwrap_or_default()) > SPAN_MAX {
+            return Err(ScheduleError::TooLong);
+        }
+        if at_most.is_some_and(|at_most| at_most.is_zero() || at_most < at_least) {
+            return Err(ScheduleError::AtMost);
+        }
+        Ok(())
     }
 }
 
@@ -105,6 +130,9 @@ pub enum ScheduleError {
     /// The rate of false alarms.
     #[error("a false alarm is taken in {} to {} cases", ONE_IN.start(), ONE_IN.end())]
     OneIn,
+    /// The longest wait is shorter than the shortest.
+    #[error("at_most is longer than nothing, and no shorter than at_least")]
+    AtMost,
     /// The expression is too long.
     #[error("an expression has {EXPRESSION_BYTES_MAX} bytes at most")]
     Expression,

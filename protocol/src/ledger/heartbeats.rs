@@ -22,23 +22,30 @@
 //!
 //! A leader adds to that what only it can know: how long it has led by its own monotonic clock.
 
+mod deadline;
+mod failures;
 mod feed;
+mod forget;
 mod job;
 mod learned;
+mod words;
 
+pub use deadline::Deadline;
+pub use failures::{FAILURE_DAYS, Failures};
 pub use feed::{Feed, HISTORY_MAX, Point, Quiet};
-pub use job::{Deadline, Job, Run, Told, Trouble, TroubleKind};
+pub use forget::Forgotten;
+pub use job::{Job, Run, Told, Trouble, TroubleKind};
 pub use learned::Learned;
 
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{
-    document::{HeartbeatProbe, Probe},
-    heartbeat::{Beat, JobId, JobRef, Ping, Reservation, Schedule, Word},
+    document::{Check, Jobs, Probe},
+    heartbeat::{Beat, JobId, JobRef, NAMESPACE, Ping, Reservation, Schedule, Word},
     mistakes::{self, Mistake},
     name::Name,
     record::{Because, Missing},
     refusal::Refusal,
-    time::Timestamp,
+    time::{Timestamp, format_span},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -76,6 +83,10 @@ pub struct Heartbeats {
     term: u64,
     /// Before this moment nobody is missed.
     not_before: Timestamp,
+    /// Whether a document has jobs forgotten.
+    forgets: bool,
+    /// Those that were.
+    gone: forget::Gone,
 }
 
 impl Heartbeats {
@@ -133,8 +144,8 @@ impl Heartbeats {
     }
 
     /// After how long without any entry whoever leads says that the mesh listens: a quarter of the
-    /// shortest time that a job is waited for, from 5 s to a minute. Nothing while nobody is waited
-    /// for.
+    /// shortest time that a job is waited for, from 5 s to a minute; a minute where jobs may be
+    /// forgotten. Nothing while nobody is waited for.
     pub fn listens_every(&self) -> Option<Duration> {
         let waiting = self.jobs.values().filter(|job| job.is_waited_for());
         let shortest = waiting.filter_map(|job| match &job.pace.schedule {
@@ -143,6 +154,8 @@ impl Heartbeats {
             // As long as nothing is known it is not waited for.
             Schedule::Learned { by } => Some(job.waits_for(by)?.saturating_add(job.pace.grace)),
         });
+        let may_go = self.forgets && self.jobs.values().any(|job| !job.declared);
+        let shortest = shortest.chain(may_go.then_some(forget::LISTENS_WITHIN));
         let (least, most) = (Duration::from_secs(5), Duration::from_secs(60));
         shortest.min().map(|shortest| (shortest / 4).clamp(least, most))
     }
@@ -171,6 +184,19 @@ impl Heartbeats {
         for job in self.jobs.values_mut() {
             job.give_back(until, silent);
         }
+    }
+
+    /// For how much longer a job's failure has to last before this check tells of it; nothing where
+    /// it is told. As long as the mesh may not have heard that it is over, it is not told either,
+    /// where it has to last at all.
+    pub fn lacks(&self, job: &Job, check: &Check, at: Timestamp) -> Option<Duration> {
+        let Probe::Heartbeat(probe) = &check.probe else { return None };
+        let trouble = job.trouble.as_ref().filter(|trouble| trouble.kind.is_failure())?;
+        if probe.failing_for.is_zero() {
+            return None;
+        }
+        let told_from = trouble.unbroken_since.plus(probe.failing_for).max(self.not_before);
+        Some(told_from.since(at)).filter(|lacks| !lacks.is_zero())
     }
 
     fn find_mut(&mut self, job: &JobRef) -> Option<&mut Job> {
@@ -230,6 +256,7 @@ impl Heartbeats {
             Word::Pause { pauses, .. } => job.pause(*pauses, at),
             Word::Reserve(_) | Word::Checkout { .. } => {}
         }
+        job.told_at = at;
         let id = job.id;
         self.index(id);
         Ok(())
@@ -238,6 +265,10 @@ impl Heartbeats {
     fn reserve(&mut self, reservation: &Reservation, at: Timestamp) -> Result<(), Refusal> {
         let known = self.by_name.get(&reservation.name).copied();
         if let Some(job) = known.and_then(|id| self.jobs.get_mut(&id)) {
+            if job.namespace() != reservation.labels.get(NAMESPACE).map(String::as_str) {
+                let namespace = job.namespace().map(str::to_owned);
+                return Err(Refusal::JobOfAnother { job: job.name.clone(), namespace });
+            }
             if reservation.only_new {
                 return Ok(());
             }
@@ -262,6 +293,7 @@ impl Heartbeats {
         if let Some(uuid) = uuid {
             self.by_uuid.insert(uuid, id);
         }
+        self.gone.is_back(&reservation.name);
         self.by_name.insert(reservation.name.clone(), id);
         self.jobs.insert(id, Job::new(id, reservation, uuid, at, declared));
     }
@@ -278,9 +310,11 @@ impl Heartbeats {
     /// Takes over the jobs that documents declare. What a request had reserved under such a name
     /// is a document's from now on; what no document declares any more is gone.
     pub(super) fn declare(&mut self, library: &Library, at: Timestamp) {
+        self.forgets = library.forgets_soonest().is_some();
         let mut declared = BTreeSet::new();
         for check in library.checks() {
-            let Probe::Heartbeat(HeartbeatProbe::Job(reservation)) = &check.probe else { continue };
+            let Probe::Heartbeat(probe) = &check.probe else { continue };
+            let Jobs::Job(reservation) = &probe.jobs else { continue };
             declared.insert(reservation.name.clone());
             match self.find_mut(&JobRef::Name(reservation.name.clone())) {
                 Some(job) => {
@@ -387,8 +421,13 @@ impl Ledger {
         let Some(known) = self.heartbeats.named(job) else {
             return not(format!("there is no job \"{job}\""));
         };
-        if !self.library.check(check).is_some_and(|check| known.is_subject_of(check)) {
+        let about = self.library.check(check).filter(|check| known.is_subject_of(check));
+        let Some(about) = about else {
             return not(format!("check \"{check}\" is not about job \"{job}\""));
+        };
+        if let Some(needed) = self.heartbeats.lacks(known, about, self.last_at) {
+            let needed = format_span(needed);
+            return not(format!("job \"{job}\" has to fail for {needed} more without a break"));
         }
         if known.is_quiet(self.last_at) {
             return not(format!("job \"{job}\" is quiet for now, as somebody has voted"));

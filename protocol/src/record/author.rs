@@ -55,6 +55,7 @@ impl Record {
             | Self::CalledAgain { .. }
             | Self::Streamed { .. }
             | Self::Missed { .. }
+            | Self::Forgotten { .. }
             | Self::Listening
             | Self::Withdrawn { .. }
             | Self::NotRebooted { .. } => Author::Leader,
@@ -104,6 +105,7 @@ impl Record {
             | Self::Alerted { .. }
             | Self::JobsTold { .. }
             | Self::Missed { .. }
+            | Self::Forgotten { .. }
             | Self::Listening
             | Self::Streamed { .. }
             | Self::Opened { .. } => None,

@@ -94,6 +94,8 @@ words! {
     Claimed => "claimed",
     NoSuchOperation => "no-such-operation",
     NotForSurgeons => "not-for-surgeons",
+    JobOfAnother => "job-of-another",
+    NotForgotten => "not-forgotten",
 }
 
 #[cfg(test)]

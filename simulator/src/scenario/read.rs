@@ -8,7 +8,7 @@ use super::{
 };
 use protocol::{
     document::{
-        Document, DocumentKey, DocumentKind, HeartbeatProbe, Probe, Verdict,
+        Document, DocumentKey, DocumentKind, Jobs, Probe, Verdict,
         bundle::{Bundle, Source},
         validate::read_bundle,
     },
@@ -374,7 +374,8 @@ impl Names<'_> {
     fn declares_job(&self, job: &str) -> bool {
         self.documents.values().any(|document| {
             let Document::Check(check) = document else { return false };
-            matches!(&check.probe, Probe::Heartbeat(HeartbeatProbe::Job(declared)) if declared.name == job)
+            let Probe::Heartbeat(probe) = &check.probe else { return false };
+            matches!(&probe.jobs, Jobs::Job(declared) if declared.name == job)
         })
     }
 

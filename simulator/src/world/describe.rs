@@ -138,6 +138,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
         Record::Alerted { words } => format!("alerted {} words", words.len()),
         Record::JobsTold { words } => format!("jobs told {} words", words.len()),
         Record::Missed { jobs } => format!("missed {} jobs", jobs.len()),
+        Record::Forgotten { jobs } => format!("forgotten {} jobs", jobs.len()),
         Record::Listening => "listening".to_owned(),
         Record::Streamed { batch } => {
             let (stream, partition, words) = (&batch.stream, batch.partition, batch.words.len());

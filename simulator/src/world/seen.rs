@@ -93,6 +93,7 @@ impl World<'_> {
             | Record::Booted { .. }
             | Record::JobsTold { .. }
             | Record::Missed { .. }
+            | Record::Forgotten { .. }
             | Record::Listening
             | Record::Claimed { .. }
             | Record::Operated { .. }

@@ -195,6 +195,7 @@ impl World<'_> {
                 format!("another system says: {}", said.join(", "))
             }
             Record::Missed { jobs } => format!("{} jobs are missed", jobs.len()),
+            Record::Forgotten { jobs } => format!("{} jobs are forgotten", jobs.len()),
             Record::Streamed { batch } => {
                 let said: Vec<String> = batch.words.iter().map(alert_in_words).collect();
                 format!("stream {} says: {}", batch.stream, said.join(", "))

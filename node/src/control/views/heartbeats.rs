@@ -66,6 +66,9 @@ pub struct HeartbeatRow {
     /// Until when nobody is told of it again, because somebody has voted.
     #[serde(default)]
     pub quiet_until: Option<Timestamp>,
+    /// When it is forgotten, if nothing is told of it; nothing where it stays.
+    #[serde(default)]
+    pub forgotten_at: Option<Timestamp>,
     /// Until when it is snoozed.
     pub snoozed_until: Option<Timestamp>,
     /// Whether a document declares it.
@@ -126,7 +129,9 @@ impl HeartbeatRow {
             | Schedule::Calendar { expression, time_zone } => {
                 (expression.clone(), Some(time_zone.clone()))
             }
-            Schedule::Learned { by: Rule::Arrivals { .. } } => ("learned".to_owned(), None),
+            Schedule::Learned { by: Rule::Arrivals { .. } | Rule::Within { .. } } => {
+                ("learned".to_owned(), None)
+            }
             Schedule::Learned { by: Rule::PaceHb } => ("learned (PaceHB)".to_owned(), None),
         };
         let waits_for = match &job.pace.schedule {
@@ -134,6 +139,7 @@ impl HeartbeatRow {
             Schedule::Every { .. } | Schedule::Cron { .. } | Schedule::Calendar { .. } => None,
         };
         let learned = job.learned.as_ref();
+        let silent = job.silent_since().zip(agent.ledger().library().forgets_after(job));
         let roster = agent.ledger().roster();
         let checks = agent.checks_of_job(job).into_iter().map(|(check, peer)| match peer {
             Some(peer) => format!("{check} on {}", roster.name(peer)),
@@ -158,6 +164,7 @@ impl HeartbeatRow {
             misses: job.misses,
             failures: job.failures,
             quiet_until: job.quiet.map(|quiet| quiet.until).filter(|until| *until > at),
+            forgotten_at: silent.map(|(since, after)| since.plus(after)),
             snoozed_until: Some(job.snoozed_until).filter(|until| *until > at),
             declared: job.declared,
             labels: job.labels.clone(),

@@ -4,10 +4,16 @@
 //! beyond it only who bears one. Browsers send nothing here: a page that one of them shows must not
 //! be able to.
 
+use crate::intake::namespace::Namespace;
 use axum::http::{HeaderMap, StatusCode, header};
-use protocol::alert::without_port;
+use protocol::{alert::without_port, name::Name};
 use sha2::{Digest, Sha256};
-use std::{net::SocketAddr, path::PathBuf, sync::Mutex, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Instant,
+};
 
 /// So many requests may come at once.
 const BURST: f64 = 2_000.0;
@@ -34,6 +40,9 @@ pub(super) enum Barred {
     /// The file cannot be read.
     #[error("nothing is taken now: the file of tokens cannot be read: {0}")]
     NoFile(String),
+    /// The token's line says something that is not understood: rather nothing than too much.
+    #[error("nothing is taken of this token: {0}")]
+    BadLine(String),
     /// It comes from a page in a browser.
     #[error("requests of web pages are not taken")]
     Browser,
@@ -51,7 +60,7 @@ impl Barred {
         match self {
             Self::NoToken => StatusCode::UNAUTHORIZED,
             Self::Closed | Self::Browser | Self::OtherHost(_) => StatusCode::FORBIDDEN,
-            Self::NoFile(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoFile(_) | Self::BadLine(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -75,11 +84,22 @@ impl Door {
         }
     }
 
-    /// Whether a request with these headers may come in now.
+    /// What is wrong with the lines of the file of tokens.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let Some(file) = &self.tokens else { return Vec::new() };
+        match std::fs::read_to_string(file) {
+            Ok(known) => {
+                lines(&known).filter_map(|line| line.jobs().err()).map(|e| at(file, &e)).collect()
+            }
+            Err(error) => vec![format!("{}: {error}", file.display())],
+        }
+    }
+
+    /// Whose jobs a request with these headers is about, if it may come in now.
     ///
     /// # Errors
     /// [`Barred`].
-    pub(super) fn open(&self, headers: &HeaderMap) -> Result<(), Barred> {
+    pub(super) fn open(&self, headers: &HeaderMap) -> Result<Namespace, Barred> {
         self.is_from_no_page(headers)?;
         self.open_with(headers, told_as(headers, "Bearer ").as_deref())
     }
@@ -88,7 +108,11 @@ impl Door {
     ///
     /// # Errors
     /// [`Barred`].
-    pub(super) fn open_with_key(&self, headers: &HeaderMap, key: &str) -> Result<(), Barred> {
+    pub(super) fn open_with_key(
+        &self,
+        headers: &HeaderMap,
+        key: &str,
+    ) -> Result<Namespace, Barred> {
         self.is_from_no_page(headers)?;
         self.open_with(headers, Some(key))
     }
@@ -110,7 +134,7 @@ impl Door {
     ///
     /// # Errors
     /// [`Barred`].
-    pub(super) fn open_to_browser(&self, headers: &HeaderMap) -> Result<(), Barred> {
+    pub(super) fn open_to_browser(&self, headers: &HeaderMap) -> Result<Namespace, Barred> {
         let text = |name: header::HeaderName| headers.get(name).and_then(|it| it.to_str().ok());
         if let Some(origin) = text(header::ORIGIN) {
             let from = origin.split_once("://").map(|(_, host)| host);
@@ -139,20 +163,23 @@ impl Door {
         Ok(())
     }
 
-    fn open_with(&self, headers: &HeaderMap, token: Option<&str>) -> Result<(), Barred> {
-        match &self.tokens {
+    fn open_with(&self, headers: &HeaderMap, token: Option<&str>) -> Result<Namespace, Barred> {
+        let namespace = match &self.tokens {
             Some(file) => {
                 let known = std::fs::read_to_string(file);
                 let known =
                     known.map_err(|e| Barred::NoFile(format!("{}: {e}", file.display())))?;
-                if !token.is_some_and(|token| is_one_of(token, &known)) {
-                    return Err(Barred::NoToken);
-                }
+                let found = sender(token.unwrap_or_default(), &known);
+                found.ok_or(Barred::NoToken)?.map_err(|why| Barred::BadLine(at(file, &why)))?
             }
             None if !self.loopback => return Err(Barred::Closed),
-            None => is_for_loopback(headers)?,
-        }
-        self.take_place()
+            None => {
+                is_for_loopback(headers)?;
+                Namespace::ALL
+            }
+        };
+        self.take_place()?;
+        Ok(namespace)
     }
 
     fn take_place(&self) -> Result<(), Barred> {
@@ -169,16 +196,70 @@ impl Door {
     }
 }
 
-/// The file has a sender's name and its token on each line; what begins with `#` is a comment.
-fn is_one_of(token: &str, known: &str) -> bool {
+/// A line of the file: a sender's name, its token, and `namespace=NAME` where it makes and sees only
+/// such jobs. What begins with `#` is a comment.
+struct Line<'a> {
+    number: usize,
+    token: &'a str,
+    more: Vec<&'a str>,
+}
+
+fn lines(known: &str) -> impl Iterator<Item = Line<'_>> {
+    known.lines().enumerate().filter_map(|(before, line)| {
+        let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+        let (_name, token) = (words.next()?, words.next()?);
+        Some(Line { number: before + 1, token, more: words.collect() })
+    })
+}
+
+impl Line<'_> {
+    /// Whose jobs its sender makes and sees; or what is wrong, after the line's number. The words
+    /// themselves are not told: one may be a token.
+    fn jobs(&self) -> Result<Namespace, String> {
+        const KEY: &str = "namespace=";
+        let wrong = |why: &str| Err(format!("{}: {why}", self.number));
+        match self.more.as_slice() {
+            [] => Ok(Namespace::ALL),
+            [one] => match one.strip_prefix(KEY).map(Name::parse) {
+                Some(Ok(name)) => Ok(Namespace::of(name)),
+                Some(Err(_)) => {
+                    wrong("the namespace is no name: use letters, digits, \"-\", \"_\" and \".\"")
+                }
+                None => wrong(
+                    "what follows the token is not understood: write namespace=NAME, or \"#\" before a comment",
+                ),
+            },
+            [_, ..] => wrong("a token has one namespace, and nothing but a comment after it"),
+        }
+    }
+}
+
+/// Whose jobs the sender with this token makes and sees, or what is wrong with its line; nothing
+/// where there is no such token.
+fn sender(token: &str, known: &str) -> Option<Result<Namespace, String>> {
     if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
-        return false;
+        return None;
     }
     // Hashes are compared, so that how long it takes says nothing about the tokens.
     let hash = Sha256::digest(token);
-    let lines = known.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let mut tokens = lines.filter_map(|line| line.split_whitespace().nth(1));
-    tokens.any(|known| Sha256::digest(known) == hash)
+    let mut found: Option<(usize, Result<Namespace, String>)> = None;
+    for line in lines(known).filter(|line| Sha256::digest(line.token) == hash) {
+        let jobs = line.jobs();
+        match &found {
+            Some((first, earlier)) if *earlier != jobs => {
+                let why = format!("{}: line {first} says another thing of this token", line.number);
+                return Some(Err(why));
+            }
+            Some(_) => {}
+            None => found = Some((line.number, jobs)),
+        }
+    }
+    found.map(|(_, jobs)| jobs)
+}
+
+/// `FILE:LINE: …`.
+fn at(file: &Path, why: &str) -> String {
+    format!("{}:{why}", file.display())
 }
 
 /// What the request says of itself, of this kind.
@@ -219,7 +300,7 @@ mod tests {
     fn programs_of_the_host_come_in_and_web_pages_do_not() {
         let door = door("127.0.0.1:4328", None);
         for host in ["127.0.0.1:4328", "localhost:4328", "LOCALHOST", "[::1]:4328"] {
-            assert_eq!(door.open(&headers(&[(header::HOST, host)])), Ok(()), "{host}");
+            assert_eq!(door.open(&headers(&[(header::HOST, host)])), Ok(Namespace::ALL), "{host}");
         }
         let other = headers(&[(header::HOST, "evil.example:4328")]);
         assert_eq!(door.open(&other), Err(Barred::OtherHost("evil.example:4328".to_owned())));
@@ -238,8 +319,8 @@ mod tests {
         };
         assert!(matches!(open("Bearer x"), Err(Barred::NoFile(_))));
         std::fs::write(&file, "# senders\nprometheus s3cret\ngrafana other # comment\n").unwrap();
-        assert_eq!(open("Bearer s3cret"), Ok(()));
-        assert_eq!(open("Bearer other"), Ok(()));
+        assert_eq!(open("Bearer s3cret"), Ok(Namespace::ALL));
+        assert_eq!(open("Bearer other"), Ok(Namespace::ALL));
         for wrong in ["Bearer prometheus", "Bearer senders", "Bearer ", "s3cret", "Basic s3cret"] {
             assert_eq!(open(wrong), Err(Barred::NoToken), "{wrong}");
         }
@@ -251,7 +332,7 @@ mod tests {
         let file = dir.path().join("tokens");
         std::fs::write(&file, "jobs s3cret\n").unwrap();
         let door = door("10.0.0.1:4328", Some(file));
-        assert_eq!(door.open_with_key(&HeaderMap::new(), "s3cret"), Ok(()));
+        assert_eq!(door.open_with_key(&HeaderMap::new(), "s3cret"), Ok(Namespace::ALL));
         assert_eq!(door.open_with_key(&HeaderMap::new(), "jobs"), Err(Barred::NoToken));
         assert_eq!(door.open_with_key(&HeaderMap::new(), ""), Err(Barred::NoToken));
         assert_eq!(door.open_to_secret(&HeaderMap::new()), Ok(()));
@@ -267,7 +348,7 @@ mod tests {
         let here = door("127.0.0.1:4328", None);
         let from =
             |origin: &str| headers(&[(header::HOST, "127.0.0.1:4328"), (header::ORIGIN, origin)]);
-        assert_eq!(here.open_to_browser(&from("http://127.0.0.1:4328")), Ok(()));
+        assert_eq!(here.open_to_browser(&from("http://127.0.0.1:4328")), Ok(Namespace::ALL));
         for other in ["http://evil.example", "null", "http://127.0.0.1:80"] {
             assert_eq!(here.open_to_browser(&from(other)), Err(Barred::Browser), "{other}");
         }
@@ -279,8 +360,40 @@ mod tests {
             let told = data_encoding::BASE64.encode(format!("me:{password}").as_bytes());
             there.open_to_browser(&headers(&[(header::AUTHORIZATION, &format!("Basic {told}"))]))
         };
-        assert_eq!(with("s3cret"), Ok(()));
+        assert_eq!(with("s3cret"), Ok(Namespace::ALL));
         assert_eq!(with("jobs"), Err(Barred::NoToken));
+    }
+
+    #[test]
+    fn a_token_may_be_for_a_namespace_and_a_line_that_says_something_else_is_for_nothing() {
+        let team = |name: &str| Some(Ok(Namespace::of(Name::parse(name).unwrap())));
+        let known = "ops one\nshop two namespace=shop # theirs\n\n# three four\n\
+             typo five namspace=shop\nnone six namespace=\nslash seven namespace=a/b\n\
+             many eight namespace=a namespace=b\ntwice nine\ntwice nine namespace=a\nlone\n";
+        assert_eq!(sender("one", known), Some(Ok(Namespace::ALL)));
+        assert_eq!(sender("two", known), team("shop"));
+        for unknown in ["three", "four", "shop", "namespace=shop", "lone", ""] {
+            assert_eq!(sender(unknown, known), None, "{unknown}");
+        }
+        for (token, said) in [
+            ("five", "5: what follows the token is not understood: write namespace=NAME"),
+            ("six", "6: the namespace is no name"),
+            ("seven", "7: the namespace is no name"),
+            ("eight", "8: a token has one namespace"),
+            ("nine", "10: line 9 says another thing of this token"),
+        ] {
+            let why = sender(token, known).unwrap().unwrap_err();
+            assert!(why.starts_with(said), "{token}: {why}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens");
+        std::fs::write(&file, known).unwrap();
+        let door = door("10.0.0.1:4328", Some(file.clone()));
+        assert_eq!(door.complaints().len(), 4);
+        let barred = door.open_with_key(&HeaderMap::new(), "five").unwrap_err();
+        assert_eq!(barred.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let place = format!("{}:5: ", file.display());
+        assert!(barred.to_string().contains(&place), "{barred}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{Shared, door::Barred, gather::NotTaken};
 use crate::{
     control::views::AlertsView,
     daemon::Daemon,
-    intake::{Unreadable, Words, alertmanager as formats, hospital, passive},
+    intake::{Unreadable, Words, alertmanager as formats, hospital, namespace::Namespace, passive},
 };
 use axum::{
     Json,
@@ -202,14 +202,24 @@ fn not_found(error: &str) -> Response {
     (StatusCode::NOT_FOUND, body).into_response()
 }
 
-/// A request's body, if it may come in.
+/// A request's body, if it may come in. Alerts are everybody's.
 pub(super) async fn let_in(
     shared: &Shared,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Vec<u8>, Failure> {
-    shared.door.open(headers).map_err(Failure::Barred)?;
-    read_body(headers, body).await
+    let (_everybodys, body) = let_in_for(shared, headers, body).await?;
+    Ok(body)
+}
+
+/// The same, with whose jobs it is about.
+pub(super) async fn let_in_for(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Namespace, Vec<u8>), Failure> {
+    let namespace = shared.door.open(headers).map_err(Failure::Barred)?;
+    Ok((namespace, read_body(headers, body).await?))
 }
 
 /// The body of a request that was let in.

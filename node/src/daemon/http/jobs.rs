@@ -4,7 +4,7 @@
 //! tries again, as `curl --retry` does. A job that this peer does not know may have been reserved a
 //! moment ago at another: before it says so, it brings its replica up to date.
 
-use super::{Shared, door::Barred, gather::NotTaken, intake::let_in, intake::read_body};
+use super::{Shared, door::Barred, gather::NotTaken, intake::let_in_for, intake::read_body};
 use crate::{
     control::views::state_of_heartbeat,
     daemon::{
@@ -16,6 +16,7 @@ use crate::{
         Unreadable,
         gotel::{self, Told},
         healthchecks::{self, Call, Whose},
+        namespace::Namespace,
     },
 };
 use axum::{
@@ -56,6 +57,8 @@ pub(super) enum Failure {
     Unknown(String),
     /// A document says what it is.
     Declared(String),
+    /// It is of another namespace.
+    Taken(String),
     /// No more jobs fit.
     Full,
     /// The body has more bytes than are read of somebody who is not known yet.
@@ -74,6 +77,10 @@ impl Failure {
             }
             Self::Declared(job) => {
                 let why = format!("job {job:?} is declared by a document: change it there");
+                (StatusCode::CONFLICT, why)
+            }
+            Self::Taken(job) => {
+                let why = format!("job {job:?} is somebody else's: give it another name");
                 (StatusCode::CONFLICT, why)
             }
             Self::Full => {
@@ -138,20 +145,24 @@ pub(super) async fn reserve(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
     let told = gotel::reservation(&body, healthchecks::new_uuid(rand::random()))?;
-    make(&shared, told).await?;
+    make(&shared, &jobs, told).await?;
     Ok(Json(Value::from("OK")))
 }
 
 /// Brings a reservation to the log.
-pub(super) async fn make(shared: &Shared, told: Told) -> Result<(), Failure> {
-    let name = gotel::name(&told.app, &told.component);
+pub(super) async fn make(shared: &Shared, jobs: &Namespace, mut told: Told) -> Result<(), Failure> {
+    if let Word::Reserve(reservation) = &mut told.word {
+        jobs.put(reservation)?;
+    }
+    let name = jobs.job(&gotel::name(&told.app, &told.component));
     {
         let agent = shared.daemon.agent();
         let heartbeats = agent.ledger().heartbeats();
         match heartbeats.named(&name) {
-            Some(job) if job.declared => return Err(Failure::Declared(name)),
+            Some(job) if job.declared && jobs.covers(job) => return Err(Failure::Declared(name)),
+            Some(job) if !jobs.is_of(job) => return Err(Failure::Taken(name)),
             None if !heartbeats.has_room() => return Err(Failure::Full),
             Some(_) | None => {}
         }
@@ -165,9 +176,9 @@ pub(super) async fn check_in(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
     let told = gotel::check_in(&body, shared.daemon.log_now())?;
-    let app = known(&shared, told).await?.0;
+    let app = known(&shared, &jobs, told).await?.0;
     Ok(success(format!("Application checked in: {app}")))
 }
 
@@ -177,8 +188,8 @@ pub(super) async fn snooze(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
-    let app = known(&shared, gotel::snooze(&body)?).await?.0;
+    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
+    let app = known(&shared, &jobs, gotel::snooze(&body)?).await?.0;
     Ok(success(format!("Application alerting paused: {app}")))
 }
 
@@ -188,13 +199,17 @@ pub(super) async fn check_out(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
     let told = gotel::check_out(&body)?;
     let name = gotel::name(&told.app, &told.component);
-    if shared.daemon.agent().ledger().heartbeats().named(&name).is_some_and(|job| job.declared) {
+    let declared = {
+        let agent = shared.daemon.agent();
+        jobs.find(agent.ledger().heartbeats(), &name).is_some_and(|job| job.declared)
+    };
+    if declared {
         return Err(Failure::Declared(name));
     }
-    let (app, component) = known(&shared, told).await?;
+    let (app, component) = known(&shared, &jobs, told).await?;
     Ok(success(format!("Application Removed [{app}/{component}] ")))
 }
 
@@ -203,11 +218,11 @@ fn success(message: String) -> Json<Value> {
 }
 
 /// Brings a word about a job that there is to the log, by the job's number.
-async fn known(shared: &Shared, told: Told) -> Result<(String, String), Failure> {
+async fn known(shared: &Shared, jobs: &Namespace, told: Told) -> Result<(String, String), Failure> {
     let Told { mut word, app, component } = told;
     let name = gotel::name(&app, &component);
-    let id = find(shared, |heartbeats| heartbeats.named(&name).map(|job| job.id)).await?;
-    let id = id.ok_or(Failure::Unknown(name))?;
+    let id = find(shared, |heartbeats| jobs.find(heartbeats, &name).map(|job| job.id)).await?;
+    let id = id.ok_or_else(|| Failure::Unknown(jobs.job(&name)))?;
     match &mut word {
         Word::Ping(Ping { job, .. }) | Word::Snooze { job, .. } | Word::Checkout { job } => {
             *job = JobRef::Id(id);
@@ -229,18 +244,22 @@ pub(super) async fn ping(
     let path = uri.path().strip_prefix("/ping/").unwrap_or_default();
     // Who may not come in is not told what is wrong with his address.
     let read = healthchecks::call(path, query.as_deref());
-    match &read {
+    let jobs = match &read {
         Ok(Call { whose: Whose::Slug { key, .. }, .. }) => {
-            shared.door.open_with_key(&headers, key)?;
+            shared.door.open_with_key(&headers, key)?
         }
-        Ok(Call { whose: Whose::Uuid(_), .. }) => shared.door.open_to_secret(&headers)?,
+        Ok(Call { whose: Whose::Uuid(_), .. }) => {
+            shared.door.open_to_secret(&headers)?;
+            Namespace::ALL
+        }
         Err(_) => shared.door.open(&headers)?,
-    }
+    };
     let Call { whose, signal, run, create } = read?;
     let at = shared.daemon.log_now();
     let body = read_body(&headers, body).await?;
     let body = shortened(&String::from_utf8_lossy(&body));
-    let id = find(&shared, |heartbeats| by(heartbeats, &whose).map(|job| job.id)).await?;
+    let look = |heartbeats: &Heartbeats| by(heartbeats, &jobs, &whose).map(|job| job.id);
+    let id = find(&shared, look).await?;
     let word = |job: JobRef| Word::Ping(Ping { job, at, signal, run, body });
     match (id, &whose) {
         (Some(id), _) => {
@@ -248,16 +267,26 @@ pub(super) async fn ping(
             Ok(ponged(StatusCode::OK, "OK"))
         }
         (None, Whose::Slug { slug, .. }) if create => {
-            if !shared.daemon.agent().ledger().heartbeats().has_room() {
-                return Err(Failure::Full);
-            }
-            let reserve = Word::Reserve(created(slug));
-            shared.jobs.commit(vec![reserve, word(JobRef::Name(slug.clone()))]).await?;
+            may_make(&shared, &jobs.job(slug))?;
+            let mut reservation = created(slug);
+            jobs.put(&mut reservation)?;
+            let job = JobRef::Name(reservation.name.clone());
+            shared.jobs.commit(vec![Word::Reserve(reservation), word(job)]).await?;
             Ok(ponged(StatusCode::CREATED, "Created"))
         }
-        (None, Whose::Slug { slug, .. }) => Err(Failure::Unknown(slug.clone())),
+        (None, Whose::Slug { slug, .. }) => Err(Failure::Unknown(jobs.job(slug))),
         (None, Whose::Uuid(uuid)) => Err(Failure::Unknown(healthchecks::uuid_text(*uuid))),
     }
+}
+
+/// Whether a job of this name can be made, which its sender has not found.
+pub(super) fn may_make(shared: &Shared, name: &str) -> Result<(), Failure> {
+    let agent = shared.daemon.agent();
+    let heartbeats = agent.ledger().heartbeats();
+    if heartbeats.named(name).is_some() {
+        return Err(Failure::Taken(name.to_owned()));
+    }
+    if heartbeats.has_room() { Ok(()) } else { Err(Failure::Full) }
 }
 
 /// A job that its first ping makes: once a day, an hour later at the latest, as at Healthchecks.
@@ -274,10 +303,10 @@ fn ponged(status: StatusCode, text: &'static str) -> Response {
     (status, [("ping-body-limit", limit.as_str())], text).into_response()
 }
 
-fn by<'a>(heartbeats: &'a Heartbeats, whose: &Whose) -> Option<&'a Job> {
+fn by<'a>(heartbeats: &'a Heartbeats, jobs: &Namespace, whose: &Whose) -> Option<&'a Job> {
     match whose {
         Whose::Uuid(uuid) => heartbeats.with_uuid(*uuid),
-        Whose::Slug { slug, .. } => heartbeats.named(slug),
+        Whose::Slug { slug, .. } => jobs.find(heartbeats, slug),
     }
 }
 
@@ -319,10 +348,11 @@ pub(super) async fn reservations(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Failure> {
-    shared.door.open(&headers)?;
+    let seen = shared.door.open(&headers)?;
     let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
-    let mut jobs: Vec<&Job> = agent.ledger().heartbeats().jobs().collect();
+    let jobs = agent.ledger().heartbeats().jobs();
+    let mut jobs: Vec<&Job> = jobs.filter(|job| seen.covers(job)).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(last_check_in(job)));
     let result: Vec<Value> = jobs.into_iter().map(|job| as_gotel(job, at)).collect();
     Ok(Json(json!({ "success": true, "result": result })))

@@ -80,6 +80,9 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         }
     };
     let door = Door::new(at, address.tokens);
+    for complaint in door.complaints() {
+        tracing::warn!(%complaint, "the file `intake_tokens` of hearten.toml has a mistake");
+    }
     let gatherer = Arc::new(Gatherer::default());
     drop(tokio::spawn(Arc::clone(&gatherer).carry(Arc::clone(&daemon))));
     let jobs = Arc::new(Gatherer::default());
@@ -88,6 +91,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/", get(jobs::liveness).post(pace::beat))
         .route("/http", post(pace::beat_of_http))
         .route("/vote", post(pace::vote))
+        .route("/echo", post(pace::echo))
         .route("/heartbeats", get(pace::heartbeats).delete(pace::forget))
         .route("/history", get(pace::history))
         .route("/reservation", get(jobs::reservations).post(jobs::reserve))

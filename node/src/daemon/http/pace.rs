@@ -6,17 +6,20 @@
 
 use super::{
     Shared,
-    jobs::{Failure, find},
+    jobs::{Failure, find, may_make},
 };
-use crate::intake::pacehb::{self, Asked, Heartbeat};
+use crate::intake::{
+    namespace::Namespace,
+    pacehb::{self, Asked, Heartbeat},
+};
 use axum::{
     Json,
     body::{Body, to_bytes},
     extract::{RawQuery, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use protocol::{
-    heartbeat::{Due, Health, JobRef, Word},
+    heartbeat::{Due, Health, JobRef, Word, shortened},
     learn::{
         Metric, OneIn,
         metric::{Question, Side},
@@ -91,8 +94,8 @@ pub(super) async fn beat(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
-    take(&shared, pacehb::heartbeat(&body, None)?).await
+    let (jobs, body) = let_in(&shared, &headers, body).await?;
+    take(&shared, &jobs, pacehb::heartbeat(&body, None)?).await
 }
 
 /// `POST /http`
@@ -101,8 +104,8 @@ pub(super) async fn beat_of_http(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
-    take(&shared, pacehb::heartbeat(&body, Some("http"))?).await
+    let (jobs, body) = let_in(&shared, &headers, body).await?;
+    take(&shared, &jobs, pacehb::heartbeat(&body, Some("http"))?).await
 }
 
 /// `POST /vote`: as there, a vote before anybody was told of the check changes nothing.
@@ -111,9 +114,9 @@ pub(super) async fn vote(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (jobs, body) = let_in(&shared, &headers, body).await?;
     let (check, up) = pacehb::vote(&body)?;
-    let asked = Asked { key: String::new(), check: Some(check.clone()), kind: None };
+    let asked = Asked { key: String::new(), check: Some(check.clone()), kind: None, jobs };
     let voted = |job: &Job| Word::Vote { job: JobRef::Id(job.id), up };
     let words = find(&shared, |heartbeats| some(those(heartbeats, &asked).map(voted))).await?;
     shared.jobs.commit(words.ok_or(Failure::Unknown(check))?).await?;
@@ -132,7 +135,7 @@ pub(super) async fn heartbeats(
     let listed = those(agent.ledger().heartbeats(), &asked).filter_map(|job| {
         let due = Due::read(&job.pace.schedule).ok();
         let deadline = due.and_then(|due| job.deadline(&due)).map(|deadline| deadline.at);
-        pacehb::listed(job, &asked.key, deadline, at)
+        pacehb::listed(job, &asked, deadline, at)
     });
     Ok(Json(listed.collect()))
 }
@@ -172,8 +175,29 @@ pub(super) async fn history(
     Ok(Json(find(&shared, look).await?.unwrap_or_default().into()))
 }
 
+/// `POST /echo`: what it is sent is told by the daemon's own log, so that somebody sees what a web
+/// hook of his sends. What proves who somebody is stays out of it.
+pub(super) async fn echo(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<&'static str, Failure> {
+    shared.door.open(&headers)?;
+    let body = read(body).await?;
+    let secret = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
+    let headers: BTreeMap<&str, &HeaderValue> = headers
+        .iter()
+        .filter(|(name, _)| !secret.contains(name))
+        .map(|(name, value)| (name.as_str(), value))
+        .collect();
+    let body = shortened(&String::from_utf8_lossy(&body));
+    tracing::info!(?body, ?headers, "somebody asked for an echo");
+    Ok("ok")
+}
+
 /// Brings a heartbeat to the log, and says how the check is by it.
-async fn take(shared: &Shared, told: Heartbeat) -> Result<Json<Value>, Failure> {
+async fn take(shared: &Shared, jobs: &Namespace, told: Heartbeat) -> Result<Json<Value>, Failure> {
+    let told = told.within(jobs)?;
     let at = shared.daemon.log_now();
     let judged = match (told.state, told.metric) {
         (None, Some(value)) => shared.metrics.judge(&told.name, at, value),
@@ -181,15 +205,15 @@ async fn take(shared: &Shared, told: Heartbeat) -> Result<Json<Value>, Failure> 
     };
     let uuid = crate::intake::healthchecks::new_uuid(rand::random());
     let look = |heartbeats: &Heartbeats| {
-        let job = heartbeats.named(&told.name)?;
+        let job = heartbeats.named(&told.name).filter(|job| jobs.covers(job))?;
         Some(told.words(Some(job), at, judged, uuid))
     };
     let words = match find(shared, look).await? {
         Some(words) => words,
-        None if !shared.daemon.agent().ledger().heartbeats().has_room() => {
-            return Err(Failure::Full);
+        None => {
+            may_make(shared, &told.name)?;
+            told.words(None, at, judged, uuid)
         }
-        None => told.words(None, at, judged, uuid),
     };
     shared.jobs.commit(words).await?;
     Ok(Json(json!({ "status": judged.0.as_str() })))
@@ -210,32 +234,40 @@ fn named(asked: &Asked) -> Result<String, Failure> {
     asked.check.clone().ok_or_else(|| why().into())
 }
 
-/// A request's body, if its key may come in.
-async fn let_in(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failure> {
-    let read = tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await;
-    let body = match read {
-        Ok(Ok(body)) => body.to_vec(),
+/// A body, of whoever it is.
+async fn read(body: Body) -> Result<Vec<u8>, Failure> {
+    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(body)) => Ok(body.to_vec()),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a body was not read");
-            return Err(Failure::TooLarge { most: BODY_BYTES_MAX });
+            Err(Failure::TooLarge { most: BODY_BYTES_MAX })
         }
-        Err(_elapsed) => return Err(super::intake::Failure::TooSlow.into()),
-    };
+        Err(_elapsed) => Err(super::intake::Failure::TooSlow.into()),
+    }
+}
+
+/// A request's body, if its key may come in.
+async fn let_in(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Namespace, Vec<u8>), Failure> {
+    let body = read(body).await?;
     let key = pacehb::key(&body);
-    open(shared, headers, key.as_deref().unwrap_or_default())?;
+    let jobs = open(shared, headers, key.as_deref().unwrap_or_default())?;
     key?;
-    Ok(body)
+    Ok((jobs, body))
 }
 
 /// What is asked for, if its key may come in.
 fn let_ask(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> Result<Asked, Failure> {
     let asked = pacehb::asked(query);
-    open(shared, headers, asked.as_ref().map_or("", |asked| &asked.key))?;
-    Ok(asked?)
+    let jobs = open(shared, headers, asked.as_ref().map_or("", |asked| &asked.key))?;
+    Ok(Asked { jobs, ..asked? })
 }
 
 /// Who may not come in is not told what is wrong with his request.
-fn open(shared: &Shared, headers: &HeaderMap, key: &str) -> Result<(), Failure> {
+fn open(shared: &Shared, headers: &HeaderMap, key: &str) -> Result<Namespace, Failure> {
     if headers.contains_key(header::AUTHORIZATION) {
         return Ok(shared.door.open(headers)?);
     }

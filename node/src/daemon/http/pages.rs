@@ -18,7 +18,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 use protocol::{
-    ledger::heartbeats::Job,
+    ledger::heartbeats::{FAILURE_DAYS, Job},
     time::{Timestamp, format_span},
 };
 use serde_json::{Map, Value, json};
@@ -62,10 +62,11 @@ impl IntoResponse for PageFailure {
 
 /// `GET /status`
 pub(super) async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Page {
-    shared.door.open_to_browser(&headers)?;
+    let seen = shared.door.open_to_browser(&headers)?;
     let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
-    let mut jobs: Vec<&Job> = agent.ledger().heartbeats().jobs().collect();
+    let jobs = agent.ledger().heartbeats().jobs();
+    let mut jobs: Vec<&Job> = jobs.filter(|job| seen.covers(job)).collect();
     jobs.sort_by_key(|job| (job.trouble.is_none(), Reverse(last_check_in(job))));
     if wants_json(&headers) {
         let result: Vec<Value> = jobs.into_iter().map(|job| as_gotel(job, at)).collect();
@@ -118,7 +119,7 @@ pub(super) async fn reserve(
     headers: HeaderMap,
     body: Body,
 ) -> Page {
-    shared.door.open_to_browser(&headers)?;
+    let jobs = shared.door.open_to_browser(&headers)?;
     let body = read_body(&headers, body).await?;
     let mut told = Map::new();
     for (key, value) in form_urlencoded::parse(&body).filter(|(_, value)| !value.is_empty()) {
@@ -129,35 +130,44 @@ pub(super) async fn reserve(
     let body = Value::Object(told).to_string();
     let uuid = crate::intake::healthchecks::new_uuid(rand::random());
     let told = gotel::reservation(body.as_bytes(), uuid).map_err(RequestFailure::from)?;
-    make(&shared, told).await?;
+    make(&shared, &jobs, told).await?;
     Ok(Redirect::to("/status").into_response())
 }
 
-/// `GET /badguests`: who was missed or failed most often, the worst first.
+/// `GET /badguests`: who was missed or failed most often within a month, the worst first. GoTel
+/// forgets what is older.
 pub(super) async fn bad_guests(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Page {
-    shared.door.open_to_browser(&headers)?;
+    let seen = shared.door.open_to_browser(&headers)?;
+    let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
-    let fails = |job: &Job| u64::from(job.misses) + u64::from(job.failures);
-    let mut guests: Vec<&Job> =
-        agent.ledger().heartbeats().jobs().filter(|job| fails(job) > 0).collect();
-    guests.sort_by_key(|job| (Reverse(fails(job)), job.name.clone()));
+    let lately = |job: &Job| job.lately.lately(at);
+    let ever = |job: &Job| u64::from(job.misses) + u64::from(job.failures);
+    let guests = agent.ledger().heartbeats().jobs().filter(|job| seen.covers(job));
+    let mut guests: Vec<&Job> = guests.filter(|job| lately(job) > 0).collect();
+    guests.sort_by_key(|job| (Reverse(lately(job)), Reverse(ever(job)), job.name.clone()));
     let label = |job: &Job, key: &str| job.labels.get(key).cloned();
     let app = |job: &Job| label(job, "app").unwrap_or_else(|| job.name.clone());
     let component = |job: &Job| label(job, "component").unwrap_or_default();
     if wants_json(&headers) {
         let guest = |job: &&Job| {
             json!({
-                "app": app(job), "component": component(job), "num_fails": fails(job),
-                "misses": job.misses, "failures": job.failures,
+                "app": app(job), "component": component(job), "num_fails": lately(job),
+                "num_fails_ever": ever(job), "misses": job.misses, "failures": job.failures,
             })
         };
         let result: Vec<Value> = guests.iter().map(guest).collect();
-        return Ok(Json(json!({ "schema": 1, "success": true, "result": result })).into_response());
+        let said = json!({
+            "schema": 1, "success": true, "days": FAILURE_DAYS, "result": result,
+        });
+        return Ok(Json(said).into_response());
     }
-    let rows = guests
-        .into_iter()
-        .map(|job| vec![app(job).into(), component(job).into(), fails(job).to_string().into()]);
-    Ok(page("Bad guests", &table(&["App", "Component", "Fails"], rows), ""))
+    let rows = guests.into_iter().map(|job| {
+        let counts = [lately(job), ever(job)].map(|count| Cell::from(count.to_string()));
+        [app(job).into(), component(job).into()].into_iter().chain(counts).collect()
+    });
+    let within = format!("Fails in {FAILURE_DAYS} days");
+    let headings = ["App", "Component", within.as_str(), "Ever"];
+    Ok(page("Bad guests", &table(&headings, rows), ""))
 }
 
 /// `GET /nodes`: the peers, and who leads them.

@@ -13,8 +13,8 @@ use crate::{
         roster::{Member, Standing as Running},
     },
     name::{Name, PeerId},
-    record::{Because, Missing, Record},
-    time::{Now, Timestamp},
+    record::{Because, Missing, Record, Silence},
+    time::{Now, Timestamp, format_span},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -52,6 +52,7 @@ impl Agent {
         if self.leader.deadlines.due <= now.mono {
             self.leader.deadlines.due = now.mono + LOOKS_EVERY;
             self.say_who_is_missed(now, out);
+            self.say_who_is_forgotten(now, out);
             self.say_that_it_listens(now, out);
         }
         self.open_jobs(now, out);
@@ -82,6 +83,30 @@ impl Agent {
         let jobs: Vec<Missing> = missed.take(WORDS_MAX).collect();
         if !jobs.is_empty() {
             self.propose(now, Proposal::Missed, Record::Missed { jobs }, out);
+        }
+    }
+
+    /// Says which jobs were silent for so long that a document has them forgotten. What came in
+    /// before that is in the log by then.
+    fn say_who_is_forgotten(&mut self, now: Now, out: &mut Vec<Output>) {
+        let library = self.ledger.library();
+        let Some(soonest) = library.forgets_soonest() else { return };
+        let at = self.clock.now(now);
+        let heartbeats = self.ledger.heartbeats();
+        let leads_for = now.mono.saturating_sub(self.leader.since.unwrap_or(now.mono));
+        if leads_for < RETRIES_WITHIN || at < heartbeats.not_before() {
+            return;
+        }
+        let silent = heartbeats.jobs().filter_map(|job| {
+            let since = job.silent_since()?;
+            let long = |after: Duration| since.plus(after).plus(MISSED_AFTER) <= at;
+            // Most jobs are not looked at any closer.
+            let forgotten = long(soonest) && long(library.forgets_after(job)?);
+            forgotten.then_some(Silence { job: job.id, since })
+        });
+        let jobs: Vec<Silence> = silent.take(WORDS_MAX).collect();
+        if !jobs.is_empty() {
+            self.propose(now, Proposal::Forgotten, Record::Forgotten { jobs }, out);
         }
     }
 
@@ -122,6 +147,9 @@ impl Agent {
                     break;
                 }
                 if trouble.told.contains(&check.name) || !job.is_subject_of(check) {
+                    continue;
+                }
+                if self.ledger.heartbeats().lacks(job, check, at).is_some() {
                     continue;
                 }
                 let Some(peer) = self.stands_for(job, check) else { continue };
@@ -171,7 +199,13 @@ impl Agent {
             return Some(format!("check \"{check}\" is not about jobs any more"));
         }
         let Some(job) = self.ledger.heartbeats().named(name) else {
-            return Some(format!("job \"{name}\" was checked out"));
+            return Some(match self.ledger.heartbeats().forgotten(name) {
+                Some(gone) => format!(
+                    "job \"{name}\" told nothing for {} and was forgotten, as a document has it",
+                    format_span(Duration::from_secs(gone.silent.as_secs()))
+                ),
+                None => format!("job \"{name}\" was checked out"),
+            });
         };
         let well = match &job.trouble {
             // Another one has an incident of its own.

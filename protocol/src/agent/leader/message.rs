@@ -3,7 +3,10 @@
 use super::Agent;
 use crate::{
     agent::output::Message,
-    document::{Notifier, template::Facts, template::LABEL},
+    document::{
+        Notifier,
+        template::{Facts, JOB, LABEL},
+    },
     explain,
     ledger::incident::{Incident, News, Notice},
     name::Name,
@@ -122,6 +125,12 @@ impl Agent {
         set("explain", format!("hearten incident explain {id}"));
         set("last", since.to_string());
         set("since", format_span(Duration::from_secs(at.since(since).as_secs())));
+        set("began", (since.millis() / 1_000).to_string());
+        let over = match notice.news {
+            News::Resolved => "OK",
+            News::Called | News::Asked => "CRITICAL",
+        };
+        set("state", over.to_owned());
         set("srv", self.card.name.to_string());
         if let Some(member) = self.ledger.roster().ever(incident.peer) {
             set("host", member.card.name.to_string());
@@ -166,6 +175,10 @@ impl Agent {
             for (name, value) in job.facts(at) {
                 set(name, value);
             }
+            for (label, value) in &job.labels {
+                set(&format!("{JOB}{label}"), value.clone());
+            }
+            set("tags", job.labels.get("tags").cloned().unwrap_or_default());
         }
         facts
     }

@@ -6,10 +6,11 @@ use super::{
     reader::{Reader, Zero},
 };
 use crate::{
-    document::HeartbeatProbe,
+    document::{HeartbeatProbe, Jobs},
     heartbeat::{ONE_IN, Pace, Reservation, Rule, Schedule, ScheduleError, Word, WordError},
     learn::OneIn,
     name::Name,
+    time::format_span,
 };
 use std::time::Duration;
 
@@ -25,7 +26,37 @@ const SCHEDULES: [&str; 4] = ["period", "cron", "on_calendar", "learned"];
 /// The rules by which it is learned.
 const RULES: [(&str, Rule); 2] = [("arrivals", Rule::USUAL), ("pacehb", Rule::PaceHb)];
 
+/// Nobody is forgotten sooner: what is missed is told before.
+const FORGET_AFTER_MIN: Duration = Duration::from_secs(3_600);
+
 pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
+    let failing_for = reader.span("failing_for", Duration::ZERO, Zero::Allowed);
+    let forget_after = forget_after(reader);
+    let jobs = jobs(reader)?;
+    if matches!(jobs, Jobs::Job(_)) && reader.has("forget_after") {
+        let message = "\"forget_after\" has no meaning for a job of this document";
+        let hint = "leave it out: the job is forgotten when its check is removed";
+        reader.complain("forget_after", message, Some(hint.to_owned()));
+    }
+    Some(HeartbeatProbe { jobs, failing_for, forget_after })
+}
+
+fn forget_after(reader: &mut Reader<'_, '_>) -> Option<Duration> {
+    const KEY: &str = "forget_after";
+    let after = reader.span_if_said(KEY, Zero::Refused).filter(|after| !after.is_zero())?;
+    if after < FORGET_AFTER_MIN {
+        let message = format!(
+            "\"{KEY}\" must be at least {}, not {}",
+            format_span(FORGET_AFTER_MIN),
+            format_span(after)
+        );
+        reader.complain(KEY, &message, None);
+    }
+    Some(after)
+}
+
+/// Which jobs it is about.
+fn jobs(reader: &mut Reader<'_, '_>) -> Option<Jobs> {
     let pace = pace(reader);
     let host = reader.text("host").map(str::to_owned);
     let text = reader.text("alert_text").unwrap_or_default().to_owned();
@@ -36,7 +67,7 @@ pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
             let hint = "leave it out, or write heartbeat = \"JOB\" for a job of this document";
             reader.complain(key, &message, Some(hint.to_owned()));
         }
-        return Some(HeartbeatProbe::Those(reader.conditions("heartbeat", EXAMPLE)));
+        return Some(Jobs::Those(reader.conditions("heartbeat", EXAMPLE)));
     }
     let Some(name) = value.as_str() else {
         reader.wrong_type(
@@ -69,7 +100,7 @@ pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
         reader.complain(key, &format!("\"{key}\": {error}"), None);
         return None;
     }
-    Some(HeartbeatProbe::Job(Box::new(reservation)))
+    Some(Jobs::Job(Box::new(reservation)))
 }
 
 /// When the job must check in; once a day and an hour of grace unless said. What is learned has its
@@ -121,8 +152,20 @@ fn learned(reader: &mut Reader<'_, '_>) -> Option<Rule> {
     let mut within = Reader::new(format!("{}, {KEY}", reader.title()), table, reader.report());
     let one_in = within.number("one_in", ONE_IN);
     let at_least = within.span("at_least", Rule::AT_LEAST, Zero::Allowed);
+    let at_most = within.span_if_said("at_most", Zero::Refused);
+    if let Some(at_most) = at_most.filter(|at_most| !at_most.is_zero() && *at_most < at_least) {
+        let message = format!(
+            "\"at_most\" must not be shorter than \"at_least\": {} is shorter than {}",
+            format_span(at_most),
+            format_span(at_least)
+        );
+        let said = within.has("at_least");
+        let hint = (!said).then(|| "write a shorter \"at_least\" as well".to_owned());
+        within.complain("at_most", &message, hint);
+    }
+    let at_most = at_most.filter(|at_most| !at_most.is_zero() && *at_most >= at_least);
     within.finish();
-    Some(Rule::Arrivals { one_in: one_in.map_or(Rule::ONE_IN, OneIn::new), at_least })
+    Some(Rule::arrivals(one_in.map_or(Rule::ONE_IN, OneIn::new), at_least, at_most))
 }
 
 /// The key that a mistake in a schedule stands at.

@@ -34,7 +34,7 @@ pub(super) const KINDS: [&str; 14] = [
 ];
 
 /// Keys that stand beside a probe and belong to it.
-const BESIDE: [(&str, &str); 16] = [
+const BESIDE: [(&str, &str); 18] = [
     ("status", "http"),
     ("body", "http"),
     ("tls_expires_within", "http"),
@@ -51,6 +51,8 @@ const BESIDE: [(&str, &str); 16] = [
     ("grace", "heartbeat"),
     ("host", "heartbeat"),
     ("alert_text", "heartbeat"),
+    ("failing_for", "heartbeat"),
+    ("forget_after", "heartbeat"),
 ];
 
 /// The longest text that a body is looked through for.

@@ -1,13 +1,12 @@
-//! One job: what it told, when it is expected, and what is wrong with it.
+//! One job: what it told, and what is wrong with it.
 
-use super::{Feed, Learned, Quiet};
+use super::{Failures, Feed, Learned, Quiet};
 use crate::{
-    document::{Check, HeartbeatProbe, Probe},
-    heartbeat::{Beat, Due, Health, JobId, Pace, Ping, Reservation, Rule, Schedule, Signal},
+    document::{Check, Jobs, Probe},
+    heartbeat::{Beat, Health, JobId, NAMESPACE, Pace, Ping, Reservation, Schedule, Signal},
     mistakes::{self, Mistake},
     name::Name,
-    record::Missing,
-    time::{Timestamp, format_span},
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -17,9 +16,6 @@ use std::{
 
 /// As many of its latest signals are kept.
 const RECENT_MAX: usize = 8;
-
-/// How much too early a run may be that a calendar has at a certain minute: hosts' clocks differ.
-const EARLY_MAX: Duration = Duration::from_secs(60);
 
 /// A job that must check in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +40,8 @@ pub struct Job {
     pub waits_from: Timestamp,
     /// How much longer it has because the mesh was deaf.
     pub given_back: Duration,
+    /// When anything was told of it last, or since when the mesh hears without a gap.
+    pub(super) told_at: Timestamp,
     /// The run that has begun and not ended.
     pub run: Option<Run>,
     /// The run that ended last: its beginning may come in late.
@@ -60,6 +58,8 @@ pub struct Job {
     pub misses: u32,
     /// How often it has failed.
     pub failures: u32,
+    /// How often it was missed or has failed lately.
+    pub lately: Failures,
     /// When it last said that it is done.
     pub last: Option<Timestamp>,
     /// How long its latest run took that said when it began.
@@ -88,7 +88,7 @@ pub struct Run {
     /// Which, where it said so.
     pub id: Option<u128>,
     /// How much longer it has because the mesh was deaf.
-    given_back: Duration,
+    pub(super) given_back: Duration,
 }
 
 /// A signal, as it is kept.
@@ -107,6 +107,8 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// Since when the log has it.
     pub since: Timestamp,
+    /// Since when it fails without a break, where it has failed more than once; else as that.
+    pub unbroken_since: Timestamp,
     /// The checks that have told of it.
     pub told: BTreeSet<Name>,
 }
@@ -128,13 +130,14 @@ pub enum TroubleKind {
     Failed(Option<u8>),
 }
 
-/// When a job is missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline {
-    /// The moment.
-    pub at: Timestamp,
-    /// Whether it is that of a run that has begun.
-    pub of_run: bool,
+impl TroubleKind {
+    /// Whether the job itself said so.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Failed(_) => true,
+            Self::Missed { .. } | Self::Overran { .. } => false,
+        }
+    }
 }
 
 impl Job {
@@ -156,6 +159,7 @@ impl Job {
             made_at: at,
             waits_from: at.plus(reservation.bakes_for),
             given_back: Duration::ZERO,
+            told_at: at,
             run: None,
             ended: None,
             snoozed_until: Timestamp::default(),
@@ -164,6 +168,7 @@ impl Job {
             checkins: 0,
             misses: 0,
             failures: 0,
+            lately: Failures::default(),
             last: None,
             ran_for: None,
             trouble: None,
@@ -174,20 +179,6 @@ impl Job {
             feed: None,
             quiet: None,
         }
-    }
-
-    /// Whether it can be missed at all: it does not pause, and is not in trouble already. Where all
-    /// is well when it says nothing more, only the end of a trouble is waited for.
-    pub fn is_waited_for(&self) -> bool {
-        let kind = self.trouble.as_ref().map(|trouble| trouble.kind);
-        let failed = matches!(kind, Some(TroubleKind::Failed(_)));
-        !self.paused && if self.settles() { failed } else { kind.is_none() }
-    }
-
-    /// Whether it has said that all is well when it says nothing more.
-    fn settles(&self) -> bool {
-        let then = self.feed.as_ref().and_then(|feed| feed.then);
-        !self.declared && then == Some(Health::Ok)
     }
 
     /// Whether nobody is told of its trouble yet, because somebody has voted. What one check has
@@ -222,11 +213,18 @@ impl Job {
         }
     }
 
+    /// Whose it is, where only some senders see it.
+    pub fn namespace(&self) -> Option<&str> {
+        self.labels.get(NAMESPACE).map(String::as_str)
+    }
+
     /// Whether this check is about it.
     pub fn is_subject_of(&self, check: &Check) -> bool {
         match &check.probe {
-            Probe::Heartbeat(HeartbeatProbe::Job(reservation)) => reservation.name == self.name,
-            Probe::Heartbeat(HeartbeatProbe::Those(selector)) => selector.fits(&self.labels),
+            Probe::Heartbeat(probe) => match &probe.jobs {
+                Jobs::Job(reservation) => reservation.name == self.name,
+                Jobs::Those(selector) => selector.fits(&self.labels),
+            },
             Probe::Command(_)
             | Probe::Http(_)
             | Probe::Tcp { .. }
@@ -243,117 +241,15 @@ impl Job {
         }
     }
 
-    /// When it is missed, by a schedule that was read from its own; nothing while it cannot be.
-    pub fn deadline(&self, due: &Due) -> Option<Deadline> {
-        if !self.is_waited_for() {
-            return None;
-        }
-        let early = match &self.pace.schedule {
-            Schedule::Every { .. } | Schedule::Learned { .. } => Duration::ZERO,
-            Schedule::Cron { .. } | Schedule::Calendar { .. } => self.pace.grace.min(EARLY_MAX),
-        };
-        let expected = match &self.pace.schedule {
-            Schedule::Learned { by } => self.expected(by),
-            Schedule::Every { .. } | Schedule::Cron { .. } | Schedule::Calendar { .. } => {
-                due.after(self.waits_from.plus(early))
-            }
-        };
-        let expected = expected.map(|expected| Deadline {
-            at: expected.plus(self.pace.grace).plus(self.given_back).max(self.snoozed_until),
-            of_run: false,
-        });
-        let of_run = self
-            .run
-            .as_ref()
-            .map(|run| Deadline { at: self.end_of(run).max(self.snoozed_until), of_run: true });
-        expected.into_iter().chain(of_run).min()
-    }
-
-    /// When what was learned lets one expect it at the latest; nothing while too little is known.
-    fn expected(&self, by: &Rule) -> Option<Timestamp> {
-        self.learned.as_ref()?.expected(by, self.waits_from)
-    }
-
-    /// How long that is from when it is waited for.
-    pub fn waits_for(&self, by: &Rule) -> Option<Duration> {
-        Some(self.expected(by)?.since(self.waits_from))
-    }
-
-    fn end_of(&self, run: &Run) -> Timestamp {
-        run.began.plus(self.pace.runs_for()).plus(run.given_back)
-    }
-
-    /// Whether this is its deadline, as far as every replica can tell: a calendar is read by
-    /// whoever leads, since programs differ in the time zones that they know.
-    pub(super) fn may_be_missed(&self, missing: &Missing) -> bool {
-        match (&self.pace.schedule, missing.of_run) {
-            (_, true) => self
-                .run
-                .as_ref()
-                .is_some_and(|run| missing.deadline == self.end_of(run).max(self.snoozed_until)),
-            (Schedule::Every { period }, false) => {
-                let due = self.deadline(&Due::Every(*period));
-                due.is_some_and(|due| due.at == missing.deadline && !due.of_run)
-            }
-            // What was learned is the same on every replica.
-            (Schedule::Learned { .. }, false) => {
-                let due = self.deadline(&Due::Learned);
-                due.is_some_and(|due| due.at == missing.deadline && !due.of_run)
-            }
-            (Schedule::Cron { .. } | Schedule::Calendar { .. }, false) => {
-                let earliest = self.waits_from.plus(self.pace.grace).plus(self.given_back);
-                missing.deadline > earliest && missing.deadline >= self.snoozed_until
-            }
-        }
-    }
-
-    pub(super) fn miss(&mut self, missing: &Missing, at: Timestamp) {
-        let deadline = missing.deadline;
-        let then = self.feed.as_ref().map(|feed| feed.then.unwrap_or(Health::Unknown));
-        if let (Some(feed), Some(then)) = (&mut self.feed, then) {
-            feed.expire(at, then);
-        }
-        if self.settles() {
-            self.trouble = None;
-            self.version += 1;
-            return;
-        }
-        let kind = if missing.of_run {
-            TroubleKind::Overran { deadline }
-        } else {
-            TroubleKind::Missed { deadline }
-        };
-        self.misses = self.misses.saturating_add(1);
-        self.fall_into(kind, at);
-        self.version += 1;
-    }
-
-    fn fall_into(&mut self, kind: TroubleKind, at: Timestamp) {
+    pub(super) fn fall_into(&mut self, kind: TroubleKind, at: Timestamp) {
         // The next trouble is another one, even within one millisecond.
-        let before = self.trouble.as_ref().map(|trouble| trouble.since);
-        let since = before.map_or(at, |before| at.max(before.plus(Duration::from_millis(1))));
-        self.trouble = Some(Trouble { kind, since, told: BTreeSet::new() });
-    }
-
-    /// The mesh was deaf for so long, until this moment.
-    pub(super) fn give_back(&mut self, until: Timestamp, silent: Duration) {
-        self.learn_nothing();
-        if !self.is_waited_for() {
-            return;
-        }
-        self.version += 1;
-        if let Some(run) = &mut self.run {
-            run.given_back = run.given_back.saturating_add(silent);
-        }
-        match &self.pace.schedule {
-            // What was expected later comes in.
-            Schedule::Every { period } if self.waits_from.plus(*period) > until => {}
-            // Only the latest moment is known of what is learned: it may have called in vain.
-            Schedule::Every { .. } | Schedule::Learned { .. } => self.waits_from = until,
-            Schedule::Cron { .. } | Schedule::Calendar { .. } => {
-                self.given_back = self.given_back.saturating_add(silent);
-            }
-        }
+        let before = self.trouble.take();
+        let since = before
+            .as_ref()
+            .map_or(at, |before| at.max(before.since.plus(Duration::from_millis(1))));
+        let goes_on = before.filter(|before| before.kind.is_failure() && kind.is_failure());
+        let unbroken_since = goes_on.map_or(since, |before| before.unbroken_since);
+        self.trouble = Some(Trouble { kind, since, unbroken_since, told: BTreeSet::new() });
     }
 
     /// The time until its next check-in teaches nothing: it may have called in vain.
@@ -393,6 +289,7 @@ impl Job {
             self.waits_from = self.waits_from.max(at);
             self.given_back = Duration::ZERO;
         }
+        self.told_at = self.told_at.max(at);
         self.version += 1;
     }
 
@@ -465,6 +362,7 @@ impl Job {
             }
             Signal::Fail(code) => {
                 self.failures = self.failures.saturating_add(1);
+                self.lately.add(at);
                 self.learn(at, ttl);
                 self.end_run(ping);
                 self.wait_from(at);
@@ -482,15 +380,15 @@ impl Job {
     }
 
     fn be_well(&mut self, at: Timestamp) {
-        let missed_for = self.trouble.as_ref().map(|trouble| trouble.kind);
-        if let Some(TroubleKind::Missed { deadline } | TroubleKind::Overran { deadline }) =
-            missed_for
+        let trouble = self.trouble.take();
+        if let Some(Trouble { kind, since, .. }) = trouble
+            && let TroubleKind::Missed { deadline } | TroubleKind::Overran { deadline } = kind
             && at <= deadline
         {
             // It had come in in time, and waited for a leader longer than it was waited for.
             self.misses = self.misses.saturating_sub(1);
+            self.lately.take_back(since);
         }
-        self.trouble = None;
         self.wait_from(at);
     }
 
@@ -512,100 +410,4 @@ impl Job {
         self.ran_for = Some(ping.at.since(run.began));
         self.run = None;
     }
-
-    /// What is told of its trouble: its own text with GoTel's placeholders filled in, or the usual
-    /// words. `server` is the address of whoever tells it.
-    pub fn told_as(&self, at: Timestamp, server: &str) -> String {
-        if self.text.is_empty() {
-            return self.in_words(at);
-        }
-        let mut facts = self.facts(at);
-        facts.push(("srv", server.to_owned()));
-        let facts = facts.into_iter().map(|(name, value)| (format!("{{{name}}}"), value));
-        let values: Vec<(String, String)> = facts.collect();
-        filled(&self.text, &values)
-    }
-
-    /// What is known of it, by the names that GoTel gave these places.
-    pub fn facts(&self, at: Timestamp) -> Vec<(&'static str, String)> {
-        let label = |key: &str| self.labels.get(key).cloned().unwrap_or_default();
-        let frequency = match &self.pace.schedule {
-            Schedule::Every { period } => format_span(*period),
-            Schedule::Cron { expression, .. } | Schedule::Calendar { expression, .. } => {
-                expression.clone()
-            }
-            Schedule::Learned { .. } => {
-                let pace = self.learned.as_ref().and_then(Learned::pace);
-                pace.map_or_else(
-                    || "as learned".to_owned(),
-                    |pace| format_span(whole_seconds(pace)),
-                )
-            }
-        };
-        let last = self.last.map_or_else(|| "never".to_owned(), |last| last.to_string());
-        let since = self.last.unwrap_or(self.made_at);
-        vec![
-            ("jobid", self.id.to_string()),
-            ("app", label("app")),
-            ("component", label("component")),
-            ("owner", label("owner")),
-            ("notify", label("notify")),
-            ("frequency", frequency),
-            ("last", last),
-            ("since", format!("{} ago", format_span(whole_seconds(at.since(since))))),
-            ("checkins", self.checkins.to_string()),
-        ]
-    }
-
-    /// What is wrong, in a line, as a person is told.
-    pub fn in_words(&self, at: Timestamp) -> String {
-        let Some(trouble) = &self.trouble else { return format!("job \"{}\" is well", self.name) };
-        let last = self.last.map_or_else(
-            || "it has never checked in".to_owned(),
-            |last| format!("it checked in last {} ago", format_span(whole_seconds(at.since(last)))),
-        );
-        let what = match trouble.kind {
-            TroubleKind::Missed { deadline } => format!("did not check in by {deadline}; {last}"),
-            TroubleKind::Overran { deadline } => {
-                format!("began and did not end by {deadline}; {last}")
-            }
-            TroubleKind::Failed(Some(code)) => format!("failed with exit code {code}"),
-            TroubleKind::Failed(None) => "failed".to_owned(),
-        };
-        let said = match (trouble.kind, self.body.lines().next()) {
-            (TroubleKind::Failed(_), Some(line)) => format!(": {}", line.trim()),
-            (
-                TroubleKind::Missed { .. } | TroubleKind::Overran { .. } | TroubleKind::Failed(_),
-                _,
-            ) => String::new(),
-        };
-        format!("job \"{}\" {what}{said}", self.name)
-    }
-}
-
-/// A text with its placeholders filled in, once each: what a value holds is no placeholder.
-fn filled(text: &str, values: &[(String, String)]) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(place) = rest.find('{') {
-        out.push_str(&rest[..place]);
-        rest = &rest[place..];
-        match values.iter().find(|(key, _)| rest.starts_with(key.as_str())) {
-            Some((key, value)) => {
-                out.push_str(value);
-                rest = &rest[key.len()..];
-            }
-            None => {
-                out.push('{');
-                rest = &rest[1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Milliseconds are no use to a person.
-const fn whole_seconds(span: Duration) -> Duration {
-    Duration::from_secs(span.as_secs())
 }

@@ -8,7 +8,7 @@
 
 use crate::{
     heartbeat::{Rule, Schedule},
-    learn::{Arrivals, PaceHb, pacehb::SPAN_SECONDS},
+    learn::{Arrivals, OneIn, PaceHb, pacehb::SPAN_SECONDS},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,9 @@ impl Learned {
     /// Nothing yet, where it is to be learned.
     pub(super) fn of(schedule: &Schedule) -> Option<Self> {
         match schedule {
-            Schedule::Learned { by: Rule::Arrivals { .. } } => Some(Self::Arrivals(Box::default())),
+            Schedule::Learned { by: Rule::Arrivals { .. } | Rule::Within { .. } } => {
+                Some(Self::Arrivals(Box::default()))
+            }
             Schedule::Learned { by: Rule::PaceHb } => Some(Self::PaceHb(None)),
             Schedule::Every { .. } | Schedule::Cron { .. } | Schedule::Calendar { .. } => None,
         }
@@ -68,8 +70,12 @@ impl Learned {
     pub(super) fn expected(&self, by: &Rule, from: Timestamp) -> Option<Timestamp> {
         match (self, by) {
             (Self::Arrivals(arrivals), Rule::Arrivals { one_in, at_least }) => {
-                let ready = Some(arrivals).filter(|arrivals| arrivals.is_ready())?;
-                Some(ready.deadline_after(from, *one_in)?.max(from.plus(*at_least)))
+                Some(usual(arrivals, from, *one_in)?.max(from.plus(*at_least)))
+            }
+            (Self::Arrivals(arrivals), Rule::Within { one_in, at_least, at_most }) => {
+                let latest = from.plus(*at_most);
+                let usual = usual(arrivals, from, *one_in);
+                Some(usual.map_or(latest, |usual| usual.max(from.plus(*at_least)).min(latest)))
             }
             (Self::PaceHb(None), Rule::PaceHb) => {
                 Some(from.plus(Duration::from_secs(SPAN_SECONDS)))
@@ -82,7 +88,8 @@ impl Learned {
                 Some(later.unwrap_or_else(|| moment(expires)))
             }
             // A job learns by its own schedule alone.
-            (Self::Arrivals(_), Rule::PaceHb) | (Self::PaceHb(_), Rule::Arrivals { .. }) => None,
+            (Self::Arrivals(_), Rule::PaceHb)
+            | (Self::PaceHb(_), Rule::Arrivals { .. } | Rule::Within { .. }) => None,
         }
     }
 
@@ -101,6 +108,12 @@ impl Learned {
             Self::PaceHb(_) => None,
         }
     }
+}
+
+/// When what was seen so far lets one expect it; nothing while that is too little.
+fn usual(arrivals: &Arrivals, from: Timestamp, one_in: OneIn) -> Option<Timestamp> {
+    let ready = Some(arrivals).filter(|arrivals| arrivals.is_ready())?;
+    ready.deadline_after(from, one_in)
 }
 
 /// `PaceHB` knows whole seconds, and rounds to them.

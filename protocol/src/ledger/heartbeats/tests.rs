@@ -244,6 +244,30 @@ fn a_reservation_is_changed_by_its_name_and_gone_when_it_checks_out() {
 }
 
 #[test]
+fn a_reservation_never_changes_whose_a_job_is() {
+    let mut heartbeats = Heartbeats::default();
+    let of = |name: &str, namespace: Option<&str>, only_new: bool| {
+        let mut reservation = Reservation::new(name, every(60, 0));
+        if let Some(namespace) = namespace {
+            reservation.labels.insert(NAMESPACE.to_owned(), namespace.to_owned());
+        }
+        reservation.only_new = only_new;
+        Word::Reserve(reservation)
+    };
+    heartbeats.take(&of("a/job", Some("a"), false), at(0)).unwrap();
+    heartbeats.take(&of("a/other", None, false), at(0)).unwrap();
+    for only_new in [false, true] {
+        for (name, namespace) in [("a/job", None), ("a/job", Some("b")), ("a/other", Some("a"))] {
+            let refused = heartbeats.take(&of(name, namespace, only_new), at(1));
+            assert!(matches!(refused, Err(Refusal::JobOfAnother { .. })), "{name} {refused:?}");
+        }
+    }
+    assert_eq!(heartbeats.take(&of("a/job", Some("a"), false), at(2)), Ok(()));
+    assert_eq!(heartbeats.named("a/job").unwrap().namespace(), Some("a"));
+    assert_eq!(heartbeats.named("a/other").unwrap().namespace(), None);
+}
+
+#[test]
 fn a_secret_is_one_jobs() {
     let mut heartbeats = Heartbeats::default();
     for name in ["one", "two"] {
@@ -318,6 +342,61 @@ fn a_job_without_a_schedule_is_missed_when_it_stays_away_longer_than_it_does() {
     ping(&mut heartbeats, next, Signal::Fail(None));
     ping(&mut heartbeats, next + 60, Signal::Success);
     assert!(waits(&heartbeats, next + 60) < 110);
+}
+
+#[test]
+fn a_learned_deadline_has_a_longest_wait_also_before_anything_was_learned() {
+    let least = Duration::from_secs(30);
+    let within = |seconds: u64| {
+        learned(Rule::arrivals(OneIn::new(1_000), least, Some(Duration::from_secs(seconds))))
+    };
+    let mut heartbeats = reserved("job", within(62), 0);
+    assert_eq!(deadline(&heartbeats), Some(at(62)), "nothing is known yet");
+    assert_eq!(heartbeats.listens_every(), Some(Duration::from_millis(15_500)));
+    assert!(miss(&mut heartbeats, 61).is_err());
+    let next = by_the_minute(&mut heartbeats, 0, 3);
+    assert_eq!(waits(&heartbeats, next - 60), 62);
+    // What is learned goes before where it is shorter.
+    let ours = waits(
+        &{
+            let mut ours = reserved("job", ours(), 0);
+            by_the_minute(&mut ours, 0, 300);
+            ours
+        },
+        299 * 60,
+    );
+    let mut far = reserved("job", within(3_600), 0);
+    assert_eq!(deadline(&far), Some(at(3_600)));
+    by_the_minute(&mut far, 0, 300);
+    assert_eq!(waits(&far, 299 * 60), ours);
+    let word = Word::Reserve(Reservation::new("job", within(45)));
+    far.take(&word, at(299 * 60)).unwrap();
+    assert_eq!(waits(&far, 299 * 60), 45, "and the longest wait where that is");
+    // What nobody could hear is given back.
+    far.pass(at(299 * 60), at(299 * 60 + 1_000), 0);
+    assert_eq!(waits(&far, 299 * 60 + 1_000), 45);
+    for (seconds, told) in [(0, false), (29, false), (30, true), (1 << 40, false)] {
+        let pace = within(seconds);
+        let word = Word::Reserve(Reservation::new("job", pace));
+        assert_eq!(word.check().is_ok(), told, "{seconds}");
+    }
+}
+
+#[test]
+fn what_went_wrong_is_counted_by_the_day_and_a_miss_that_was_none_is_not() {
+    let mut heartbeats = reserved("job", every(60, 30), 0);
+    ping(&mut heartbeats, 1, Signal::Fail(None));
+    ping(&mut heartbeats, 2, Signal::Success);
+    miss(&mut heartbeats, 95).unwrap();
+    let lately = |heartbeats: &Heartbeats, days: u64| {
+        heartbeats.named("job").unwrap().lately.lately(at(days * 86_400))
+    };
+    assert_eq!(lately(&heartbeats, 0), 2);
+    heartbeats.take(&ping_of("job", 91, Signal::Success, None), at(96)).unwrap();
+    assert_eq!(lately(&heartbeats, 0), 1, "it had come in in time");
+    assert_eq!((lately(&heartbeats, 29), lately(&heartbeats, 30)), (1, 0));
+    let job = heartbeats.named("job").unwrap();
+    assert_eq!((job.failures, job.misses), (1, 0), "in all");
 }
 
 #[test]
