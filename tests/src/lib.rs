@@ -8,6 +8,7 @@ pub mod broker;
 pub mod desk;
 pub mod hook;
 pub mod host;
+pub mod intakes;
 pub mod lab;
 pub mod mesh;
 pub mod monitoring;
