@@ -31,6 +31,7 @@ mod group;
 mod introduction;
 mod line;
 mod machine;
+mod messages;
 mod options;
 mod poll;
 mod rpc;
@@ -44,6 +45,8 @@ pub use change::{ChangeError, MemberChange};
 pub use consensus::{Consensus, FoundError, ProposeError};
 pub use disk::Disk;
 pub use feed::{Feed, FeedItem};
+#[doc(hidden)]
+pub use messages::MESSAGES;
 pub use options::Options;
 pub use serve::ServeError;
 pub use standing::{Lag, Standing};

@@ -10,6 +10,7 @@ pub mod desk;
 pub mod door;
 pub mod hook;
 pub mod host;
+pub mod intakes;
 pub mod lab;
 pub mod mesh;
 pub mod monitoring;

@@ -121,6 +121,14 @@ fn parse(bytes: &[u8]) -> Option<Stored> {
     Some(Stored { meta: codec::decode(meta).ok()?, data: data.to_vec() })
 }
 
+/// Reads a snapshot as if its checksum fitted, and writes it again.
+pub(crate) fn again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = bytes.to_vec();
+    let checksum = crc32fast::hash(bytes.get(8..)?);
+    bytes.get_mut(4..8)?.copy_from_slice(&checksum.to_le_bytes());
+    parse(&bytes).map(|stored| format(&stored.meta, &stored.data))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,14 +36,14 @@ const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 
 /// What a follower asks for.
 #[derive(Debug, Serialize, Deserialize)]
-struct Subscription {
+pub(super) struct Subscription {
     /// The index that it has reached.
     after: u64,
 }
 
 /// One frame of a follow stream. Enums that travel are only ever appended to.
 #[derive(Debug, Serialize, Deserialize)]
-enum Frame {
+pub(super) enum Frame {
     /// The next entry of the log.
     Committed(Position, Option<Box<Entry>>),
     /// A piece of a ledger to begin anew with; the last one says so.

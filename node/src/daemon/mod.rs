@@ -29,6 +29,7 @@ mod ground;
 mod habits;
 mod http;
 mod issuing;
+mod messages;
 mod outputs;
 mod own;
 mod plugins;
@@ -40,6 +41,8 @@ mod streams;
 mod watch;
 
 pub use ground::{Ground, Hands, Onlooker};
+#[doc(hidden)]
+pub use messages::MESSAGES;
 pub use signal::Signal;
 pub use start::{Running, run};
 pub(crate) use streams::Told;

@@ -16,6 +16,7 @@ use protocol::{
     time::Timestamp,
 };
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 use std::{collections::BTreeMap, time::Duration};
 
 /// `POST /reservation`.
@@ -152,6 +153,20 @@ pub fn reservation(body: &[u8], uuid: u128) -> Result<Told, Unreadable> {
     let word = Word::Reserve(reservation);
     word.check().map_err(|error| Unreadable(error.to_string()))?;
     Ok(Told { word, app: told.app, component: told.component })
+}
+
+/// A reservation as the form of the page for people sends it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn form(body: &[u8], uuid: u128) -> Result<Told, Unreadable> {
+    let mut told = Map::new();
+    for (key, value) in form_urlencoded::parse(body).filter(|(_, value)| !value.is_empty()) {
+        let number = || value.parse::<u64>().map_or_else(|_| value.as_ref().into(), Value::from);
+        let value = if key == "frequency" { number() } else { Value::from(value.as_ref()) };
+        told.insert(key.into_owned(), value);
+    }
+    reservation(Value::Object(told).to_string().as_bytes(), uuid)
 }
 
 /// A check-in, at this moment of the log's time.

@@ -105,6 +105,29 @@ impl Alerts {
         }
     }
 
+    /// The words of one such sender, dated in their order: of two about the same alert the second
+    /// depends on the first.
+    pub fn all_dated(&self, words: Vec<Word>, now: Timestamp) -> Vec<Word> {
+        let mut these = Self::default();
+        for word in &words {
+            let id = match word {
+                Word::Fires(alert) => alert.id(),
+                Word::Ended { alert, .. } => *alert,
+            };
+            these.firing.extend(self.firing.get(&id).map(|known| (id, known.clone())));
+            these.ended.extend(self.ended.get(&id).map(|known| (id, *known)));
+        }
+        let mut dated = Vec::new();
+        for word in words {
+            let Some(word) = these.dated(word, now) else { continue };
+            if these.is_news(&word, now) {
+                these.take(&word, now);
+            }
+            dated.push(word);
+        }
+        dated
+    }
+
     /// Whether a word would change anything: asked before it is brought to the log.
     pub fn is_news(&self, word: &Word, at: Timestamp) -> bool {
         match word {
@@ -313,6 +336,27 @@ mod tests {
         assert_eq!(say(16, ended(16)), (2, 0));
         assert_eq!(say(17, fires(17)), (3, 1));
         assert_eq!(say(90, ended(90)), (4, 0));
+    }
+
+    #[test]
+    fn of_a_request_that_says_how_it_is_the_last_word_counts() {
+        let (down, up) = (|| fires(20), || ended(20));
+        for (before, words, fire) in [
+            (vec![], vec![down(), up()], 0),
+            (vec![], vec![down(), up(), down()], 1),
+            (vec![down()], vec![up(), down()], 1),
+            (vec![down()], vec![down(), up(), down(), up()], 0),
+            (vec![down()], vec![down(), down()], 1),
+        ] {
+            let mut alerts = told(&before.into_iter().map(|word| (20, word)).collect::<Vec<_>>());
+            let known = alerts.clone();
+            let dated = alerts.all_dated(words.clone(), at(80));
+            assert_eq!(alerts, known, "nothing is taken yet");
+            let news: Vec<Word> =
+                dated.into_iter().filter(|word| alerts.is_news(word, at(80))).collect();
+            assert_eq!(alerts.take_all(&news, true, at(80)), Ok(()));
+            assert_eq!(alerts.firing(at(80)).count(), fire, "{words:?}");
+        }
     }
 
     #[test]

@@ -282,8 +282,7 @@ async fn take_dated(shared: &Shared, words: Words) -> Result<Taken, Failure> {
 pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
     let now: Timestamp = daemon.log_now();
     let agent = daemon.agent();
-    let alerts = agent.ledger().alerts();
-    words.into_iter().filter_map(|word| alerts.dated(word, now)).collect()
+    agent.ledger().alerts().all_dated(words, now)
 }
 
 /// Brings what is new to the log.

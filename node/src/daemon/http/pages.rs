@@ -21,7 +21,7 @@ use protocol::{
     ledger::heartbeats::{FAILURE_DAYS, Job},
     time::{Timestamp, format_span},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{cmp::Reverse, sync::Arc};
 
 const STYLE: &str = "body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}\
@@ -121,15 +121,8 @@ pub(super) async fn reserve(
 ) -> Page {
     let jobs = shared.door.open_to_browser(&headers)?;
     let body = read_body(&headers, body).await?;
-    let mut told = Map::new();
-    for (key, value) in form_urlencoded::parse(&body).filter(|(_, value)| !value.is_empty()) {
-        let number = || value.parse::<u64>().map_or_else(|_| value.as_ref().into(), Value::from);
-        let value = if key == "frequency" { number() } else { Value::from(value.as_ref()) };
-        told.insert(key.into_owned(), value);
-    }
-    let body = Value::Object(told).to_string();
     let uuid = crate::intake::healthchecks::new_uuid(rand::random());
-    let told = gotel::reservation(body.as_bytes(), uuid).map_err(RequestFailure::from)?;
+    let told = gotel::form(&body, uuid).map_err(RequestFailure::from)?;
     make(&shared, &jobs, told).await?;
     Ok(Redirect::to("/status").into_response())
 }
