@@ -16,6 +16,23 @@ fn seeds(intake: &str) -> Vec<(String, Vec<u8>)> {
     paths.into_iter().map(read).collect()
 }
 
+/// The ledger of `protocol/tests/fixtures`, which changes with what ledgers hold.
+fn golden_ledger() -> Vec<u8> {
+    let fixtures = include_str!("../../protocol/tests/fixtures/version-1.txt");
+    let ledger = fixtures.lines().find_map(|line| line.strip_prefix("ledger ")).expect("a ledger");
+    data_encoding::HEXLOWER.decode(ledger.as_bytes()).expect("bytes in hex")
+}
+
+#[test]
+fn the_seed_of_a_snapshot_is_a_ledger_as_it_is_now() {
+    let seed = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/snapshot/ledger");
+    if std::env::var_os("HEARTEN_WRITE_FIXTURES").is_some() {
+        fs::write(&seed, golden_ledger()).expect("it is written");
+    }
+    let same = fs::read(seed).is_ok_and(|seed| seed == golden_ledger());
+    assert!(same, "run this test with HEARTEN_WRITE_FIXTURES=1 to write it");
+}
+
 #[test]
 fn every_intake_takes_something_of_its_seeds() {
     let mut useless = Vec::new();
