@@ -10,6 +10,7 @@ pub(crate) mod carry;
 pub(crate) mod cells;
 pub(crate) mod chaos;
 pub(crate) mod chronicle;
+mod daemons;
 pub(crate) mod deeds;
 pub(crate) mod describe;
 pub(crate) mod election;
@@ -40,15 +41,13 @@ use crate::{
 };
 use cells::Cell;
 use chronicle::Happened;
-use host::{Host, Process, Rumours};
+use host::Host;
 use hosts::Hosts;
 use network::Network;
 use protocol::{
-    agent::{Agent, BOOT_ID, Input, LocalPolicy, Origin, Output, Standing},
+    agent::{Agent, Input, Output},
     alert::AlertId,
     document::Verdict,
-    ledger::{Ledger, roster},
-    mistakes::{self, Mistake},
     name::{IncidentId, Labels, Name, PeerId},
     time::{Now, Timestamp},
 };
@@ -62,14 +61,11 @@ use std::{
 };
 use streams::Topic;
 use surgeons::Surgeons;
-use tale::{Mark, Told};
+use tale::Told;
 use work::Execution;
 
 /// The least time between two wake-ups of an agent: no timer is finer.
 const NAP_MIN: Duration = Duration::from_millis(1);
-
-/// How long a daemon that is asked to stop has to say goodbye.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// In a mesh of up to so many peers every replica applies every entry for itself; in a larger one
 /// they share what they can: see [`shelf`].
@@ -451,107 +447,6 @@ impl<'s> World<'s> {
         let process = &self.hosts[&daemon.peer].process;
         if self.is_up(daemon) && process.as_ref().is_some_and(|process| process.wake == wake) {
             self.give(daemon, Input::Tick);
-        }
-    }
-
-    /// A snapshot is made now and then; what was applied since the last one is lost in a crash and
-    /// comes again from the log.
-    fn keep_snapshot(&mut self, peer: PeerId, due: bool) {
-        let Some(host) = self.hosts.get_mut(&peer) else { return };
-        let Some(process) = &host.process else { return };
-        let ledger = process.agent.shared_ledger();
-        let far = ledger.position().index >= host.disk.ledger.position().index + 8;
-        if host.can_write() && (due || far) {
-            let next = Arc::clone(ledger);
-            host.disk.ledger_before = std::mem::replace(&mut host.disk.ledger, next);
-        }
-    }
-
-    /// Starts a host and its daemon, unless they run.
-    fn start(&mut self, peer: PeerId) {
-        let time = self.time;
-        let Some(host) = self.hosts.get_mut(&peer) else { return };
-        if !host.powered {
-            host.powered = true;
-            host.powered_on += 1;
-        }
-        host.stopped = false;
-        if host.process.is_some() {
-            return;
-        }
-        // What an earlier start left running is ended first.
-        self.end_executions(peer, true);
-        let Some(host) = self.hosts.get_mut(&peer) else { return };
-        host.boot += 1;
-        host.paused = false;
-        host.card.generation = host.boot;
-        let cell = self.cells[host.cell].places.len();
-        let mut agent = Agent::new(Origin {
-            card: host.card.clone(),
-            trust: founding::trust(),
-            policy: LocalPolicy::default(),
-            ledger: Ledger::default(),
-            started: if mistakes::is_made(Mistake::StartNotKept) {
-                BTreeSet::new()
-            } else {
-                host.disk.started.clone()
-            },
-        });
-        agent.begin_at(Arc::clone(&host.disk.ledger));
-        host.process = Some(Process {
-            agent,
-            since: time,
-            wake: 0,
-            wakes_at: Duration::MAX,
-            inbox: Vec::new(),
-            feeding: false,
-            standing: Standing::default(),
-            members_known: 0,
-            doubts_since: None,
-            rumours: Rumours::new(cell),
-            dozes: false,
-            rounds: 0,
-            wards: BTreeMap::new(),
-            stopping: false,
-        });
-        let daemon = host.daemon();
-        let facts = BTreeMap::from([(BOOT_ID.to_owned(), host.boot_id())]);
-        self.note(peer, "starts");
-        self.tell(peer, Mark::Up, "starts");
-        let first = self.random.millis(1, 250);
-        self.after(first, Event::GossipRound(daemon));
-        self.give(daemon, Input::Facts(facts));
-    }
-
-    /// The daemon is gone, with everything that it had not written down.
-    fn end_process(&mut self, peer: PeerId) {
-        self.see_the_end_of(peer);
-        let Some(host) = self.hosts.get_mut(&peer) else { return };
-        host.paused = false;
-        if host.process.take().is_some() {
-            self.note(peer, "the daemon is gone");
-            self.tell(peer, Mark::Down, "its daemon is gone");
-        }
-    }
-
-    fn stop(&mut self, peer: PeerId) {
-        let Some(host) = self.hosts.get_mut(&peer) else { return };
-        let daemon = host.daemon();
-        let Some(process) = &mut host.process else { return };
-        process.stopping = true;
-        host.stopped = true;
-        self.after(STOP_WITHIN, Event::StopDeadline(daemon));
-        self.give(daemon, Input::Stopping { for_good: false });
-    }
-
-    fn end_when_it_may_stop(&mut self, daemon: Daemon) {
-        let host = &self.hosts[&daemon.peer];
-        let said_goodbye = host.process.as_ref().is_some_and(|process| {
-            let member = process.agent.ledger().roster().member(daemon.peer);
-            process.stopping && member.is_some_and(|m| m.standing == roster::Standing::Stopped)
-        });
-        if said_goodbye {
-            self.end_process(daemon.peer);
         }
     }
 

@@ -82,22 +82,8 @@ impl Library {
 }
 
 fn forget_after(check: &Check) -> Option<Duration> {
-    match &check.probe {
-        Probe::Heartbeat(probe) => probe.forget_after,
-        Probe::Command(_)
-        | Probe::Http(_)
-        | Probe::Tcp { .. }
-        | Probe::Process(_)
-        | Probe::Unit(_)
-        | Probe::Disk(_)
-        | Probe::Memory(_)
-        | Probe::Load(_)
-        | Probe::File(_)
-        | Probe::Plugin(_)
-        | Probe::Aggregate(_)
-        | Probe::Mesh(_)
-        | Probe::Alert(_) => None,
-    }
+    let Probe::Heartbeat(probe) = &check.probe else { return None };
+    probe.forget_after
 }
 
 impl Heartbeats {

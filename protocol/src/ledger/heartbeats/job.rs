@@ -220,24 +220,10 @@ impl Job {
 
     /// Whether this check is about it.
     pub fn is_subject_of(&self, check: &Check) -> bool {
-        match &check.probe {
-            Probe::Heartbeat(probe) => match &probe.jobs {
-                Jobs::Job(reservation) => reservation.name == self.name,
-                Jobs::Those(selector) => selector.fits(&self.labels),
-            },
-            Probe::Command(_)
-            | Probe::Http(_)
-            | Probe::Tcp { .. }
-            | Probe::Process(_)
-            | Probe::Unit(_)
-            | Probe::Disk(_)
-            | Probe::Memory(_)
-            | Probe::Load(_)
-            | Probe::File(_)
-            | Probe::Plugin(_)
-            | Probe::Aggregate(_)
-            | Probe::Mesh(_)
-            | Probe::Alert(_) => false,
+        let Probe::Heartbeat(probe) = &check.probe else { return false };
+        match &probe.jobs {
+            Jobs::Job(reservation) => reservation.name == self.name,
+            Jobs::Those(selector) => selector.fits(&self.labels),
         }
     }
 

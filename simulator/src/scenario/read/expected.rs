@@ -1,6 +1,6 @@
 //! What a story expects of its end, and whether anything could meet it.
 
-use super::{Names, ScenarioError};
+use super::{ScenarioError, names::Names};
 use crate::scenario::{Expectation, file};
 use protocol::{
     document::{DocumentKey, DocumentKind},
