@@ -3,7 +3,11 @@
 
 mod common;
 
-use common::{CALL, driver::Driver, id, name};
+use common::{
+    CALL, DOCUMENTS,
+    driver::{Driver, Effect},
+    id, name,
+};
 use protocol::{
     explain::why_not::Reason,
     heartbeat::{Beat, Health, JobRef, Pace, Ping, Reservation, Rule, Schedule, Signal, Word},
@@ -178,4 +182,40 @@ fn who_tells_nothing_any_more_is_forgotten_and_the_incident_says_so() {
     again.labels = BTreeMap::from([("app".to_owned(), "shop".to_owned())]);
     tell(&mut driver, Word::Reserve(again));
     assert!(driver.ledger.heartbeats().forgotten("orders").is_none());
+}
+
+#[test]
+fn a_host_on_which_a_job_is_run_again_is_free_for_other_repairs_meanwhile() {
+    let job = r#"
+[[check]]
+name      = "orders"
+heartbeat = "orders"
+period    = "1h"
+host      = "web-2"
+
+[[runbook]]
+name = "run-again"
+on   = { check = "orders" }
+
+[[runbook.rung]]
+name   = "run it"
+run    = "run it"
+settle = "1h"
+"#;
+    let mut driver = Driver::with(3, &format!("{DOCUMENTS}{job}"));
+    driver.effects.insert("run it".to_owned(), Effect::InVain);
+    driver.pass(45_000);
+    ping(&mut driver, Signal::Fail(None));
+    driver.until("it is run again", |driver| driver.executed() == [(2, "run it".to_owned())]);
+    driver.fails(2);
+    driver.until("the service is mended", |driver| driver.executed().len() == 2);
+    assert_eq!(driver.executed()[1], (2, "restart".to_owned()));
+    // The job itself is given its hour.
+    driver.pass(60_000);
+    let job = driver
+        .ledger
+        .incidents()
+        .values()
+        .find(|incident| incident.because.check() == Some(&name("orders")));
+    assert_eq!(job.expect("it is open").state, State::Verifying);
 }

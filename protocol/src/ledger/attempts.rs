@@ -12,7 +12,7 @@ use crate::{
     document::{Action, By, OnUnknown, Retry, Rung},
     mistakes::{self, Mistake},
     name::{IncidentId, PeerId},
-    record::{self, AttemptReport, Part},
+    record::{self, AttemptReport, Because, Part},
     refusal::Refusal,
     time::Timestamp,
 };
@@ -332,7 +332,9 @@ impl Ledger {
                 self.memory.tried(key, tried, plan.repeat.within);
             }
         }
-        if let Some(until) = incident.settles_until() {
+        // What is waited for after a rung for a job is the job, hours perhaps: its host is free.
+        let of_job = matches!(incident.because, Because::Job { .. });
+        if let Some(until) = incident.settles_until().filter(|_| !of_job) {
             // A rung that settles quickly does not cut another one short.
             let known = self.settling.entry(incident.peer).or_insert(until);
             *known = until.max(*known);
