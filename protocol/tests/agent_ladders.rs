@@ -10,7 +10,9 @@ use common::{
 use protocol::{
     agent::Output,
     document::{Verdict, bundle::Source, parse::parse},
+    explain::why_not::Reason,
     ledger::incident::{Fact, State},
+    name::Name,
     record::{Because, Record},
     refusal::Refusal,
 };
@@ -68,6 +70,19 @@ fn rungs(driver: &Driver) -> Vec<String> {
 
 fn resolved(driver: &Driver) -> bool {
     driver.ledger.incidents().values().last().is_some_and(|i| i.state == State::Resolved)
+}
+
+#[test]
+fn what_merely_warns_needs_no_level() {
+    let mut driver = shop();
+    driver.host(1).findings.insert("host-answers".to_owned(), Verdict::Warn);
+    driver.pass(30_000);
+    assert!(rungs(&driver).is_empty());
+    let leader = &driver.hosts[&1].agent;
+    let check = Name::parse("host-answers").expect("a name");
+    let why = leader.why_not(driver.clock(1), &check, id(1));
+    assert_eq!(why.reason, Reason::Milder, "{why:?}");
+    assert!(why.text.contains("when it fails, and it says warn"), "{why:?}");
 }
 
 #[test]

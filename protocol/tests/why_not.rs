@@ -170,7 +170,7 @@ fn what_an_operator_closed_is_not_taken_up_again_until_it_has_passed() {
 }
 
 #[test]
-fn a_ladder_and_a_maintenance_are_named() {
+fn a_maintenance_is_named() {
     let window = "\n[[maintenance]]\nname = \"move\"\ncron = \"* * * * *\"\nlasts = \"10m\"\n";
     let why = says(&failing(&format!("{DOCUMENTS}{window}")), 1, Reason::Maintenance, "move");
     assert!(why.until.is_some() && why.incident.is_some(), "{why:?}");

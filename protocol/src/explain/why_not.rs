@@ -312,6 +312,12 @@ impl Agent {
             ladder.level_of(name).is_some() && labels.is_some_and(|of| ladder.selector.fits(of))
         }) {
             let (of, quiesce) = (&ladder.name, format_span(ladder.quiesce));
+            if state.verdict == Verdict::Warn {
+                let text = format!(
+                    "ladder \"{of}\" mends check \"{name}\" when it fails, and it says warn"
+                );
+                return WhyNot::because(Reason::Milder, text);
+            }
             let text = format!(
                 "ladder \"{of}\" mends check \"{name}\": it waits {quiesce} from its first failing check on, until the picture is whole"
             );
