@@ -2,7 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 use tracing::Level;
-use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 fn main() -> ExitCode {
     node::cli::main_with(run, |options| node::demo::run(options.peers.into(), options.keep))
@@ -29,6 +34,8 @@ fn run(data: PathBuf) -> anyhow::Result<()> {
 fn filter() -> (Targets, Option<String>) {
     let usual = || {
         let usual = Targets::new().with_default(Level::INFO).with_target("openraft", Level::ERROR);
+        // That a peer cannot be reached for a while is no error of this one: `status` tells of it.
+        let usual = usual.with_target("openraft::replication", LevelFilter::OFF);
         // What keeps a topic from being read is said once, by whoever reads it.
         usual.with_target("rskafka", Level::ERROR)
     };

@@ -9,7 +9,7 @@ pub(super) fn list(session: &Session, shown: Shown) -> Result<(), Failure> {
     let answer = session.ask(&Request::Alerts)?;
     output::show(shown, &answer, |answer| {
         let rows = table::list(&answer["alerts"]).map(row).collect();
-        let headings = ["ID", "NAME", "SINCE", "UNTIL", "CHECKS", "SUMMARY"];
+        let headings = ["ID", "NAME", "HOST", "SINCE", "UNTIL", "CHECKS", "SUMMARY"];
         table::rows(&headings, rows, "no alert fires")
     })
 }
@@ -19,5 +19,7 @@ fn row(alert: &Value) -> Vec<String> {
     let checks = if checks.is_empty() { "none".to_owned() } else { checks.join(", ") };
     let [id, name, since, until, summary] =
         ["id", "name", "since", "ends_at", "summary"].map(|key| table::text(&alert[key]));
-    vec![id, name, since, until, checks, summary]
+    // As its sender has it: which peer that is a check says.
+    let host = ["host", "instance"].iter().find_map(|key| alert["labels"][*key].as_str());
+    vec![id, name, host.unwrap_or("-").to_owned(), since, until, checks, summary]
 }
