@@ -20,6 +20,7 @@ fn row(alert: &Value) -> Vec<String> {
     let [id, name, since, until, summary] =
         ["id", "name", "since", "ends_at", "summary"].map(|key| table::text(&alert[key]));
     // As its sender has it: which peer that is a check says.
-    let host = ["host", "instance"].iter().find_map(|key| alert["labels"][*key].as_str());
-    vec![id, name, host.unwrap_or("-").to_owned(), since, until, checks, summary]
+    let named = ["host", "instance"].map(|key| &alert["labels"][key]);
+    let host = named.into_iter().find(|label| label.is_string()).unwrap_or(&Value::Null);
+    vec![id, name, table::text(host), since, until, checks, summary]
 }
