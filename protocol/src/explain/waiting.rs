@@ -96,6 +96,14 @@ pub(super) fn rule(
     leader: PeerId,
     at: Timestamp,
 ) -> Option<Refusal> {
+    // A question that stands is a person's to answer, whoever was not heard of since.
+    if let Some(asked) = incident.asked.filter(|asked| asked.rung == incident.climbed)
+        && asked.until >= at
+        && incident.held.is_some()
+    {
+        let (incident, rung, until) = (incident.id, asked.rung, asked.until);
+        return Some(Refusal::AwaitingApproval { incident, rung, until });
+    }
     // Whether a worker is heard of only the leader knows; what it said stands until it acts.
     if let Some(
         refusal @ (Refusal::NoWorker { .. }
