@@ -5,7 +5,7 @@ use crate::{
     document::By,
     ledger::{
         Ledger,
-        incident::{Attempt, Incident, State},
+        incident::{Attempt, Fact, Incident, Line, Notice, State},
     },
     name::PeerId,
     record::{Because, Part},
@@ -61,7 +61,8 @@ pub fn waiting(
     }
     if incident.state == State::Escalated {
         return event(format!(
-            "a person was called; it resolves by itself when {}, or with `hearten incident close {}`",
+            "{}; it resolves by itself when {}, or with `hearten incident close {}`",
+            called(incident),
             cleared(&incident.because),
             incident.id
         ));
@@ -149,6 +150,19 @@ pub(super) fn rule(
         None => incident.peer,
     };
     ledger.assignable(incident.id, worker, leader, at).err()
+}
+
+/// Whether a person knows of it.
+fn called(incident: &Incident) -> &'static str {
+    let told = |notice: &Notice| matches!(notice.done, Some((_, true, _)));
+    let denied = |line: &Line| matches!(line.fact, Fact::Denied(..));
+    if incident.notices.iter().any(told) || incident.timeline.iter().any(denied) {
+        "a person was called"
+    } else if incident.notices_due().next().is_some() {
+        "a person is to be called"
+    } else {
+        "a person has to look, and none was told"
+    }
 }
 
 /// When a rule ceases to apply by itself.
