@@ -13,6 +13,7 @@ use protocol::{
     explain,
     ledger::incident::State,
     order::Action,
+    plan::plan,
     record::{Outcome, Part, Record},
     refusal::Refusal,
     time::Timestamp,
@@ -355,6 +356,33 @@ fn an_operator_runs_a_runbook_without_its_signal() {
     order(&mut driver, run(3)).expect("ordered");
     driver.until("held", |driver| matches!(held(driver), Some(Refusal::Frozen { .. })));
     assert_eq!(driver.executed().len(), 1, "the rules hold for operators as well");
+}
+
+#[test]
+fn what_is_being_repaired_is_not_repaired_by_order_as_well() {
+    let text = documents("", &rung("restart", ""));
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::Hangs);
+    driver.fails(2);
+    driver.until("given out", |driver| !driver.executed().is_empty());
+    let open = driver.incident().id;
+    let (runbook, peer) = (common::name("restart-web"), common::id(2));
+    let trial = plan(&driver.ledger, &runbook, peer, common::at(driver.now));
+    assert_eq!(trial.err(), Some(Refusal::AlreadyOpen { incident: open }));
+    let run = |peer: u64| Action::RunRunbook {
+        runbook: runbook.clone(),
+        peer: common::id(peer),
+        reason: "faster".to_owned(),
+    };
+    let refused = order(&mut driver, run(2));
+    assert_eq!(refused, Err(Refusal::AlreadyOpen { incident: open }));
+    order(&mut driver, run(3)).expect("another host is another matter");
+    // Whom it was handed to may have it tried again.
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::Fails);
+    driver.fails(2);
+    driver.until("escalated", |driver| state(driver) == Some(State::Escalated));
+    order(&mut driver, run(2)).expect("ordered");
 }
 
 #[test]
