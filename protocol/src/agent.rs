@@ -250,7 +250,8 @@ impl Agent {
                 self.worker.evidence_taken(incident, evidence);
             }
             Input::NoticeSent { incident, notice, result } => {
-                self.leader.notices.sent(now, (incident, notice), result);
+                let at = self.clock.now(now);
+                self.leader.notices.sent((now, at), (incident, notice), result);
             }
             Input::CheckedIn(result) => {
                 let at = self.clock.now(now);

@@ -80,7 +80,7 @@ pub fn line(ledger: &Ledger, incident: &Incident, line: &Line) -> String {
             format!("attempt {number} is given up with an unknown outcome: {reason}")
         }
         Fact::Held(refusal) => format!("nothing is done: {refusal}"),
-        Fact::Called(notifier) => format!("a person is called by notifier \"{notifier}\""),
+        Fact::Called(notifier) => format!("a person is to be called by notifier \"{notifier}\""),
         Fact::Notified(number) => notified(incident, *number),
         Fact::Resolved(because) => format!("resolved: {because}"),
         Fact::Escalated(reason) => format!("handed to a person: {reason}"),

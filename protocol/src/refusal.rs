@@ -105,7 +105,9 @@ pub enum Refusal {
         incident: IncidentId,
     },
     /// There is an open incident for the same thing.
-    #[error("{incident} is open for the same thing")]
+    #[error(
+        "{incident} is open for the same thing: `hearten incident explain {incident}` tells how it goes"
+    )]
     AlreadyOpen {
         /// Which.
         incident: IncidentId,

@@ -10,6 +10,7 @@ use common::{
 use protocol::{
     agent::{LocalPolicy, Message, Output},
     document::Verdict,
+    explain,
     ledger::incident::{News, State},
     order::Action,
     record::Trust,
@@ -232,4 +233,68 @@ fn a_program_is_run_by_a_leader_that_knows_its_operators_and_by_no_other() {
     assert_eq!(told(&driver), [], "but not by a program that a stranger signed");
     driver.elect(3);
     driver.until("told", |driver| called(driver, "ops") == 1);
+}
+
+#[test]
+fn whom_nobody_could_tell_is_known_to_everybody_who_is_asked() {
+    let mut driver = Driver::with(3, &documents("ops", &notifier("ops", "")));
+    driver.channel = Err(());
+    driver.fails(2);
+    let untold = |driver: &Driver, n: u64| driver.hosts[&n].agent.untold(driver.incident());
+    driver.until("tried twice", |driver| {
+        !driver.ledger.incidents().is_empty()
+            && untold(driver, 3).is_some_and(|text| text.contains("tried 2 times"))
+    });
+    let text = untold(&driver, 3).expect("told");
+    let expected = "nobody could be told: notifier \"ops\": 503 (tried 2 times, next at ";
+    assert!(text.starts_with(expected), "{text}");
+    assert_eq!(untold(&driver, 1), Some(text), "the leader says the same");
+    let waits = |driver: &Driver| {
+        let (at, leader) = (common::at(driver.now), Some(common::id(1)));
+        explain::waiting(&driver.ledger, driver.incident(), leader, at).expect("waits").text
+    };
+    driver.until("escalated", |driver| state(driver) == Some(State::Escalated));
+    assert!(waits(&driver).starts_with("a person is to be called"), "{}", waits(&driver));
+    // Whoever leads next begins anew, and has nothing to say of it before it has tried.
+    driver.elect(3);
+    driver.until("tried by the next", |driver| untold(driver, 2).is_some());
+    driver.channel = Ok(());
+    driver.until("told", |driver| untold(driver, 2).is_none());
+    driver.pass(5_000);
+    assert!(waits(&driver).starts_with("a person was called"), "{}", waits(&driver));
+    assert_eq!((untold(&driver, 1), untold(&driver, 3)), (None, None));
+}
+
+#[test]
+fn whom_nobody_could_ask_is_said_as_well() {
+    let text = format!("{}{}", approval(), notifier("ops", "") + &notifier("boss", ""));
+    let mut driver = Driver::with(3, &text);
+    driver.channel = Err(());
+    driver.fails(2);
+    driver.until("asked", |driver| {
+        !driver.ledger.incidents().is_empty()
+            && driver.hosts[&1].agent.untold(driver.incident()).is_some()
+    });
+    let text = driver.hosts[&1].agent.untold(driver.incident()).expect("told");
+    assert!(text.contains("notifier \"boss\": 503") && text.contains("\"ops\": 503"), "{text}");
+    let incident = driver.incident().id;
+    order(&mut driver, Action::Acknowledge { incident });
+    assert_eq!(driver.hosts[&1].agent.untold(driver.incident()), None, "it is seen");
+}
+
+/// One check whose repair has to be approved.
+fn approval() -> String {
+    format!(
+        r#"
+{WEB}
+[[runbook]]
+name = "restart-web"
+on = {{ check = "web" }}
+
+[[runbook.rung]]
+name = "restart"
+run = "restart"
+approve = true
+"#
+    )
 }

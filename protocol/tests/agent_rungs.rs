@@ -10,8 +10,10 @@ use common::{
 use protocol::{
     agent::{Input, Output},
     document::Verdict,
+    explain,
     ledger::incident::State,
     order::Action,
+    plan::plan,
     record::{Outcome, Part, Record},
     refusal::Refusal,
     time::Timestamp,
@@ -357,6 +359,33 @@ fn an_operator_runs_a_runbook_without_its_signal() {
 }
 
 #[test]
+fn what_is_being_repaired_is_not_repaired_by_order_as_well() {
+    let text = documents("", &rung("restart", ""));
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::Hangs);
+    driver.fails(2);
+    driver.until("given out", |driver| !driver.executed().is_empty());
+    let open = driver.incident().id;
+    let (runbook, peer) = (common::name("restart-web"), common::id(2));
+    let trial = plan(&driver.ledger, &runbook, peer, common::at(driver.now));
+    assert_eq!(trial.err(), Some(Refusal::AlreadyOpen { incident: open }));
+    let run = |peer: u64| Action::RunRunbook {
+        runbook: runbook.clone(),
+        peer: common::id(peer),
+        reason: "faster".to_owned(),
+    };
+    let refused = order(&mut driver, run(2));
+    assert_eq!(refused, Err(Refusal::AlreadyOpen { incident: open }));
+    order(&mut driver, run(3)).expect("another host is another matter");
+    // Whom it was handed to may have it tried again.
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::Fails);
+    driver.fails(2);
+    driver.until("escalated", |driver| state(driver) == Some(State::Escalated));
+    order(&mut driver, run(2)).expect("ordered");
+}
+
+#[test]
 fn where_nobody_can_act_that_is_said_and_what_comes_too_late_is_refused() {
     let mut driver = Driver::with(1, &documents("", &rung("restart", "by = \"neighbour\"")));
     driver.fails(1);
@@ -378,4 +407,51 @@ fn where_nobody_can_act_that_is_said_and_what_comes_too_late_is_refused() {
     assert_eq!(report.outcome, Outcome::Refused);
     assert!(report.output.starts_with("too late"), "{}", report.output);
     assert!(driver.executed().is_empty());
+}
+
+#[test]
+fn what_held_it_back_gives_way_to_what_does_now() {
+    let patch = "[[runbook]]\nname = \"patch\"\non = { operator = true }\n";
+    let patch = format!("{patch}{}", rung("patch", "settle = \"5m\""));
+    let text = documents("", &rung("restart", "")) + &patch;
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("patch".to_owned(), Effect::InVain);
+    driver.pass(2_000);
+    let run = |runbook: &str| Action::RunRunbook {
+        runbook: common::name(runbook),
+        peer: common::id(2),
+        reason: "because".to_owned(),
+    };
+    order(&mut driver, run("patch")).expect("ordered");
+    driver.until("patched", |driver| state(driver) == Some(State::Resolved));
+    driver.tell_liveness(2, false);
+    order(&mut driver, run("restart-web")).expect("ordered");
+    driver.until("nobody", |driver| matches!(held(driver), Some(Refusal::NoWorker { .. })));
+    let now = |driver: &Driver| {
+        let (incident, leader) = (driver.ledger.incidents().values().last(), Some(common::id(1)));
+        let at = common::at(driver.now);
+        explain::waiting(&driver.ledger, incident.expect("open"), leader, at).expect("waits").text
+    };
+    assert!(now(&driver).starts_with("nobody can act"), "{}", now(&driver));
+    driver.tell_liveness(2, true);
+    driver.until("settling", |driver| matches!(held(driver), Some(Refusal::Settling { .. })));
+    assert!(now(&driver).starts_with("settling"), "{}", now(&driver));
+    let lines = driver.log.len();
+    driver.pass(60_000);
+    assert_eq!(driver.log.len(), lines, "it is said once");
+}
+
+#[test]
+fn who_was_asked_is_still_asked_when_the_host_was_not_heard_of_meanwhile() {
+    let mut driver = Driver::with(3, &documents("", &rung("restart", "approve = true")));
+    driver.fails(2);
+    driver.until("asked", |driver| matches!(held(driver), Some(Refusal::AwaitingApproval { .. })));
+    driver.tell_liveness(2, false);
+    driver.until("nobody", |driver| matches!(held(driver), Some(Refusal::NoWorker { .. })));
+    driver.tell_liveness(2, true);
+    driver.pass(5_000);
+    let at = common::at(driver.now);
+    let waits = explain::waiting(&driver.ledger, driver.incident(), Some(common::id(1)), at);
+    let text = waits.expect("waits").text;
+    assert!(text.contains("waits for approval until"), "{text}");
 }

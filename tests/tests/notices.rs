@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 use tests::{Hook, Mesh, until};
 
 const DOCUMENTS: &str = r#"
@@ -84,5 +84,33 @@ fn a_call_and_its_end_reach_the_pager_and_the_chat() -> Result<()> {
     until("the chat as well", || {
         chat.taken().iter().any(|one| one["attachments"][0]["color"] == "good").then_some(())
     })?;
+    Ok(())
+}
+
+#[test]
+fn where_nobody_listens_everything_that_is_asked_says_that_nobody_was_told() -> Result<()> {
+    let pager = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let mesh = Mesh::of(&["", ""])?;
+    let (runbooks, _) = DOCUMENTS.split_once("[[notifier]]").unwrap_or_default();
+    let mut documents = runbooks.replace("FOLDER", &mesh.folder().to_string_lossy());
+    for name in ["pager", "chat"] {
+        let notifier = "[[notifier]]\nkind = \"webhook\"";
+        documents += &format!("{notifier}\nname = \"{name}\"\nurl = \"http://{pager}/\"\n");
+    }
+    mesh.apply(&documents)?;
+    let words = "nobody could be told: notifier \"pager\": ";
+    for host in &mesh.hosts {
+        let line = until("the listing says so", || {
+            let list = host.ok(&["incident", "list"]).ok()?;
+            list.lines().find(|line| line.contains(words)).map(str::to_owned)
+        })?;
+        assert!(line.contains(", next at ") && line.contains("refused"), "{line}");
+        let id = line.split_whitespace().next().unwrap_or_default();
+        let told = host.ok(&["incident", "explain", id])?;
+        assert!(told.contains(words), "{told}");
+        assert!(!told.contains("a person was called"), "{told}");
+        let status = host.ok(&["status"])?;
+        assert!(status.contains(&format!("NOT TOLD of {id}: {words}")), "{status}");
+    }
     Ok(())
 }

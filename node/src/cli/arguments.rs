@@ -120,7 +120,8 @@ pub enum Command {
     },
     /// Tell why nothing is done about a check on a peer.
     Explain(ExplainOptions),
-    /// Stop all repairs in the whole mesh.
+    /// Begin no more repairs in the whole mesh. A rung that is being executed runs on until its time
+    /// limit at most; which ones, the answer says.
     Freeze {
         /// Why, for everyone to read.
         #[arg(long)]

@@ -46,8 +46,18 @@ fn row(incident: &Value, now: Timestamp) -> Vec<String> {
         cell("runbook"),
         attempts.to_string(),
         format!("{} ago", age::ago(&incident["opened_at"], now)),
-        cell("waiting_for"),
+        waits_for(incident),
     ]
+}
+
+/// What it waits for; that nobody could be told goes first, since whoever reads it may be the first
+/// to know.
+fn waits_for(incident: &Value) -> String {
+    match (incident["untold"].as_str(), incident["waiting_for"].as_str()) {
+        (Some(untold), Some(waits)) => format!("{untold}; {waits}"),
+        (Some(untold), None) => untold.to_owned(),
+        (None, _) => table::text(&incident["waiting_for"]),
+    }
 }
 
 fn because(because: &Value) -> String {
@@ -77,6 +87,7 @@ fn incident(incident: &Value) -> String {
     );
     for (heading, key) in [
         ("waits for", "waiting_for"),
+        ("not told", "untold"),
         ("runbook", "runbook"),
         ("opened", "opened_at"),
         ("closed", "closed_at"),

@@ -6,13 +6,17 @@ use super::{
     session::Session,
 };
 use crate::{
-    control::{Exit, Failure, Request, views::PeerView},
+    control::{
+        Exit, Failure, Request,
+        views::{AttemptView, IncidentSummary, IncidentView, IncidentsView, PeerView},
+    },
     identity::Token,
 };
 use protocol::{
     name::{IncidentId, PeerId},
     order::Action,
     record::{TokenGrant, TokenId},
+    time::Timestamp,
 };
 use zeroize::Zeroizing;
 
@@ -63,6 +67,10 @@ pub(super) fn close(
     let operator = session.operator(key)?;
     session.order(&operator, Action::Close { incident, reason })?;
     output::message(&format!("{incident} is closed"));
+    let closed: IncidentView = session.ask_for(&Request::Incident { id: incident })?;
+    for line in still_running([&closed.summary], operator.mesh.now) {
+        output::message(&line);
+    }
     Ok(())
 }
 
@@ -71,7 +79,32 @@ pub(super) fn freeze(session: &Session, reason: String, key: KeyOption) -> Resul
     let operator = session.operator(key)?;
     session.order(&operator, Action::Freeze { reason })?;
     output::message("frozen: no repair is started until `hearten thaw`");
+    // What was closed a moment ago may still run as well.
+    let all = Request::Incidents { open: false, peer: None, since: None };
+    let all: IncidentsView = session.ask_for(&all)?;
+    for line in still_running(&all.incidents, operator.mesh.now) {
+        output::message(&line);
+    }
     Ok(())
+}
+
+/// What was given out and may still act: no order takes it back.
+fn still_running<'a>(
+    incidents: impl IntoIterator<Item = &'a IncidentSummary>,
+    now: Timestamp,
+) -> Vec<String> {
+    let line = |incident: &'a IncidentSummary| {
+        let running = incident.attempts.iter().filter(move |attempt| {
+            attempt.outcome.is_none() && attempt.finished_at.is_none() && attempt.until > now
+        });
+        running.map(move |AttemptView { number, rung, worker, until, .. }| {
+            format!(
+                "attempt {number} of {} (rung \"{rung}\") on {worker} runs on until {until} at most: it is not taken back",
+                incident.id
+            )
+        })
+    };
+    incidents.into_iter().flat_map(line).collect()
 }
 
 /// `hearten thaw`
@@ -80,4 +113,38 @@ pub(super) fn thaw(session: &Session, key: KeyOption) -> Result<(), Failure> {
     session.order(&operator, Action::Thaw)?;
     output::message("repairs go on");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_was_begun_is_named_with_its_end_and_what_has_ended_is_not() {
+        let attempt = |number: u32, outcome: Option<&str>, until: &str| {
+            json!({
+                "number": number, "rung": "restart", "worker": "web-2", "outcome": outcome,
+                "exit_code": null, "assigned_at": "2026-11-21T02:00:00Z", "started_at": null,
+                "finished_at": null, "until": until,
+            })
+        };
+        let incident: IncidentSummary = serde_json::from_value(json!({
+            "id": "INC-42", "state": "closed", "waiting_for": null, "peer": "web-2",
+            "runbook": "restart-web", "opened_at": "2026-11-21T02:00:00Z", "closed_at": null,
+            "because": { "kind": "operator", "runbook": "restart-web", "reason": "why not",
+                "since": "2026-11-21T02:00:00Z" },
+            "attempts": [
+                attempt(1, Some("failed"), "2026-11-21T02:05:00Z"),
+                attempt(2, None, "2026-11-21T02:01:00Z"),
+                attempt(3, None, "2026-11-21T02:05:00Z"),
+            ],
+        }))
+        .unwrap();
+        let now = Timestamp::parse("2026-11-21T02:02:00Z").unwrap();
+        let lines = still_running([&incident], now);
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        assert!(line.starts_with("attempt 3 of INC-42 (rung \"restart\") on web-2 runs on until"));
+        assert!(line.contains("2026-11-21T02:05:00") && line.ends_with("it is not taken back"));
+    }
 }

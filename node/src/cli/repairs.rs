@@ -89,8 +89,13 @@ fn plan(answer: &Value) -> String {
     text.push_str("\nRules, for the first rung now:\n");
     for rule in &plan.rules {
         match &rule.because {
-            None => text.push_str(&format!("  yes  {}\n", rule.rule)),
-            Some(because) => text.push_str(&format!("  NO   {}: {because}\n", rule.rule)),
+            None => text.push_str(&format!("  {:<18}passes\n", rule.rule)),
+            Some(because) => {
+                // Most rules' words begin with their names.
+                let named = format!("{}: ", rule.rule);
+                let because = because.strip_prefix(&named).unwrap_or(because);
+                text.push_str(&format!("  {:<18}HOLDS BACK: {because}\n", rule.rule));
+            }
         }
     }
     text
@@ -163,4 +168,29 @@ pub(super) fn operator(session: &Session, key: KeyOption) -> Result<(), Failure>
         "{}\n",
         data_encoding::HEXLOWER.encode(operator.key.verifying_key().as_bytes())
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_rule_says_whether_it_passes_or_holds_back_and_names_itself_once() {
+        let rule = |rule: &str, because: Option<&str>| json!({ "rule": rule, "permits": because.is_none(), "because": because });
+        let shown = plan(&json!({
+            "schema": 1, "runbook": "restart-web", "peer": "web-2", "steps": [],
+            "rules": [
+                rule("freeze", None),
+                rule("settling", Some("settling: nothing acts on this target until noon")),
+                rule("maintenance", Some("maintenance \"night\" until noon: disks")),
+            ],
+        }));
+        let expected = "Rules, for the first rung now:
+  freeze            passes
+  settling          HOLDS BACK: nothing acts on this target until noon
+  maintenance       HOLDS BACK: maintenance \"night\" until noon: disks
+";
+        assert!(shown.ends_with(expected), "{shown}");
+    }
 }

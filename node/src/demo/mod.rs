@@ -4,14 +4,17 @@
 //! types. Each step is told as it happens, with the time it took, and the demo succeeds only if
 //! all of it was seen. It needs no root and no configuration.
 
+mod curtain;
 mod documents;
 pub mod service;
 mod stage;
 mod story;
 
 use anyhow::Context;
+use curtain::Curtain;
 use stage::Stage;
-use std::time::Instant;
+use std::{path::PathBuf, sync::Arc, time::Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Tells the story as it happens.
 pub(crate) struct Teller {
@@ -32,31 +35,104 @@ impl Teller {
 }
 
 /// Shows a mesh of `peers` daemons; with `keep` its data and logs stay, and the daemons run on
-/// until Ctrl-C.
+/// until Ctrl-C. However it ends, nothing that it started runs on.
 ///
 /// # Errors
 /// What was expected and not seen, or what the system said.
 pub fn run(peers: usize, keep: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async move {
+    let ended = runtime.block_on(async move {
+        // Before anything is there that would have to be cleared away.
+        let mut signals = Signals::new().context("waiting for Ctrl-C")?;
         let stage = Stage::new(peers)?;
-        let folder = stage.folder().to_owned();
+        let (folder, curtain) = (stage.folder().to_owned(), Arc::clone(&stage.curtain));
         let show = tokio::task::spawn_blocking(move || show(stage, keep));
         tokio::select! {
             shown = show => shown.context("the demo broke off")?,
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.context("waiting for Ctrl-C")?;
-                stage::clear(&folder, keep);
-                anyhow::bail!("interrupted before the end");
+            () = signals.next() => {
+                let told = curtain.is_told();
+                tokio::select! {
+                    stopped = stop(curtain, folder.clone(), keep) => stopped?,
+                    () = signals.next() => anyhow::bail!(
+                        "ended at once: what it had started may still run; its folder is {}",
+                        folder.display()
+                    ),
+                }
+                anyhow::ensure!(told, "interrupted before the end");
+                Ok(())
             }
         }
-    })
+    });
+    // The story may still wait for something that will not come any more.
+    runtime.shutdown_background();
+    ended
+}
+
+/// What asks the demo to end.
+struct Signals {
+    interrupted: Signal,
+    terminated: Signal,
+    hung_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            terminated: signal(SignalKind::terminate())?,
+            hung_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+            _ = self.hung_up.recv() => {}
+        }
+    }
+}
+
+/// Lets the curtain fall and clears the stage.
+async fn stop(curtain: Arc<Curtain>, folder: PathBuf, keep: bool) -> anyhow::Result<()> {
+    say("\nstopping: everything that the demo started is ended (once more ends it at once)");
+    let cleared = tokio::task::spawn_blocking({
+        let folder = folder.clone();
+        move || {
+            curtain.fall();
+            curtain::clear(&folder, keep)
+        }
+    });
+    cleared.await.context("clearing the stage")??;
+    if keep {
+        say(&format!("its data and logs are in {}", folder.display()));
+    }
+    Ok(())
+}
+
+/// Says something to whoever may still listen: a terminal that was closed does not.
+fn say(text: &str) {
+    if let Err(error) = crate::cli::print(&format!("{text}\n")) {
+        tracing::debug!(%error, "nobody listens any more");
+    }
 }
 
 fn show(mut stage: Stage, keep: bool) -> anyhow::Result<()> {
     let teller = Teller { began: Instant::now() };
     let told = story::tell(&mut stage, &teller);
-    if keep {
+    if stage.curtain.has_fallen() {
+        // Whoever let it fall clears the stage.
+        return told;
+    }
+    let failed = told.is_err();
+    let told = told.with_context(|| {
+        format!(
+            "the demo did not show what it should; the logs are in {}",
+            stage.folder().display()
+        )
+    });
+    if keep && !failed {
+        stage.curtain.was_told();
         teller.line(&format!(
             "\nThe mesh runs on; its data and logs are in {}",
             stage.folder().display()
@@ -68,12 +144,7 @@ fn show(mut stage: Stage, keep: bool) -> anyhow::Result<()> {
         teller.line("  Ctrl-C ends it")?;
         stage.wait_for_ever();
     }
-    let failed = told.is_err();
-    stage::clear(stage.folder(), keep || failed);
-    told.with_context(|| {
-        format!(
-            "the demo did not show what it should; the logs are in {}",
-            stage.folder().display()
-        )
-    })
+    stage.curtain.fall();
+    let cleared = curtain::clear(stage.folder(), keep || failed);
+    told.and(cleared)
 }

@@ -1,16 +1,19 @@
 //! The demo's stage: hosts on loopback, each with its data directory and its daemon.
 
+use super::curtain::{self, Curtain};
 use crate::{
     control::{self, Request},
     setup::data_dir,
 };
 use anyhow::{Context, bail, ensure};
+use rustix::process::Pid;
 use serde_json::Value;
 use std::{
     fs::OpenOptions,
     net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,7 @@ pub(super) struct Stage {
     pub(super) program: PathBuf,
     pub(super) hosts: Vec<Host>,
     pub(super) service: SocketAddr,
+    pub(super) curtain: Arc<Curtain>,
     folder: PathBuf,
 }
 
@@ -48,7 +52,7 @@ impl Stage {
                 format!("{role}-{}", if role == "app" && number > 2 { number - 1 } else { number });
             hosts.push(Host { name, role, address, daemon: None });
         }
-        Ok(Self { program, hosts, service, folder })
+        Ok(Self { program, hosts, service, curtain: Arc::default(), folder })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -64,7 +68,9 @@ impl Stage {
     pub(super) fn hearten(&self, host: usize, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.program);
         command.arg("--data-dir").arg(self.data(host)).args(arguments).stdin(Stdio::null());
-        let Output { status, stdout, stderr } = command.output()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = self.curtain.start(&mut command)?;
+        let Output { status, stdout, stderr } = running.wait_with_output()?;
         ensure!(
             status.success(),
             "hearten {}: {}",
@@ -111,14 +117,15 @@ impl Stage {
         let mut command = Command::new(&self.program);
         command.arg("--data-dir").arg(self.data(host)).arg("run").stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
-        self.hosts[host].daemon = Some(command.spawn().context("starting a daemon")?);
+        self.hosts[host].daemon =
+            Some(self.curtain.start(&mut command).context("starting a daemon")?);
         let data = self.data(host);
         self.until("a daemon answers", || control::call(&data, &Request::Status).ok()).map(drop)
     }
 
     /// Kills a host's daemon, however it was started.
     pub(super) fn kill(&mut self, host: usize) -> anyhow::Result<()> {
-        kill(pid_of(&self.data(host)).context("the daemon runs")?);
+        curtain::kill(pid_of(&self.data(host)).context("the daemon runs")?);
         if let Some(mut daemon) = self.hosts[host].daemon.take() {
             daemon.wait()?;
         }
@@ -141,6 +148,7 @@ impl Stage {
             if let Some(found) = look() {
                 return Ok(found);
             }
+            ensure!(!self.curtain.has_fallen(), "the demo is being stopped");
             if began.elapsed() > PATIENCE {
                 bail!("waited {PATIENCE:?} in vain until {what}");
             }
@@ -157,33 +165,8 @@ impl Stage {
 }
 
 /// The process that holds a data directory.
-fn pid_of(data: &Path) -> Option<i32> {
+fn pid_of(data: &Path) -> Option<Pid> {
     let held = data_dir::DataDir::open(data).err()?;
-    if let crate::setup::SetupError::InUse { pid, .. } = held { pid.parse().ok() } else { None }
-}
-
-fn kill(pid: i32) {
-    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-        let killed = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        if let Err(error) = killed {
-            tracing::debug!(%error, "a process was not killed");
-        }
-    }
-}
-
-/// Ends whatever still runs on a stage, whoever started it, and removes its folder.
-pub(super) fn clear(folder: &Path, keep: bool) {
-    let hosts = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for host in hosts.filter(|entry| entry.path().is_dir()) {
-        if let Some(pid) = pid_of(&host.path()) {
-            kill(pid);
-        }
-    }
-    let service = std::fs::read_to_string(folder.join("web.pid")).ok();
-    if let Some(pid) = service.and_then(|pid| pid.trim().parse().ok()) {
-        kill(pid);
-    }
-    if !keep {
-        drop(std::fs::remove_dir_all(folder));
-    }
+    let crate::setup::SetupError::InUse { pid, .. } = held else { return None };
+    Pid::from_raw(pid.parse().ok()?)
 }

@@ -54,11 +54,10 @@ fn gather(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
     let file = stage.folder().join("documents.toml");
     let text = documents::text(&stage.program, stage.folder(), stage.service);
     std::fs::write(&file, text)?;
-    std::process::Command::new(&stage.program)
-        .args(["demo-service", "--listen", &stage.service.to_string(), "--pid-file"])
-        .arg(stage.folder().join("web.pid"))
-        .spawn()
-        .context("starting the web service")?;
+    let mut service = std::process::Command::new(&stage.program);
+    service.args(["demo-service", "--listen", &stage.service.to_string(), "--pid-file"]);
+    service.arg(stage.folder().join("web.pid"));
+    stage.curtain.start(&mut service).context("starting the web service")?;
     stage.until("the web service has started", || {
         stage.folder().join("web.pid").exists().then_some(())
     })?;

@@ -63,6 +63,7 @@ impl Agent {
         }
         self.facts_told = facts.clone();
         facts.extend(self.told_of_check_in());
+        facts.extend(self.told_of_notices());
         let report = Report {
             peer: self.card.id,
             generation: self.card.generation,

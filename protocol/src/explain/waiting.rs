@@ -5,7 +5,7 @@ use crate::{
     document::By,
     ledger::{
         Ledger,
-        incident::{Attempt, Incident, State},
+        incident::{Attempt, Fact, Incident, Line, Notice, State},
     },
     name::PeerId,
     record::{Because, Part},
@@ -61,7 +61,8 @@ pub fn waiting(
     }
     if incident.state == State::Escalated {
         return event(format!(
-            "a person was called; it resolves by itself when {}, or with `hearten incident close {}`",
+            "{}; it resolves by itself when {}, or with `hearten incident close {}`",
+            called(incident),
             cleared(&incident.because),
             incident.id
         ));
@@ -96,6 +97,14 @@ pub(super) fn rule(
     leader: PeerId,
     at: Timestamp,
 ) -> Option<Refusal> {
+    // A question that stands is a person's to answer, whoever was not heard of since.
+    if let Some(asked) = incident.asked.filter(|asked| asked.rung == incident.climbed)
+        && asked.until >= at
+        && incident.held.is_some()
+    {
+        let (incident, rung, until) = (incident.id, asked.rung, asked.until);
+        return Some(Refusal::AwaitingApproval { incident, rung, until });
+    }
     // Whether a worker is heard of only the leader knows; what it said stands until it acts.
     if let Some(
         refusal @ (Refusal::NoWorker { .. }
@@ -141,6 +150,19 @@ pub(super) fn rule(
         None => incident.peer,
     };
     ledger.assignable(incident.id, worker, leader, at).err()
+}
+
+/// Whether a person knows of it.
+fn called(incident: &Incident) -> &'static str {
+    let told = |notice: &Notice| matches!(notice.done, Some((_, true, _)));
+    let denied = |line: &Line| matches!(line.fact, Fact::Denied(..));
+    if incident.notices.iter().any(told) || incident.timeline.iter().any(denied) {
+        "a person was called"
+    } else if incident.notices_due().next().is_some() {
+        "a person is to be called"
+    } else {
+        "a person has to look, and none was told"
+    }
 }
 
 /// When a rule ceases to apply by itself.

@@ -137,6 +137,16 @@ impl Ledger {
         reason: &str,
     ) -> Outcome {
         let because = self.wanted(runbook, reason, context.at)?;
+        // Both would do the same to the same host, one after the other. One that was handed to a
+        // person does nothing more.
+        let climbs = self.open_incidents().find(|other| {
+            other.peer == peer
+                && other.state != State::Escalated
+                && other.plan.as_ref().is_some_and(|plan| plan.name == *runbook)
+        });
+        if let Some(other) = climbs {
+            return Err(Refusal::AlreadyOpen { incident: other.id });
+        }
         self.open(context, peer, &because)
     }
 

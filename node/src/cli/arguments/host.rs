@@ -128,7 +128,7 @@ pub struct DemoOptions {
     /// How many daemons.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..=50))]
     pub peers: u16,
-    /// Leave the daemons running and their data in place.
+    /// Leave the daemons running until Ctrl-C, and their data in place for good.
     #[arg(long)]
     pub keep: bool,
 }

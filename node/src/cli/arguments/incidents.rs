@@ -57,7 +57,8 @@ pub enum IncidentCommand {
     },
     /// Open an incident by hand: a runbook is run without its signal.
     Open(RunOptions),
-    /// Close an incident: nothing more is done about it.
+    /// Close an incident: nothing more is begun about it. A rung that is being executed runs on until
+    /// its time limit at most; which one, the answer says.
     Close {
         /// Which one.
         #[arg(value_parser = parse_incident)]

@@ -65,6 +65,9 @@ pub struct IncidentSummary {
     pub state: String,
     /// What it waits for, while it waits.
     pub waiting_for: Option<String>,
+    /// Whom nobody could tell of it, by which notifier and why, while that is so.
+    #[serde(default)]
+    pub untold: Option<String>,
     /// The affected peer.
     pub peer: String,
     /// The runbook that answers, if one does.
@@ -91,6 +94,7 @@ impl IncidentSummary {
             id: incident.id,
             state: incident.state.as_str().to_owned(),
             waiting_for: waiting.filter(|_| waits).map(|waiting| waiting.text),
+            untold: agent.untold(incident).filter(|_| !incident.state.is_over()),
             peer: agent.ledger().roster().name(incident.peer),
             runbook: incident.plan.as_ref().map(|plan| plan.name.to_string()),
             because: BecauseView::of(agent, &incident.because),
@@ -278,6 +282,9 @@ pub struct ExplainView {
     pub waiting_for: Option<String>,
     /// When that ends by itself.
     pub until: Option<Timestamp>,
+    /// Whom nobody could tell of it, by which notifier and why.
+    #[serde(default)]
+    pub untold: Option<String>,
     /// The story.
     pub story: Vec<SentenceView>,
 }
@@ -287,14 +294,18 @@ impl ExplainView {
     pub fn of(agent: &Agent, now: Now, incident: &Incident) -> Self {
         let (ledger, leader, at) = (agent.ledger(), agent.standing().leader, agent.log_now(now));
         let waiting = explain::waiting(ledger, incident, leader, at);
-        let story = explain::story(ledger, incident, leader, at);
-        let story = story.into_iter().map(|told| SentenceView { at: told.at, text: told.text });
+        let untold = agent.untold(incident).filter(|_| !incident.state.is_over());
+        let story = explain::story(ledger, incident, leader, at).into_iter();
+        let story = story.map(|told| SentenceView { at: told.at, text: told.text });
+        let now = untold.as_ref().map(|untold| format!("now: {untold}"));
+        let story = story.chain(now.map(|text| SentenceView { at: None, text }));
         Self {
             schema: SCHEMA,
             id: incident.id,
             state: incident.state.as_str().to_owned(),
             until: waiting.as_ref().and_then(|waiting| waiting.until),
             waiting_for: waiting.map(|waiting| waiting.text),
+            untold,
             story: story.collect(),
         }
     }

@@ -80,6 +80,9 @@ pub struct StatusView {
     /// Why the outside dead-man's switch does not take the leader's calls, if it does not.
     #[serde(default)]
     pub check_in_problem: Option<String>,
+    /// Of which incidents nobody could be told, and why not.
+    #[serde(default)]
+    pub untold: Vec<String>,
     /// The members.
     pub peers: Vec<PeerRow>,
     /// The incidents.
@@ -105,6 +108,12 @@ impl StatusView {
                 .map(|freeze| FrozenView { since: freeze.since, reason: freeze.reason.clone() }),
             brake: BrakeView::of(ledger),
             check_in_problem: agent.check_in_problem().map(str::to_owned),
+            untold: ledger
+                .open_incidents()
+                .filter_map(|incident| {
+                    Some(format!("{}: {}", incident.id, agent.untold(incident)?))
+                })
+                .collect(),
             peers: PeerRow::all(agent),
             incidents: IncidentCounts {
                 open: ledger.open_incidents().count(),
@@ -143,6 +152,7 @@ impl StatusView {
         if let Some(problem) = &self.check_in_problem {
             parts.push(format!("CHECK-IN FAILS: {problem}"));
         }
+        parts.extend(self.untold.iter().map(|untold| format!("NOT TOLD of {untold}")));
         parts.join(" · ")
     }
 
@@ -157,6 +167,7 @@ impl StatusView {
         let worth_a_look = self.frozen.is_some()
             || self.brake.is_some()
             || self.check_in_problem.is_some()
+            || !self.untold.is_empty()
             || self.incidents.open > 0
             || any_state(PeerState::Suspect)
             || any_health(Health::Warning);
@@ -252,6 +263,13 @@ mod tests {
         let status = StatusView { check_in_problem: Some(failing), ..status };
         let headline = status.headline();
         assert!(headline.ends_with("CHECK-IN FAILS: 3 calls failed since yesterday: refused"));
+        let untold = vec!["INC-7: nobody could be told: notifier \"ops\": refused".to_owned()];
+        let status = StatusView { untold, ..StatusView::of(&Sample::quiet().agent) };
+        let headline = status.headline();
+        assert!(
+            headline
+                .ends_with("NOT TOLD of INC-7: nobody could be told: notifier \"ops\": refused")
+        );
     }
 
     #[test]

@@ -6,11 +6,11 @@
 use super::{Agent, Output, Proposal};
 use crate::{
     document::{Channel, Document},
-    ledger::incident::Notice,
+    ledger::incident::{Incident, News, Notice},
     mistakes::{self, Mistake},
     name::{IncidentId, Name},
     record::Record,
-    time::Now,
+    time::{Now, Timestamp},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +25,12 @@ const AGAIN_MAX: Duration = Duration::from_secs(300);
 const TRIES_MAX: u32 = 290;
 /// How long a channel has to answer before the notice is sent again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// What a report calls a notice that is not taken: this, and its key.
+const NOTICE_FACT: &str = "notice ";
+/// Of so many notices that are not taken a report tells, so that it stays small.
+const TOLD_MAX: usize = 8;
+/// So much of what a channel says is told, in characters.
+const SAID_MAX: usize = 160;
 
 /// A notice on its way.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +39,20 @@ struct Sending {
     again_at: Duration,
     /// What the channel said, until the log has it.
     result: Option<(bool, String)>,
+    /// Why the latest try came to nothing, and when the next one is.
+    problem: Option<(String, Timestamp)>,
+}
+
+impl Sending {
+    /// What is wrong with it, in words.
+    fn problem(&self) -> Option<String> {
+        let (said, again) = self.problem.as_ref()?;
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said: String = said.chars().take(SAID_MAX).collect();
+        let times =
+            if self.tries == 1 { "once".to_owned() } else { format!("{} times", self.tries) };
+        Some(format!("{said} (tried {times}, next at {again})"))
+    }
 }
 
 /// The notices on their way.
@@ -53,7 +73,7 @@ impl Sendings {
     /// Takes what the channel said.
     pub(in crate::agent) fn sent(
         &mut self,
-        now: Now,
+        (now, at): (Now, Timestamp),
         key: (IncidentId, u32),
         result: Result<String, String>,
     ) {
@@ -61,10 +81,12 @@ impl Sendings {
         match result {
             Ok(detail) => sending.result = Some((true, detail)),
             Err(detail) if sending.tries >= TRIES_MAX => sending.result = Some((false, detail)),
-            Err(_) => {
+            Err(detail) => {
                 let doublings = sending.tries.saturating_sub(1).min(16);
                 let wait = AGAIN.saturating_mul(1 << doublings);
-                sending.again_at = now.mono + wait.min(AGAIN_MAX);
+                let wait = wait.min(AGAIN_MAX);
+                sending.again_at = now.mono + wait;
+                sending.problem = Some((detail, at.plus(wait)));
             }
         }
     }
@@ -98,6 +120,56 @@ impl Agent {
         for (id, notice) in &due {
             self.send_notice(now, *id, notice, out);
         }
+        let told = self.view.report(self.card.id).map(|own| notices_of(&own.facts));
+        if told.unwrap_or_default() != self.told_of_notices() {
+            self.tell(now, out);
+        }
+    }
+
+    /// What this peer's report says of notices that are not taken: whoever is asked has to know
+    /// that nobody was told, and only the leader tries.
+    pub(in crate::agent) fn told_of_notices(&self) -> BTreeMap<String, String> {
+        let failing = self.leader.notices.0.iter().filter_map(|((incident, notice), sending)| {
+            Some((format!("{NOTICE_FACT}{incident}/{notice}"), sending.problem()?))
+        });
+        failing.take(TOLD_MAX).collect()
+    }
+
+    /// Who could not be told of an incident and why, as far as is heard here; nothing where nobody
+    /// failed to be, or an operator has seen it all the same.
+    pub fn untold(&self, incident: &Incident) -> Option<String> {
+        if incident.is_acknowledged() {
+            return None;
+        }
+        let report = self.standing.leader.and_then(|leader| self.view.report(leader));
+        // What was sent earlier by the same notifier says nothing of now.
+        let latest: BTreeMap<&Name, &Notice> = incident
+            .notices
+            .iter()
+            .filter(|notice| !matches!(notice.news, News::Resolved))
+            .map(|notice| (&notice.notifier, notice))
+            .collect();
+        let mut problems = Vec::new();
+        let mut somebody = false;
+        for (notifier, notice) in latest {
+            let problem = match &notice.done {
+                Some((_, true, _)) => {
+                    somebody = true;
+                    continue;
+                }
+                Some((at, false, detail)) => format!("{detail} (given up at {at})"),
+                None => {
+                    let key = format!("{NOTICE_FACT}{}/{}", incident.id, notice.number);
+                    match report.and_then(|report| report.facts.get(&key)) {
+                        Some(problem) => problem.clone(),
+                        None => continue,
+                    }
+                }
+            };
+            problems.push(format!("notifier \"{notifier}\": {problem}"));
+        }
+        let whom = if somebody { "not everybody" } else { "nobody" };
+        (!problems.is_empty()).then(|| format!("{whom} could be told: {}", problems.join("; ")))
     }
 
     fn send_notice(&mut self, now: Now, id: IncidentId, notice: &Notice, out: &mut Vec<Output>) {
@@ -116,7 +188,7 @@ impl Agent {
         }
         let Some(incident) = self.ledger.incidents().get(&id) else { return };
         let Some(notifier) = self.ledger.library().notifier(&notice.notifier) else {
-            let detail = format!("there is no notifier \"{}\" any more", notice.notifier);
+            let detail = "no document has it any more".to_owned();
             sending.result = Some((false, detail));
             return;
         };
@@ -125,7 +197,7 @@ impl Agent {
         }
         sending.tries += 1;
         if let Some(why) = objection {
-            self.leader.notices.sent(now, key, Err(why));
+            self.leader.notices.sent((now, at), key, Err(why));
             return;
         }
         let patient = !mistakes::is_made(Mistake::NoticeRepeated);
@@ -159,4 +231,10 @@ impl Agent {
         let signed = self.is_authorised(&document, origin);
         (!signed).then(|| format!("not enough operators signed the program of \"{name}\""))
     }
+}
+
+/// What a report says of notices.
+fn notices_of(facts: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let told = facts.iter().filter(|(key, _)| key.starts_with(NOTICE_FACT));
+    told.map(|(key, value)| (key.clone(), value.clone())).collect()
 }

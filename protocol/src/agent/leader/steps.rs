@@ -456,7 +456,8 @@ fn time_to_pass(check: &Check) -> Duration {
 }
 
 /// Writes down once by which rule nothing is done. What lasts only a moment is not worth a line:
-/// `explain` works it out when somebody asks.
+/// `explain` works it out when somebody asks. But what only the leader sees is believed as it stands
+/// in the log, so there whatever comes after it takes its place.
 fn hold(incident: &Incident, refusal: Refusal) -> Option<Record> {
     let passing = matches!(
         refusal,
@@ -470,5 +471,8 @@ fn hold(incident: &Incident, refusal: Refusal) -> Option<Record> {
         .held
         .as_ref()
         .is_some_and(|held| std::mem::discriminant(held) == std::mem::discriminant(&refusal));
-    (!passing && !known).then_some(Record::Held { incident: incident.id, refusal })
+    let seen_by_leader =
+        matches!(incident.held, Some(Refusal::NoWorker { .. } | Refusal::Returning { .. }));
+    (!known && (!passing || seen_by_leader))
+        .then_some(Record::Held { incident: incident.id, refusal })
 }
