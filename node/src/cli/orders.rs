@@ -6,7 +6,10 @@ use super::{
     session::Session,
 };
 use crate::{
-    control::{Exit, Failure, Request, views::PeerView},
+    control::{
+        Exit, Failure, Request,
+        views::{FrozenView, PeerView, StatusView},
+    },
     identity::Token,
 };
 use protocol::{
@@ -69,15 +72,55 @@ pub(super) fn close(
 /// `hearten freeze`
 pub(super) fn freeze(session: &Session, reason: String, key: KeyOption) -> Result<(), Failure> {
     let operator = session.operator(key)?;
+    let before: StatusView = session.ask_for(&Request::Status)?;
     session.order(&operator, Action::Freeze { reason })?;
-    output::message("frozen: no repair is started until `hearten thaw`");
+    output::message(&frozen(before.frozen.as_ref()));
     Ok(())
 }
 
 /// `hearten thaw`
 pub(super) fn thaw(session: &Session, key: KeyOption) -> Result<(), Failure> {
     let operator = session.operator(key)?;
+    let before: StatusView = session.ask_for(&Request::Status)?;
     session.order(&operator, Action::Thaw)?;
-    output::message("repairs go on");
+    output::message(thawed(before.frozen.is_some(), before.brake.is_some()));
     Ok(())
+}
+
+/// What a freeze did, by how it was before.
+fn frozen(before: Option<&FrozenView>) -> String {
+    match before {
+        None => "frozen: no repair is started until `hearten thaw`".to_owned(),
+        Some(FrozenView { since, reason }) => {
+            format!("it is frozen already, since {since}: {reason}; until `hearten thaw`")
+        }
+    }
+}
+
+/// What a thaw did, by how it was before.
+const fn thawed(frozen: bool, brake: bool) -> &'static str {
+    match (frozen, brake) {
+        (false, false) => "the mesh was not frozen, and the storm brake not engaged",
+        (true, false) => "repairs go on",
+        (false, true) => "the storm brake is released: neighbours may act",
+        (true, true) => "repairs go on, and the storm brake is released: neighbours may act",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::time::Timestamp;
+
+    #[test]
+    fn a_freeze_and_a_thaw_say_what_they_did() {
+        assert!(frozen(None).starts_with("frozen: "));
+        let before = FrozenView { since: Timestamp::default(), reason: "storm".to_owned() };
+        let said = frozen(Some(&before));
+        assert!(said.contains("already, since 1970-01-01T00:00:00.000Z: storm"), "{said}");
+        assert!(thawed(false, false).contains("was not frozen"));
+        assert!(thawed(false, true).contains("brake is released"));
+        assert_eq!(thawed(true, false), "repairs go on");
+        assert!(thawed(true, true).contains("repairs go on, and the storm brake is released"));
+    }
 }
