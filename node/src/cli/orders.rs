@@ -8,7 +8,7 @@ use super::{
 use crate::{
     control::{
         Exit, Failure, Request,
-        views::{FrozenView, PeerView, StatusView},
+        views::{FrozenView, PeerState, PeerView, StatusView},
     },
     identity::Token,
 };
@@ -43,14 +43,26 @@ fn hosts(uses: u32) -> String {
 }
 
 /// `hearten peer remove`
-pub(super) fn remove_peer(session: &Session, name: String, key: KeyOption) -> Result<(), Failure> {
+pub(super) fn remove_peer(
+    session: &Session,
+    name: String,
+    force: bool,
+    key: KeyOption,
+) -> Result<(), Failure> {
     let operator = session.operator(key)?;
     let peer: PeerView = session.ask_for(&Request::Peer { name })?;
+    if peer.row.state == PeerState::Alive && !force {
+        let name = &peer.row.name;
+        let message = format!(
+            "peer {name} runs: `hearten leave` on its host takes it out, or stop its daemon first; --force removes it all the same"
+        );
+        return Err(Failure::new(Exit::Conflict, message));
+    }
     let id = PeerId::parse(&peer.row.id)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     session.order(&operator, Action::RemovePeer { peer: id })?;
     output::message(&format!(
-        "{} ({id}) is a member no more; its host can only come back as a new peer",
+        "{} ({id}) is a member no more; its host can only come back as a new peer, with a new data directory",
         peer.row.name
     ));
     Ok(())
