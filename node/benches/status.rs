@@ -58,7 +58,7 @@ fn main() -> std::io::Result<()> {
     let mut spans = Vec::new();
     for _ in 0..100 {
         let began = Instant::now();
-        let status = StatusView::of(&agent);
+        let status = StatusView::of(&agent, large.now());
         let bytes = serde_json::to_vec(&status).expect("a view is JSON");
         spans.push(began.elapsed());
         assert!(bytes.len() > 100_000 && status.incidents.open == 50, "it is the large mesh");

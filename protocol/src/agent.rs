@@ -17,6 +17,7 @@ pub mod clock;
 pub mod doubt;
 mod input;
 pub mod leader;
+mod leadership;
 pub mod operation;
 pub mod output;
 pub mod shared;

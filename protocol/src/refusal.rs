@@ -50,7 +50,7 @@ pub enum Refusal {
     },
     /// The name is taken.
     #[error(
-        "the name \"{name}\" is taken by another peer: choose another --name, or remove the old one with `hearten peer remove {name}`"
+        "the name \"{name}\" is taken by another peer: choose another --name; only if that host is lost for good, `hearten peer remove {name}` frees it"
     )]
     NameTaken {
         /// Which name.

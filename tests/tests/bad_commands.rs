@@ -262,6 +262,8 @@ fn without_a_daemon_or_a_quorum_nothing_is_promised(mesh: &mut Mesh) -> Result<(
     until("the host that is left says that there is no quorum", || {
         (mesh[0].status()?["quorum"] == false).then_some(())
     })?;
+    let status = mesh[0].hearten(&["status", "--json"])?;
+    ensure!(status.status.code() == Some(6), "a script is told: {status:?}");
     let check = mesh[0].hearten(&["status", "--check"])?;
     ensure!(check.status.code() == Some(2), "a monitoring system is told: {check:?}");
     ensure!(mesh[0].revision()? == before, "something was committed");

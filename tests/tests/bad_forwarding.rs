@@ -206,7 +206,7 @@ impl Thief {
 
     /// Brings a record to the leader in the name of `by`; what became of it.
     fn propose(&self, mesh: &mut Mesh, by: PeerId, record: Record) -> Result<ledger::Outcome> {
-        let term = mesh[0].json(&["status"])?["term"].as_u64().context("a term")?;
+        let term = mesh[0].status().context("a status")?["term"].as_u64().context("a term")?;
         let told = mesh[0].control(b"\"mesh\"")?.ok().context("the log's time")?;
         let at = time(told["now"].as_str().context("a time")?)?;
         let reply = self.ask(mesh, &Ask::Propose(Entry { at, by, term, record }))?;

@@ -183,7 +183,7 @@ fn an_applicant_without_the_secret_is_turned_away(mesh: &Mesh, target: usize) ->
     // Nothing of this has used the token up.
     let admitted = ask(&token, &|b| joining::sign(&token, b, card.clone()).encode())?;
     ensure!(matches!(admitted, joining::JoinAnswer::Accepted { .. }), "{admitted:?}");
-    mesh[0].ok(&["peer", "remove", "thief"])?;
+    mesh[0].ok(&["peer", "remove", "thief", "--force"])?;
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use tests::{
     Mesh, Stranger,
     stranger::{Ask, MEMBER, Papers, stolen},
-    until,
 };
 
 /// The longest that a worker that was taken over may survive its removal.
@@ -29,7 +28,7 @@ fn a_removed_member_is_cut_off_at_once_and_stays_out() -> Result<()> {
         .context("until it is removed it is a member")?;
     }
     let began = Instant::now();
-    mesh[0].ok(&["peer", "remove", "h3"])?;
+    mesh[0].ok(&["peer", "remove", "h3", "--force"])?;
     for line in &lines {
         let left = CUT_OFF_WITHIN.saturating_sub(began.elapsed());
         let reason = line.dismissed(left).context("it is cut off within five seconds")?;
@@ -66,10 +65,15 @@ fn its_daemon_has_to_go(mesh: &mut Mesh) -> Result<()> {
     let refused = mesh[0].counter("not_in_roster")? + mesh[1].counter("not_in_roster")?;
     // What it still has on disk says that it is a member, so it starts and tries.
     mesh.hosts[2].start()?;
-    until("it has tried", || {
-        let counted = |n: usize| mesh[n].counter("not_in_roster").ok();
-        (counted(0)? + counted(1)? > refused || mesh[2].status().is_none()).then_some(())
-    })?;
+    let code = mesh.hosts[2].ended().context("it learns that it was removed, and ends")?;
+    ensure!(code == 5, "it ended with {code}");
+    let log = std::fs::read_to_string(mesh[2].log())?;
+    ensure!(log.contains("was removed from its mesh by an operator"), "{log}");
+    let told = ["was removed from its mesh", "new --data-dir"];
+    mesh[2].refused(&["run"], 5, &told)?;
+    mesh[2].refused(&["status"], 6, &told)?;
+    let counted = mesh[0].counter("not_in_roster")? + mesh[1].counter("not_in_roster")?;
+    ensure!(counted > refused, "it was not turned away");
     for host in [&mesh[0], &mesh[1]] {
         let listed = host.json(&["peer", "list"])?;
         let alive = listed["peers"].as_array().context("peers")?;
@@ -78,9 +82,6 @@ fn its_daemon_has_to_go(mesh: &mut Mesh) -> Result<()> {
         let members = host.json(&["raft", "members"])?.to_string();
         ensure!(!members.contains("\"h3\""), "{} lets it vote: {members}", host.name);
     }
-    if mesh.hosts[2].is_running() {
-        mesh.hosts[2].kill()?;
-    }
     Ok(())
 }
 
@@ -88,7 +89,7 @@ fn its_host_is_let_in_as_a_new_peer_only(mesh: &Mesh) -> Result<()> {
     let token = mesh[0].ok(&["token", "create"])?;
     let peer = mesh[0].address.to_string();
     let join = ["join", "--name", "h3", "--http", "off", "--peer", &peer, "--token", token.trim()];
-    mesh[2].refused(&join, 5, &["holds a peer already"])?;
+    mesh[2].refused(&join, 5, &["holds a peer already", "was removed", "new --data-dir"])?;
     // With the old key and nothing else of the old data, it asks for its old id.
     let rest = mesh.folder().join("h3-again");
     std::fs::create_dir_all(rest.join("identity"))?;

@@ -45,7 +45,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 3 no such thing, 4 not allowed, 5 conflict,
-6 no daemon, no leader or no quorum, 7 found something degraded.";
+6 no daemon, no leader or no quorum, 7 a check that was run does not pass.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

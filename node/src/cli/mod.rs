@@ -108,7 +108,9 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Peer { command } => match command {
             PeerCommand::List(shown) => peers::list(session, shown)?,
             PeerCommand::Show { name, output } => peers::show(session, name, output)?,
-            PeerCommand::Remove { name, key } => orders::remove_peer(session, name, key)?,
+            PeerCommand::Remove { name, force, key } => {
+                orders::remove_peer(session, name, force, key)?;
+            }
         },
         Command::Apply(options) => documents::apply(session, options)?,
         Command::Document { command } => match command {

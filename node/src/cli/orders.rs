@@ -8,7 +8,10 @@ use super::{
 use crate::{
     control::{
         Exit, Failure, Request,
-        views::{AttemptView, IncidentSummary, IncidentView, IncidentsView, PeerView},
+        views::{
+            AttemptView, FrozenView, IncidentSummary, IncidentView, IncidentsView, PeerState,
+            PeerView, StatusView,
+        },
     },
     identity::Token,
 };
@@ -44,14 +47,26 @@ fn hosts(uses: u32) -> String {
 }
 
 /// `hearten peer remove`
-pub(super) fn remove_peer(session: &Session, name: String, key: KeyOption) -> Result<(), Failure> {
+pub(super) fn remove_peer(
+    session: &Session,
+    name: String,
+    force: bool,
+    key: KeyOption,
+) -> Result<(), Failure> {
     let operator = session.operator(key)?;
     let peer: PeerView = session.ask_for(&Request::Peer { name })?;
+    if peer.row.state == PeerState::Alive && !force {
+        let name = &peer.row.name;
+        let message = format!(
+            "peer {name} runs: `hearten leave` on its host takes it out, or stop its daemon first; --force removes it all the same"
+        );
+        return Err(Failure::new(Exit::Conflict, message));
+    }
     let id = PeerId::parse(&peer.row.id)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     session.order(&operator, Action::RemovePeer { peer: id })?;
     output::message(&format!(
-        "{} ({id}) is a member no more; its host can only come back as a new peer",
+        "{} ({id}) is a member no more; its host can only come back as a new peer, with a new data directory",
         peer.row.name
     ));
     Ok(())
@@ -77,8 +92,9 @@ pub(super) fn close(
 /// `hearten freeze`
 pub(super) fn freeze(session: &Session, reason: String, key: KeyOption) -> Result<(), Failure> {
     let operator = session.operator(key)?;
+    let before: StatusView = session.ask_for(&Request::Status)?;
     session.order(&operator, Action::Freeze { reason })?;
-    output::message("frozen: no repair is started until `hearten thaw`");
+    output::message(&frozen(before.frozen.as_ref()));
     // What was closed a moment ago may still run as well.
     let all = Request::Incidents { open: false, peer: None, since: None };
     let all: IncidentsView = session.ask_for(&all)?;
@@ -110,15 +126,49 @@ fn still_running<'a>(
 /// `hearten thaw`
 pub(super) fn thaw(session: &Session, key: KeyOption) -> Result<(), Failure> {
     let operator = session.operator(key)?;
+    let before: StatusView = session.ask_for(&Request::Status)?;
     session.order(&operator, Action::Thaw)?;
-    output::message("repairs go on");
+    output::message(thawed(before.frozen.is_some(), before.brake.is_some()));
     Ok(())
+}
+
+/// What a freeze did, by how it was before.
+fn frozen(before: Option<&FrozenView>) -> String {
+    match before {
+        None => "frozen: no repair is started until `hearten thaw`".to_owned(),
+        Some(FrozenView { since, reason }) => {
+            format!("it is frozen already, since {since}: {reason}; until `hearten thaw`")
+        }
+    }
+}
+
+/// What a thaw did, by how it was before.
+const fn thawed(frozen: bool, brake: bool) -> &'static str {
+    match (frozen, brake) {
+        (false, false) => "the mesh was not frozen, and the storm brake not engaged",
+        (true, false) => "repairs go on",
+        (false, true) => "the storm brake is released: neighbours may act",
+        (true, true) => "repairs go on, and the storm brake is released: neighbours may act",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::time::Timestamp;
     use serde_json::json;
+
+    #[test]
+    fn a_freeze_and_a_thaw_say_what_they_did() {
+        assert!(frozen(None).starts_with("frozen: "));
+        let before = FrozenView { since: Timestamp::default(), reason: "storm".to_owned() };
+        let said = frozen(Some(&before));
+        assert!(said.contains("already, since 1970-01-01T00:00:00.000Z: storm"), "{said}");
+        assert!(thawed(false, false).contains("was not frozen"));
+        assert!(thawed(false, true).contains("brake is released"));
+        assert_eq!(thawed(true, false), "repairs go on");
+        assert!(thawed(true, true).contains("repairs go on, and the storm brake is released"));
+    }
 
     #[test]
     fn what_was_begun_is_named_with_its_end_and_what_has_ended_is_not() {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::control::{
     Exit, Failure, Request,
-    views::{PeerView, PlanView},
+    views::{MaintenanceRow, MaintenancesView, PeerView, PlanView},
 };
 use protocol::{
     document::Selector,
@@ -119,12 +119,12 @@ pub(super) fn maintenances(session: &Session, shown: Shown) -> Result<(), Failur
     let answer = session.ask(&Request::Maintenances)?;
     output::show(shown, &answer, |answer| {
         let row = |one: &Value| {
-            ["name", "when", "from", "until", "peers", "reason"]
+            ["name", "when", "from", "until", "covers", "reason"]
                 .map(|key| table::text(&one[key]))
                 .to_vec()
         };
         let rows = table::list(&answer["maintenances"]).map(row).collect();
-        let headings = ["NAME", "WHEN", "FROM", "ON UNTIL", "PEERS", "REASON"];
+        let headings = ["NAME", "WHEN", "FROM", "ON UNTIL", "COVERS", "REASON"];
         table::rows(&headings, rows, "no maintenance")
     })
 }
@@ -140,12 +140,36 @@ pub(super) fn start_maintenance(
         peers.push(find(session, name)?);
     }
     let until = operator.mesh.now.plus(options.lasts);
-    let selector = Selector::of(options.labels);
     let (name, reason) = (options.name, options.reason);
-    let said = format!("maintenance \"{name}\" until {until}: nothing is repaired there");
+    let labels: Vec<String> =
+        options.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let selector = Selector::of(options.labels);
+    let begun = format!("maintenance \"{name}\" until {until}");
+    let ordered = name.to_string();
     session.order(&operator, Action::StartMaintenance { name, peers, selector, until, reason })?;
-    output::message(&said);
+    let all: MaintenancesView = session.ask_for(&Request::Maintenances)?;
+    let is_it = |row: &&MaintenanceRow| row.name == ordered && row.from == "order";
+    let row = all.maintenances.iter().find(is_it);
+    output::message(&match row {
+        Some(row) => format!("{begun}: {}", covered(row, &labels)),
+        None => format!("{begun}: `hearten maintenance list` shows whom it covers"),
+    });
     Ok(())
+}
+
+/// Whom a maintenance covers that was just begun for peers with these labels.
+fn covered(row: &MaintenanceRow, labels: &[String]) -> String {
+    match row.peers {
+        0 => format!(
+            "it covers nobody at the moment: no peer has {}; whoever joins with it is covered",
+            labels.join(" and ")
+        ),
+        1 => format!("nothing is repaired on 1 peer: {}", row.covers),
+        count if row.covers.starts_with("all ") => format!(
+            "nothing is repaired in the whole mesh, {count} peers; --peer or --where narrow it down"
+        ),
+        count => format!("nothing is repaired on {count} peers: {}", row.covers),
+    }
 }
 
 /// `hearten maintenance end`
@@ -192,5 +216,27 @@ mod tests {
   maintenance       HOLDS BACK: maintenance \"night\" until noon: disks
 ";
         assert!(shown.ends_with(expected), "{shown}");
+    }
+
+    #[test]
+    fn who_begins_a_maintenance_is_told_whom_it_covers() {
+        let row = |peers: usize, covers: &str| MaintenanceRow {
+            name: "kernel".to_owned(),
+            when: "once".to_owned(),
+            from: "order".to_owned(),
+            until: None,
+            peers,
+            covers: covers.to_owned(),
+            reason: String::new(),
+        };
+        for (row, told) in [
+            (row(0, "nobody at the moment"), "nobody at the moment: no peer has role=nobody; "),
+            (row(1, "h1"), "on 1 peer: h1"),
+            (row(2, "h1, h2"), "on 2 peers: h1, h2"),
+            (row(3, "all 3 peers"), "in the whole mesh, 3 peers; --peer or --where"),
+        ] {
+            let said = covered(&row, &["role=nobody".to_owned()]);
+            assert!(said.contains(told), "{said}");
+        }
     }
 }

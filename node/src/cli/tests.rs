@@ -146,7 +146,11 @@ async fn orders_are_carried_out_once_signed() {
     let id = host.with(Sample::incident);
     assert_eq!(host.run(&format!("incident close {id} --reason done")).await, 0);
     assert_eq!(host.run(&format!("incident close {id} --reason done")).await, 5);
-    assert_eq!(host.run("peer remove web-2").await, 0);
+    assert_eq!(host.run("peer remove web-1").await, 5, "it runs");
+    assert!(host.with(|sample| sample.agent.ledger().roster().by_name("web-1").is_some()));
+    assert_eq!(host.run("peer remove web-1 --force").await, 0);
+    assert!(host.with(|sample| sample.agent.ledger().roster().by_name("web-1").is_none()));
+    assert_eq!(host.run("peer remove web-2").await, 0, "it is lost");
     assert_eq!(host.run("peer remove web-2").await, 3);
 }
 

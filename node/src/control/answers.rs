@@ -28,7 +28,7 @@ pub fn read(
     request: &Request,
 ) -> Option<Answer> {
     Some(match request {
-        Request::Status => json(&StatusView::of(agent)),
+        Request::Status => json(&StatusView::of(agent, agent.log_now(now))),
         Request::Peers => json(&PeersView::of(agent)),
         Request::Peer { name } => match find_peer(agent, name) {
             Some((peer, member)) => json(&PeerView::of(agent, peer, member)),

@@ -6,7 +6,7 @@ use super::{
     place::Place,
     server::REQUEST_BYTES_MAX,
 };
-use crate::setup::data_dir;
+use crate::setup::{SetupError, data_dir, farewell::Farewell};
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
@@ -71,6 +71,10 @@ fn unreachable_daemon(data: &Path, error: &io::Error) -> Failure {
         );
         return Failure::new(Exit::NotAllowed, message);
     }
+    if let Ok(Some(how)) = Farewell::of(data) {
+        let gone = SetupError::Gone { path: data.to_owned(), how };
+        return Failure::unavailable(gone.to_string());
+    }
     if data_dir::config_path(data).exists() {
         return Failure::unavailable(format!(
             "the daemon of {shown} does not run: start it with `hearten run --data-dir {shown}`"
@@ -96,5 +100,9 @@ mod tests {
         assert_eq!(failure.exit_code, Exit::Unavailable);
         assert!(failure.message.contains("hearten run"), "{failure}");
         assert!(!failure.message.contains('\n'));
+        Farewell::Removed.keep(folder.path()).unwrap();
+        let failure = call(folder.path(), &Request::Status).unwrap_err();
+        assert_eq!(failure.exit_code, Exit::Unavailable);
+        assert!(failure.message.contains("was removed"), "{failure}");
     }
 }

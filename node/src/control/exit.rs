@@ -21,7 +21,7 @@ pub enum Exit {
     Conflict,
     /// 6: no daemon, no leader or no quorum.
     Unavailable,
-    /// 7: it was done, and something degraded was found.
+    /// 7: it was done, and something degraded was found: a check that was run does not pass.
     Degraded,
 }
 

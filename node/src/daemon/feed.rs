@@ -17,10 +17,18 @@ use protocol::{
     rendezvous,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How often a follower is told how the group stands when nothing changes.
 const STANDING_EVERY: Duration = Duration::from_millis(1_400);
+
+/// A leader that no voter has told of for so long is believed in no more: it takes a few seconds
+/// to leave a voter that fell silent and to find another.
+const BELIEVED_FOR: Duration = Duration::from_secs(5);
 
 /// A voter that has said nothing for so long is left for another.
 const SILENT_AFTER: Duration = Duration::from_secs(3);
@@ -69,13 +77,22 @@ pub(super) enum Frame {
 /// How the group looks from here: as a member of it, or as a voter told it.
 pub(super) fn standing(daemon: &Daemon) -> Standing {
     let group = daemon.consensus.standing().borrow().clone();
-    if takes_part(daemon, &group) { of_member(&group) } else { daemon.followed.borrow().clone() }
+    if takes_part(daemon, &group) {
+        return of_member(&group);
+    }
+    let followed = daemon.followed.borrow().clone();
+    if followed.leader.is_some() || followed.term >= group.term {
+        return followed;
+    }
+    // Nobody tells anything: what this peer saw itself is the latest that it knows.
+    Standing { leader: None, leads: false, ..of_member(&group) }
 }
 
 fn of_member(group: &consensus::Standing) -> Standing {
     Standing {
         term: group.term,
-        leader: group.leader,
+        // Whom it has not heard of late it only remembers.
+        leader: group.leader.filter(|_| group.quorum || group.i_lead),
         // A leader that has not yet applied an entry of its own term may hold an old ledger.
         leads: group.i_lead && group.quorum && group.applied.term == group.term,
         voters: group.voters.clone(),
@@ -123,12 +140,18 @@ pub(super) async fn tell_standing(daemon: Arc<Daemon>) {
 /// Brings the committed log to the agent, from wherever it can be had.
 pub(super) async fn bring(daemon: Arc<Daemon>) {
     let mut tried = 0_u64;
+    let mut told = Instant::now();
     while !daemon.stop.is_cancelled() {
         own_ledger(&daemon).await;
         let group = daemon.consensus.standing().borrow().clone();
         if takes_part(&daemon, &group) {
+            // What voters told before is old by the time that it is asked for again.
+            forget_leader(&daemon);
             own_log(&daemon).await;
             continue;
+        }
+        if told.elapsed() > BELIEVED_FOR {
+            forget_leader(&daemon);
         }
         let Some(source) = subscribe(&daemon, tried).await else {
             tried = pause(&daemon, tried).await;
@@ -136,7 +159,7 @@ pub(super) async fn bring(daemon: Arc<Daemon>) {
         };
         let from = source.peer();
         let before = daemon.followed.borrow().clone();
-        let why = follow(&daemon, source).await;
+        let why = follow(&daemon, source, &mut told).await;
         tracing::debug!(%from, why, "the follow stream ended");
         // A peer that is no voter ends the stream at once, without having said anything.
         if *daemon.followed.borrow() == before {
@@ -145,6 +168,11 @@ pub(super) async fn bring(daemon: Arc<Daemon>) {
             tried = 0;
         }
     }
+}
+
+/// Nobody tells of a leader any more; who votes is still good to know, to find one that does.
+fn forget_leader(daemon: &Daemon) {
+    daemon.followed.send_if_modified(|known| known.leader.take().is_some());
 }
 
 /// Gives the agent what this peer's own store holds, if that is more than it knows: after a start
@@ -221,8 +249,9 @@ async fn subscribe(daemon: &Daemon, tried: u64) -> Option<FrameSource> {
     }
 }
 
-/// Follows a voter until it falls silent, or this peer becomes a member itself.
-async fn follow(daemon: &Daemon, mut source: FrameSource) -> &'static str {
+/// Follows a voter until it falls silent, or this peer becomes a member itself; notes when it was
+/// last told how the group stands.
+async fn follow(daemon: &Daemon, mut source: FrameSource, told: &mut Instant) -> &'static str {
     let mut group = daemon.consensus.standing();
     let mut snapshot: Vec<u8> = Vec::new();
     loop {
@@ -258,6 +287,7 @@ async fn follow(daemon: &Daemon, mut source: FrameSource) -> &'static str {
                 }
             }
             Ok(Frame::Standing { term, leader, voters, learners }) => {
+                *told = Instant::now();
                 let standing = Standing { term, leader, leads: false, voters, learners };
                 daemon.followed.send_if_modified(|known| {
                     let differs = *known != standing;
@@ -315,6 +345,8 @@ async fn send_standing(daemon: &Daemon, sink: &mut FrameSink) -> Result<(), crat
     }
     let standing = of_member(&group);
     let Standing { term, leader, voters, learners, .. } = standing;
+    // A leader whom no majority follows is none for others.
+    let leader = leader.filter(|_| group.quorum);
     sink.send(&codec::encode(&Frame::Standing { term, leader, voters, learners })).await
 }
 

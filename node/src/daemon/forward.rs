@@ -103,7 +103,9 @@ pub(crate) enum ForwardError {
     )]
     NoLeader,
     /// The leader did not take it in time.
-    #[error("the leader did not take it: {0}")]
+    #[error(
+        "the leader did not take it: {0}; it may be gone: `hearten status` shows who answers; try again when there is a leader"
+    )]
     Failed(String),
 }
 
@@ -200,7 +202,11 @@ async fn one_try(
         return Box::pin(super::answer::answer_ask(daemon, daemon.me, ask.clone())).await;
     }
     let answer = daemon.net().request(leader, StreamKind::Forward, bytes, within).await;
-    let answer = answer.map_err(|error| error.to_string())?;
+    let answer = answer.map_err(|error| {
+        // An operator knows hosts by their names.
+        let name = daemon.agent().ledger().roster().name(leader);
+        error.to_string().replace(&leader.to_string(), &name)
+    })?;
     codec::decode(&answer).map_err(|error| error.to_string())
 }
 

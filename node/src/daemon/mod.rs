@@ -11,6 +11,7 @@
 //! * `ground` is what it stands on, its host or a world that is made up;
 //! * `own` is what the daemon measures of itself;
 //! * `evidence` is handed to neighbours, and found again;
+//! * `removal` is how it learns that it is a member no more;
 //! * `answer` is what the daemon says to other peers, `service` what it says to operators;
 //! * `signal` and `source` are what programs of its host tell it;
 //! * `streams` are the topics that the leader reads.
@@ -33,6 +34,7 @@ mod messages;
 mod outputs;
 mod own;
 mod plugins;
+mod removal;
 mod service;
 mod signal;
 mod source;
@@ -70,7 +72,10 @@ use protocol::{
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 use tokio::sync::{mpsc, watch as watch_channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -113,6 +118,8 @@ pub(crate) struct Daemon {
     troubles: streams::Troubles,
     /// Ends the daemon; what is in `work` is waited for.
     pub(crate) stop: CancellationToken,
+    /// An operator of this host has asked to leave for good.
+    leaves: AtomicBool,
     /// The mesh has let this peer go, though it could not tell it by the log.
     pub(crate) released: CancellationToken,
     /// Ends the commands that are being executed.

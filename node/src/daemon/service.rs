@@ -6,7 +6,7 @@
 use super::{
     Daemon, evidence,
     forward::{self, Ask, Reply},
-    signal,
+    removal, signal,
 };
 use crate::{
     control::{
@@ -14,13 +14,11 @@ use crate::{
         views::{StreamsView, TrialView, effect, pause_heartbeat},
     },
     exec::{check::run_check, environment::Environment},
-    net::StreamKind,
     setup::data_dir,
 };
 use async_trait::async_trait;
 use protocol::{
     agent::{Input, trial::NoTrial},
-    codec,
     document::bundle::SignedBundle,
     ledger::{Effect, roster::Standing as Running},
     name::Name,
@@ -29,7 +27,10 @@ use protocol::{
     refusal::Refusal,
 };
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// How long a command waits for the leader: an election and a commit.
 const COMMAND_WITHIN: Duration = Duration::from_secs(8);
@@ -228,6 +229,7 @@ async fn leave(daemon: &Daemon) -> Result<Value, Failure> {
             "this peer holds the only copy of the log that counts, and other peers depend on it: let a third peer join first, so that others vote, or stop it with SIGTERM",
         ));
     }
+    daemon.leaves.store(true, Ordering::Relaxed);
     daemon.tell(Input::Stopping { for_good: true }).await;
     let left = async {
         let mut tick = tokio::time::interval(Duration::from_millis(20));
@@ -266,12 +268,10 @@ async fn leave(daemon: &Daemon) -> Result<Value, Failure> {
 /// The voters cut it off as soon as they know, often before they have sent it the record that says
 /// so; after that the log cannot tell it any more.
 async fn released(daemon: &Daemon) {
-    let ask = codec::encode(&Ask::Probe(daemon.me));
     loop {
         tokio::time::sleep(ASK_AGAIN).await;
         for voter in daemon.standing().voters.into_keys().filter(|voter| *voter != daemon.me) {
-            let answer = daemon.net().request(voter, StreamKind::Forward, &ask, ASK_WITHIN).await;
-            if answer.is_err_and(|error| error.says_not_in_roster()) {
+            if removal::says_so(daemon, voter).await {
                 return;
             }
         }

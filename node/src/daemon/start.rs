@@ -2,7 +2,7 @@
 
 use super::{
     Daemon, Ground, answer::Answerer, clock::Clock, disk, driver, evidence, facts, feed, gossip,
-    habits, http, issuing, own, service, source, streams,
+    habits, http, issuing, own, removal, service, source, streams,
 };
 use crate::{
     exec::{http::HttpClient, started::Journal},
@@ -12,7 +12,7 @@ use crate::{
         card,
         config::{Config, Http},
         data_dir::DataDir,
-        init, trust,
+        farewell, init, trust,
     },
 };
 use anyhow::Context;
@@ -84,6 +84,7 @@ impl Running {
     /// What keeps it from starting, with the file or address at fault.
     pub async fn begin(data: &Path, ground: Ground) -> anyhow::Result<Self> {
         let lock = DataDir::open(data)?;
+        farewell::is_none(data)?;
         let config = Config::load(data)?;
         let (daemon, inputs) = assemble(&config, data, ground).await?;
         let mut parts = JoinSet::new();
@@ -127,8 +128,9 @@ impl Running {
     /// Why it must not go on.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
         tokio::select! {
-            () = left(&self.daemon) => tracing::info!("this peer has left the mesh"),
-            () = self.daemon.released.cancelled() => tracing::info!("this peer has left the mesh"),
+            () = removal::left(&self.daemon) => removal::part(&self.daemon)?,
+            () = self.daemon.released.cancelled() => removal::part(&self.daemon)?,
+            () = removal::put_out(&self.daemon) => removal::part(&self.daemon)?,
             () = self.daemon.stop.cancelled() => {
                 anyhow::bail!("the Raft store has failed; see the log above")
             }
@@ -257,6 +259,7 @@ async fn assemble(
         beat: std::sync::atomic::AtomicU64::new(0),
         troubles: streams::Troubles::default(),
         stop: CancellationToken::new(),
+        leaves: std::sync::atomic::AtomicBool::new(false),
         released: CancellationToken::new(),
         break_off: CancellationToken::new(),
         work: TaskTracker::new(),
@@ -327,23 +330,6 @@ async fn found(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
     init::founded(&daemon.data)?;
     tracing::info!(mesh = %founding.mesh, "the mesh is founded");
     Ok(())
-}
-
-/// Waits until the log says that this peer is no member any more.
-async fn left(daemon: &Daemon) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tick.tick().await;
-        let agent = daemon.agent();
-        if agent
-            .ledger()
-            .roster()
-            .ever(daemon.me)
-            .is_some_and(|m| m.standing == roster::Standing::Left)
-        {
-            return;
-        }
-    }
 }
 
 /// Ends what is being executed, says how it ended, and says that this silence is meant.

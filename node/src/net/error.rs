@@ -39,7 +39,7 @@ pub enum NetError {
         reason: String,
     },
     /// The peer did not answer in time. It may yet have done what it was asked.
-    #[error("peer {peer} did not answer within {after:?}")]
+    #[error("peer {peer} did not answer within {:.1} s", after.as_secs_f64())]
     NoAnswer {
         /// Which peer.
         peer: PeerId,

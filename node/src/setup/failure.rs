@@ -9,7 +9,9 @@ use crate::{
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
         let exit = match &error {
-            SetupError::AlreadyAPeer { .. } | SetupError::InUse { .. } => Exit::Conflict,
+            SetupError::AlreadyAPeer { .. }
+            | SetupError::Gone { .. }
+            | SetupError::InUse { .. } => Exit::Conflict,
             SetupError::NotAPeer { .. } => Exit::NotFound,
             SetupError::NoAddress | SetupError::BadAddress { .. } => Exit::Usage,
             SetupError::NoOperatorKey { .. }

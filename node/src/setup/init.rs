@@ -7,7 +7,7 @@ use super::{
     SetupError, address, card,
     config::{Config, Http},
     data_dir::{self, DataDir},
-    operator, trust,
+    farewell, operator, trust,
 };
 use crate::{
     files,
@@ -87,6 +87,7 @@ pub fn init(
     let config = options.config(None)?;
     let directory = DataDir::create(data)?;
     if directory.is_a_peer() {
+        farewell::is_none(data)?;
         return Err(SetupError::AlreadyAPeer { path: data.to_owned() });
     }
     // A founding that was cut off is begun again: nobody has seen anything of it.

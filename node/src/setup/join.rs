@@ -7,6 +7,7 @@ use super::{
     SetupError, address, card,
     config::{Config, Seed},
     data_dir::DataDir,
+    farewell,
     init::HostOptions,
     joining::{self, JoinAnswer},
     trust,
@@ -60,6 +61,7 @@ pub async fn join(
     let config = options.config(reachable.first().copied())?;
     let directory = DataDir::create(data)?;
     if directory.is_a_peer() {
+        farewell::is_none(data)?;
         return Err(SetupError::AlreadyAPeer { path: data.to_owned() });
     }
     let key = PeerKey::load_or_create(&Identity::key_path(data))?;

@@ -7,6 +7,7 @@
 //! - [`card`]: what a peer says of itself, made from identity and configuration.
 //! - [`trust`]: whose documents this host executes, pinned when it became a peer.
 //! - [`operator`]: the key with which documents and orders are signed.
+//! - [`farewell`]: that a host is a peer no more.
 //! - [`init`]: founding a mesh.
 //! - [`joining`]: what applicant and mesh say to each other.
 //! - [`join`]: being let in.
@@ -15,6 +16,7 @@ pub mod address;
 pub mod card;
 pub mod config;
 pub mod data_dir;
+pub mod farewell;
 pub mod init;
 pub mod join;
 pub mod joining;
@@ -77,6 +79,17 @@ pub enum SetupError {
         path: PathBuf,
         /// Who holds it, as the lock file says.
         pid: String,
+    },
+    /// The host was a peer and is none any more.
+    #[error(
+        "{} holds a peer already, and that one {how}: this host may join again as a new peer, with a new --data-dir",
+        path.display()
+    )]
+    Gone {
+        /// The data directory.
+        path: PathBuf,
+        /// What became of it.
+        how: farewell::Farewell,
     },
     /// The host is a peer already.
     #[error(

@@ -19,6 +19,8 @@ struct Seen {
     report: Option<Arc<Report>>,
     alive: Option<bool>,
     since: Timestamp,
+    /// Whether gossip has ever said that it does not hear it.
+    was_missed: bool,
 }
 
 /// What is known of the peers.
@@ -97,6 +99,7 @@ impl View {
         if seen.alive != Some(alive) {
             seen.alive = Some(alive);
             seen.since = at;
+            seen.was_missed |= !alive;
             if alive {
                 self.unheard.remove(&peer);
             } else {
@@ -118,6 +121,12 @@ impl View {
     /// Since when gossip says what it says.
     pub fn since(&self, peer: PeerId) -> Option<Timestamp> {
         self.peers.get(&peer).filter(|seen| seen.alive.is_some()).map(|seen| seen.since)
+    }
+
+    /// Since when gossip says what it says, if it has ever said otherwise or did not hear the peer:
+    /// that it hears one at first says nothing of since when the peer is there.
+    pub fn changed(&self, peer: PeerId) -> Option<Timestamp> {
+        self.since(peer).filter(|_| self.peers.get(&peer).is_some_and(|seen| seen.was_missed))
     }
 
     /// A peer's latest report.

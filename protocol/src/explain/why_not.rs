@@ -183,7 +183,7 @@ impl Agent {
 
     /// An incident is open: the rule that it waits for.
     fn held(&self, open: &Incident, labels: &Labels, at: Timestamp) -> WhyNot {
-        let (leader, id) = (self.standing.leader, open.id);
+        let (leader, id) = (self.led_by(), open.id);
         let refusal = leader.and_then(|leader| rule(&self.ledger, open, leader, at));
         let held = open.in_flight().is_none() && !open.state.is_over();
         let refusal = refusal.filter(|_| held);
@@ -208,7 +208,7 @@ impl Agent {
             match count.verdict() {
                 Verdict::Pass | Verdict::Warn => Reason::Passing,
                 Verdict::Unknown => Reason::NotHeard,
-                Verdict::Fail if self.standing.leader.is_none() => Reason::NoLeader,
+                Verdict::Fail if self.led_by().is_none() => Reason::NoLeader,
                 Verdict::Fail => Reason::NotOftenEnough,
             },
         );
@@ -229,7 +229,7 @@ impl Agent {
         let count = heartbeats.jobs().filter(|job| job.is_subject_of(check)).count();
         let mut troubled = heartbeats.troubled().filter(|job| job.is_subject_of(check));
         let (text, reason) = match (troubled.next(), count) {
-            (Some(job), _) if self.standing.leader.is_none() => {
+            (Some(job), _) if self.led_by().is_none() => {
                 let text = format!("{}, and no leader is known here", job.in_words(job.made_at));
                 (text, Reason::NoLeader)
             }
@@ -336,7 +336,7 @@ impl Agent {
             let incident = Some(closed.id);
             return WhyNot { incident, ..WhyNot::because(Reason::ClosedIncident, text) };
         }
-        if self.standing.leader.is_none() {
+        if self.led_by().is_none() {
             let text = "no leader is known here: nothing is opened without one".to_owned();
             return WhyNot::because(Reason::NoLeader, text);
         }

@@ -45,7 +45,8 @@ impl Ledger {
             Action::RemovePeer { peer } => self.roster.remove(context.at, *peer),
             Action::Freeze { reason } => {
                 let reason = bounded(reason)?;
-                self.frozen = Some(Freeze { since: context.at, reason });
+                // Who stopped it first knows why it stands still; a second one changes nothing.
+                self.frozen.get_or_insert(Freeze { since: context.at, reason });
                 Ok(Effect::Done)
             }
             Action::Thaw => {

@@ -51,6 +51,11 @@ impl Member {
     pub fn zone(&self) -> &str {
         self.card.labels.get(ZONE_LABEL).map_or("", String::as_str)
     }
+
+    /// Whether it was let in and its daemon was not started since.
+    pub fn has_not_started(&self) -> bool {
+        self.standing == Standing::Stopped && self.since == self.joined_at
+    }
 }
 
 /// Every peer that is or was a member.

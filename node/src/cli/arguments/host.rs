@@ -109,6 +109,9 @@ pub enum PeerCommand {
     Remove {
         /// Its name or its id.
         name: String,
+        /// Even if it runs: it is cut off at once.
+        #[arg(long)]
+        force: bool,
         /// With which key to sign.
         #[command(flatten)]
         key: KeyOption,

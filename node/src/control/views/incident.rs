@@ -88,7 +88,7 @@ impl IncidentSummary {
             State::Open | State::Verifying | State::Waiting | State::Escalated => true,
             State::Acting | State::Resolved | State::Closed => false,
         };
-        let waiting = explain::waiting(agent.ledger(), incident, agent.standing().leader, at);
+        let waiting = explain::waiting(agent.ledger(), incident, agent.led_by(), at);
         let attempts = incident.attempts.iter();
         Self {
             id: incident.id,
@@ -292,7 +292,7 @@ pub struct ExplainView {
 impl ExplainView {
     /// The story of one incident.
     pub fn of(agent: &Agent, now: Now, incident: &Incident) -> Self {
-        let (ledger, leader, at) = (agent.ledger(), agent.standing().leader, agent.log_now(now));
+        let (ledger, leader, at) = (agent.ledger(), agent.led_by(), agent.log_now(now));
         let waiting = explain::waiting(ledger, incident, leader, at);
         let untold = agent.untold(incident).filter(|_| !incident.state.is_over());
         let story = explain::story(ledger, incident, leader, at).into_iter();
@@ -425,7 +425,10 @@ mod tests {
         let json = show(&sample);
         assert_eq!(json["state"], "waiting");
         assert_eq!(json["waiting_for"], "nobody can act: the affected peer is not heard of");
-        assert_eq!(super::super::StatusView::of(&sample.agent).incidents.waiting, 1);
+        assert_eq!(
+            super::super::StatusView::of(&sample.agent, sample.now().wall).incidents.waiting,
+            1
+        );
     }
 
     #[test]

@@ -100,18 +100,19 @@ impl MembersView {
     /// The Raft group, as this agent knows it.
     pub fn of(agent: &Agent) -> Self {
         let (standing, roster) = (agent.standing(), agent.ledger().roster());
+        let leader = agent.led_by();
         let shown = |(peer, raft_id): (&PeerId, &RaftId), role: Role| MemberView {
             name: roster.name(*peer),
             id: peer.to_string(),
             raft_id: raft_id.to_string(),
-            role: if standing.leader == Some(*peer) { Role::Leader } else { role },
+            role: if leader == Some(*peer) { Role::Leader } else { role },
         };
         let voters = standing.voters.iter().map(|member| shown(member, Role::Voter));
         let learners = standing.learners.iter().map(|member| shown(member, Role::Learner));
         Self {
             schema: SCHEMA,
             term: standing.term,
-            leader: standing.leader.map(|leader| roster.name(leader)),
+            leader: leader.map(|leader| roster.name(leader)),
             applied: agent.ledger().position().index,
             members: voters.chain(learners).collect(),
         }

@@ -22,8 +22,10 @@ pub enum PeerState {
     Suspect,
     /// The leader and its witnesses have seen for themselves that it does not answer.
     Silent,
-    /// It was stopped on purpose, or never started.
+    /// It was stopped on purpose.
     Left,
+    /// It was let in, and its daemon was not started yet.
+    Joined,
 }
 
 /// What a peer is in the Raft group.
@@ -62,6 +64,7 @@ impl PeerState {
             Self::Suspect => "suspect",
             Self::Silent => "silent",
             Self::Left => "left",
+            Self::Joined => "joined",
         }
     }
 }
@@ -204,9 +207,11 @@ pub(super) const fn seen(seen: Seen) -> &'static str {
 }
 
 fn state(agent: &Agent, peer: PeerId, member: &Member) -> (PeerState, Timestamp) {
-    let heard_since = || agent.view().since(peer).unwrap_or(member.since).max(member.since);
+    // What it was before this daemon began to listen, the log says: it runs since its start.
+    let heard_since = || agent.view().changed(peer).unwrap_or(member.since).max(member.since);
     if member.standing != Standing::Running {
-        return (PeerState::Left, member.since);
+        let joined = member.has_not_started();
+        return (if joined { PeerState::Joined } else { PeerState::Left }, member.since);
     }
     if let Some(silence) = agent.ledger().silence_of(peer) {
         return (PeerState::Silent, silence.because.since());
@@ -225,7 +230,7 @@ fn state(agent: &Agent, peer: PeerId, member: &Member) -> (PeerState, Timestamp)
 
 fn role(agent: &Agent, peer: PeerId) -> Role {
     let standing = agent.standing();
-    if standing.leader == Some(peer) {
+    if agent.led_by() == Some(peer) {
         Role::Leader
     } else if standing.voters.contains_key(&peer) {
         Role::Voter

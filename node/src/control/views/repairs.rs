@@ -4,7 +4,7 @@ use super::SCHEMA;
 use protocol::{
     agent::Agent,
     document::{DocumentKey, DocumentKind, On, Runbook, Schedule},
-    name::{Name, PeerId},
+    name::{Labels, Name, PeerId},
     plan::plan,
     refusal::Refusal,
     time::Timestamp,
@@ -153,8 +153,35 @@ pub struct MaintenanceRow {
     pub until: Option<Timestamp>,
     /// How many peers its labels fit.
     pub peers: usize,
+    /// Whom it covers, in words: their names where they are few.
+    #[serde(default)]
+    pub covers: String,
     /// The operator's words.
     pub reason: String,
+}
+
+impl MaintenanceRow {
+    fn covering(mut self, agent: &Agent, covers: impl Fn(PeerId, &Labels) -> bool) -> Self {
+        let roster = agent.ledger().roster();
+        let named = roster.hosts().filter(|(peer, member)| covers(*peer, &member.card.labels));
+        let mut names: Vec<&str> = named.map(|(_, member)| member.card.name.as_str()).collect();
+        names.sort_unstable();
+        self.peers = names.len();
+        self.covers = whom(&names, roster.hosts().count());
+        self
+    }
+}
+
+/// The most peers that are named one by one: so many fit into a line.
+const NAMED_MAX: usize = 4;
+
+fn whom(names: &[&str], all: usize) -> String {
+    match names.len() {
+        0 => "nobody at the moment".to_owned(),
+        count if count == all && count > 1 => format!("all {count} peers"),
+        1..=NAMED_MAX => names.join(", "),
+        count => format!("{count} peers"),
+    }
 }
 
 /// The maintenances.
@@ -170,33 +197,60 @@ impl MaintenancesView {
     /// The maintenances as this peer knows them; what is over is left out.
     pub fn of(agent: &Agent, at: Timestamp) -> Self {
         let ledger = agent.ledger();
-        let count = |selector| ledger.roster().selected(selector).count();
-        let written = ledger.library().maintenances().map(|window| MaintenanceRow {
-            name: window.name.to_string(),
-            when: match &window.schedule {
-                Schedule::Once { from, until } => format!("{from} to {until}"),
-                Schedule::Recurring { cron, time_zone, lasts } => {
-                    format!("{cron} {time_zone}, {}", protocol::time::format_span(*lasts))
-                }
-            },
-            from: "document".to_owned(),
-            until: window.schedule.covers(at),
-            peers: count(&window.selector),
-            reason: window.reason.clone(),
+        let written = ledger.library().maintenances().map(|window| {
+            let row = MaintenanceRow {
+                name: window.name.to_string(),
+                when: match &window.schedule {
+                    Schedule::Once { from, until } => format!("{from} to {until}"),
+                    Schedule::Recurring { cron, time_zone, lasts } => {
+                        format!("{cron} {time_zone}, {}", protocol::time::format_span(*lasts))
+                    }
+                },
+                from: "document".to_owned(),
+                until: window.schedule.covers(at),
+                peers: 0,
+                covers: String::new(),
+                reason: window.reason.clone(),
+            };
+            row.covering(agent, |_, labels| window.selector.fits(labels))
         });
         let ordered = ledger.windows().iter().filter(|(_, window)| window.until > at);
-        let ordered = ordered.map(|(name, window)| MaintenanceRow {
-            name: name.to_string(),
-            when: "once".to_owned(),
-            from: "order".to_owned(),
-            until: Some(window.until),
-            peers: ledger
-                .roster()
-                .members()
-                .filter(|(peer, member)| window.is_for(*peer, &member.card.labels))
-                .count(),
-            reason: window.reason.clone(),
+        let ordered = ordered.map(|(name, window)| {
+            let row = MaintenanceRow {
+                name: name.to_string(),
+                when: "once".to_owned(),
+                from: "order".to_owned(),
+                until: Some(window.until),
+                peers: 0,
+                covers: String::new(),
+                reason: window.reason.clone(),
+            };
+            row.covering(agent, |peer, labels| window.is_for(peer, labels))
         });
         Self { schema: SCHEMA, maintenances: written.chain(ordered).collect() }
+    }
+
+    /// Those that keep repairs away at this moment.
+    pub fn on_now(agent: &Agent, at: Timestamp) -> Vec<MaintenanceRow> {
+        let all = Self::of(agent, at).maintenances.into_iter();
+        all.filter(|maintenance| maintenance.until.is_some()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_named_and_many_are_counted() {
+        for (names, all, told) in [
+            (&[][..], 3, "nobody at the moment"),
+            (&["h1"], 1, "h1"),
+            (&["h1", "h2"], 3, "h1, h2"),
+            (&["h1", "h2"], 2, "all 2 peers"),
+            (&["h1", "h2", "h3", "h4", "h5"], 9, "5 peers"),
+        ] {
+            assert_eq!(whom(names, all), told);
+        }
     }
 }

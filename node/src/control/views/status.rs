@@ -1,6 +1,6 @@
 //! `hearten status`: the headline and the peers.
 
-use super::{PeerRow, PeerState, SCHEMA, peer::Health};
+use super::{MaintenanceRow, MaintenancesView, PeerRow, PeerState, SCHEMA, peer::Health};
 use protocol::{
     agent::Agent,
     ledger::{Ledger, incident::State},
@@ -74,6 +74,9 @@ pub struct StatusView {
     pub revision: u64,
     /// The mesh-wide stop, when it is on.
     pub frozen: Option<FrozenView>,
+    /// The maintenances that are on now.
+    #[serde(default)]
+    pub maintenances: Vec<MaintenanceRow>,
     /// The storm brake, while it is engaged.
     #[serde(default)]
     pub brake: Option<BrakeView>,
@@ -90,22 +93,23 @@ pub struct StatusView {
 }
 
 impl StatusView {
-    /// How the mesh is, as this agent knows it.
-    pub fn of(agent: &Agent) -> Self {
+    /// How the mesh is at a moment of the log's time, as this agent knows it.
+    pub fn of(agent: &Agent, at: Timestamp) -> Self {
         let (ledger, standing) = (agent.ledger(), agent.standing());
-        let own = agent.card().id;
         let count = |state: State| ledger.open_incidents().filter(|i| i.state == state).count();
         Self {
             schema: SCHEMA,
             mesh: ledger.mesh().map_or_else(String::new, |mesh| mesh.name.to_string()),
             own: agent.card().name.to_string(),
-            leader: standing.leader.map(|leader| ledger.roster().name(leader)),
-            term: standing.term,
-            quorum: standing.leader.is_some_and(|leader| leader != own || standing.leads),
+            leader: agent.led_by().map(|leader| ledger.roster().name(leader)),
+            // After a start the log is known before anybody tells how the group stands.
+            term: standing.term.max(ledger.position().term),
+            quorum: agent.has_quorum(),
             revision: ledger.library().revision(),
             frozen: ledger
                 .frozen()
                 .map(|freeze| FrozenView { since: freeze.since, reason: freeze.reason.clone() }),
+            maintenances: MaintenancesView::on_now(agent, at),
             brake: BrakeView::of(ledger),
             check_in_problem: agent.check_in_problem().map(str::to_owned),
             untold: ledger
@@ -127,7 +131,8 @@ impl StatusView {
     pub fn headline(&self) -> String {
         let leader = match &self.leader {
             Some(leader) if self.quorum => format!("leader {leader} (term {})", self.term),
-            Some(_) | None => format!("no leader (term {})", self.term),
+            Some(leader) => format!("leader {leader} without a quorum (term {})", self.term),
+            None => format!("no leader (term {})", self.term),
         };
         let alive = self.peers.iter().filter(|peer| peer.state == PeerState::Alive).count();
         let open = match self.incidents.open {
@@ -181,14 +186,17 @@ fn counted(number: usize, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Sample, name};
+    use super::super::{
+        MembersView, Role,
+        testing::{Sample, name},
+    };
     use super::*;
     use serde_json::json;
 
     #[test]
     fn the_status_is_the_one_of_the_contract() {
         let sample = Sample::with_failing_check();
-        let status = StatusView::of(&sample.agent);
+        let status = StatusView::of(&sample.agent, sample.now().wall);
         assert_eq!(
             status.headline(),
             "mesh prod · leader db-1 (term 1) · 3 peers, 2 alive · revision 1 · 1 open incident"
@@ -228,7 +236,7 @@ mod tests {
         let mut sample = Sample::with_failing_check();
         sample.stop("web-2");
         let state = |sample: &Sample, peer: &str| {
-            let peers = StatusView::of(&sample.agent).peers;
+            let peers = StatusView::of(&sample.agent, sample.now().wall).peers;
             peers.into_iter().find(|row| row.name == peer).map(|row| row.state)
         };
         assert_eq!(state(&sample, "web-2"), Some(PeerState::Left));
@@ -238,12 +246,66 @@ mod tests {
     }
 
     #[test]
+    fn who_was_let_in_and_never_started_has_joined_and_not_left() {
+        let mut sample = Sample::quiet();
+        sample.join(4, "web-3");
+        let row = |sample: &Sample| {
+            let peers = StatusView::of(&sample.agent, sample.now().wall).peers;
+            peers.into_iter().find(|row| row.name == "web-3").unwrap()
+        };
+        let joined = row(&sample);
+        assert_eq!(joined.state, PeerState::Joined);
+        assert_eq!(serde_json::to_value(&joined).unwrap()["state"], "joined");
+        sample.stop("web-3");
+        assert_eq!(row(&sample).state, PeerState::Left);
+    }
+
+    #[test]
+    fn a_maintenance_that_is_on_is_told_with_whom_it_covers() {
+        let mut sample = Sample::quiet();
+        assert!(StatusView::of(&sample.agent, sample.now().wall).maintenances.is_empty());
+        sample.maintain("kernel", "web");
+        let status = StatusView::of(&sample.agent, sample.now().wall);
+        let told = &status.maintenances[0];
+        assert_eq!((told.name.as_str(), told.peers), ("kernel", 2));
+        assert_eq!((told.covers.as_str(), told.reason.as_str()), ("web-1, web-2", "new kernel"));
+        let until = told.until.unwrap();
+        assert!(StatusView::of(&sample.agent, until).maintenances.is_empty(), "it is over");
+        sample.maintain("kernel", "nobody");
+        let status = StatusView::of(&sample.agent, sample.now().wall);
+        assert_eq!(status.maintenances[0].covers, "nobody at the moment");
+    }
+
+    #[test]
+    fn a_peer_is_there_since_its_start_and_not_since_it_was_first_heard_here() {
+        let mut sample = Sample::quiet();
+        let since = |sample: &Sample| {
+            let peers = StatusView::of(&sample.agent, sample.now().wall).peers;
+            peers.into_iter().find(|row| row.name == "web-1").unwrap().since
+        };
+        let started = sample.agent.ledger().roster().by_name("web-1").unwrap().1.since;
+        assert_eq!(since(&sample), started);
+        sample.hear(2, false);
+        sample.hear(2, true);
+        assert!(since(&sample) > started, "it was missed and is back");
+    }
+
+    #[test]
+    fn who_froze_the_mesh_first_is_told() {
+        let mut sample = Sample::quiet();
+        sample.freeze("storm");
+        let first = StatusView::of(&sample.agent, sample.now().wall).frozen;
+        sample.freeze("another reason");
+        assert_eq!(StatusView::of(&sample.agent, sample.now().wall).frozen, first);
+    }
+
+    #[test]
     fn a_freeze_is_in_the_headline() {
         let mut sample = Sample::quiet();
-        let calm = StatusView::of(&sample.agent);
+        let calm = StatusView::of(&sample.agent, sample.now().wall);
         assert_eq!(calm.plugin_code(), 1, "web-2 was never heard of");
         sample.freeze("storm");
-        let status = StatusView::of(&sample.agent);
+        let status = StatusView::of(&sample.agent, sample.now().wall);
         assert!(status.headline().ends_with(": storm"), "{}", status.headline());
         assert_eq!(status.frozen.unwrap().reason, "storm");
     }
@@ -252,7 +314,7 @@ mod tests {
     fn the_storm_brake_and_a_check_in_that_fails_are_in_the_headline() {
         let mut sample = Sample::quiet();
         sample.storm();
-        let status = StatusView::of(&sample.agent);
+        let status = StatusView::of(&sample.agent, sample.now().wall);
         let headline = status.headline();
         assert!(headline.contains("STORM BRAKE since"), "{headline}");
         assert!(headline.contains(": 2 peers silent, no neighbour acts before"), "{headline}");
@@ -264,7 +326,8 @@ mod tests {
         let headline = status.headline();
         assert!(headline.ends_with("CHECK-IN FAILS: 3 calls failed since yesterday: refused"));
         let untold = vec!["INC-7: nobody could be told: notifier \"ops\": refused".to_owned()];
-        let status = StatusView { untold, ..StatusView::of(&Sample::quiet().agent) };
+        let quiet = Sample::quiet();
+        let status = StatusView { untold, ..StatusView::of(&quiet.agent, quiet.now().wall) };
         let headline = status.headline();
         assert!(
             headline
@@ -276,9 +339,46 @@ mod tests {
     fn without_a_leader_there_is_no_quorum() {
         let mut sample = Sample::quiet();
         sample.stand(None);
-        let status = StatusView::of(&sample.agent);
+        let status = StatusView::of(&sample.agent, sample.now().wall);
         assert!(!status.quorum && status.leader.is_none());
         assert!(status.headline().contains("no leader"));
         assert_eq!(status.plugin_code(), 2);
+    }
+
+    #[test]
+    fn who_was_stopped_or_is_not_heard_does_not_lead_whatever_the_group_last_said() {
+        let told = |sample: &Sample| {
+            let status = StatusView::of(&sample.agent, sample.now().wall);
+            let leads = status.peers.iter().any(|peer| peer.role == Role::Leader);
+            let members = MembersView::of(&sample.agent);
+            assert_eq!(members.leader, status.leader);
+            let member = members.members.iter().any(|member| member.role == Role::Leader);
+            assert_eq!((leads, member), (status.leader.is_some(), status.leader.is_some()));
+            (status.leader, status.quorum)
+        };
+        let mut sample = Sample::quiet();
+        sample.stand(Some(2));
+        assert_eq!(told(&sample), (Some("web-1".to_owned()), true));
+        sample.hear(2, false);
+        assert_eq!(told(&sample), (None, false), "gossip does not hear it");
+        sample.hear(2, true);
+        assert_eq!(told(&sample), (Some("web-1".to_owned()), true));
+        sample.stop("web-1");
+        assert_eq!(told(&sample), (None, false), "it was stopped");
+        assert!(StatusView::of(&sample.agent, sample.now().wall).headline().contains("no leader"));
+    }
+
+    #[test]
+    fn a_leader_whom_half_of_the_voters_left_has_no_quorum() {
+        let mut sample = Sample::quiet();
+        sample.vote(&[2, 3], Some(2));
+        assert!(
+            StatusView::of(&sample.agent, sample.now().wall).quorum,
+            "nothing is known of web-2"
+        );
+        sample.hear(3, false);
+        let status = StatusView::of(&sample.agent, sample.now().wall);
+        assert_eq!((status.leader.as_deref(), status.quorum), (Some("web-1"), false));
+        assert!(status.headline().contains("leader web-1 without a quorum (term 1)"));
     }
 }

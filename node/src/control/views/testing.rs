@@ -5,7 +5,7 @@ use ed25519_dalek::SigningKey;
 use protocol::{
     agent::{Agent, Input, LocalPolicy, Origin, Standing},
     document::{
-        Silence, Verdict,
+        Selector, Silence, Verdict,
         bundle::{Bundle, Source},
     },
     ledger::{Ledger, Outcome},
@@ -240,6 +240,23 @@ impl Sample {
         self.order(Action::Freeze { reason: reason.to_owned() });
     }
 
+    /// Nothing is repaired on the peers with this role.
+    pub(crate) fn maintain(&mut self, named: &str, role: &str) {
+        self.order(Action::StartMaintenance {
+            name: name(named),
+            peers: Vec::new(),
+            selector: Selector::of([("role".to_owned(), role.to_owned())]),
+            until: at(3_000),
+            reason: "new kernel".to_owned(),
+        });
+    }
+
+    /// A host is let in, and its daemon is not started.
+    pub(crate) fn join(&mut self, place: u8, named: &str) {
+        let joined = card(place, named, "web", "b");
+        self.commit(1, Record::PeerJoined { token: TokenId(1), peer: joined });
+    }
+
     /// The leader sees both others silent at once.
     pub(crate) fn storm(&mut self) {
         let because = Because::Storm {
@@ -262,13 +279,24 @@ impl Sample {
         self.order(Action::RemovePeer { peer });
     }
 
+    /// What gossip says of a peer.
+    pub(crate) fn hear(&mut self, place: u8, alive: bool) {
+        self.input(Input::Liveness { peer: peer(place), alive });
+    }
+
     /// Who leads; db-1 and web-1 vote.
     pub(crate) fn stand(&mut self, leader: Option<u8>) {
+        self.vote(&[1, 2], leader);
+    }
+
+    /// Who votes, and who leads.
+    pub(crate) fn vote(&mut self, voters: &[u8], leader: Option<u8>) {
+        let voters = voters.iter().map(|place| (peer(*place), RaftId(u64::from(*place))));
         self.input(Input::Standing(Standing {
             term: 1,
             leader: leader.map(peer),
             leads: leader == Some(1),
-            voters: BTreeMap::from([(peer(1), RaftId(1)), (peer(2), RaftId(2))]),
+            voters: voters.collect(),
             learners: BTreeMap::new(),
         }));
     }

@@ -1,0 +1,42 @@
+//! What is told where nobody leads: what the group last said is not what is.
+
+use serde_json::{Value, json};
+use tests::{Mesh, until};
+
+/// Whether this host says in every way that nobody leads.
+fn nobody_leads(mesh: &Mesh, host: usize) -> Option<()> {
+    let status = mesh[host].status()?;
+    let members = mesh[host].json(&["raft", "members"]).ok()?;
+    let roles = members["members"].as_array()?.iter().chain(status["peers"].as_array()?);
+    let leads = roles.into_iter().any(|member: &Value| member["role"] == "leader");
+    let told = status["leader"] == json!(null) && members["leader"] == json!(null);
+    (told && status["quorum"] == false && !leads).then_some(())
+}
+
+#[test]
+fn a_leader_that_was_stopped_leads_no_more_for_a_voter_and_for_a_worker() {
+    // The fourth follows the log; the others vote.
+    let mut mesh = Mesh::sized(4).unwrap();
+    let leader = mesh.leader().unwrap();
+    let votes = |n: &usize| mesh[leader].peer(&mesh[*n].name).unwrap()["role"] == "voter";
+    let (voters, workers): (Vec<usize>, Vec<usize>) =
+        (0..4).filter(|n| *n != leader).partition(votes);
+    let (kept, worker) = (voters[0], workers[0]);
+    for host in [leader, voters[1]] {
+        mesh[host].signal("TERM").unwrap();
+    }
+    for host in [leader, voters[1]] {
+        assert_eq!(mesh.hosts[host].ended().unwrap(), 0);
+    }
+    for host in [kept, worker] {
+        until("nobody leads", || nobody_leads(&mesh, host)).unwrap();
+        let status = mesh[host].hearten(&["status"]).unwrap();
+        assert_eq!(status.status.code(), Some(6), "no leader, by the exit code as well");
+        let text = String::from_utf8(status.stdout).unwrap();
+        assert!(text.contains("no leader (term ") && !text.contains("(term 0)"), "{text}");
+        let key = mesh.key();
+        let freeze = ["freeze", "--reason", "a try", "--key", &key];
+        let said = mesh[host].refused(&freeze, 6, &["hearten status"]).unwrap();
+        assert!(!said.contains("peer p"), "hosts are called by their names: {said}");
+    }
+}
