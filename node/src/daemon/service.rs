@@ -28,7 +28,7 @@ use protocol::{
     record::{Entry, Position, Record},
     refusal::Refusal,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
 /// How long a command waits for the leader: an election and a commit.
@@ -80,7 +80,12 @@ impl Service for Operators {
             Failure::new(Exit::Failed, format!("the daemon could not look it up: {error}"))
         })?;
         if let Some(answer) = known {
-            return answer;
+            let mut answer = answer?;
+            if matches!(request, Request::Status) {
+                // Of this host alone, which the agent knows nothing of.
+                answer["http_problem"] = json!(*daemon.http_problem());
+            }
+            return Ok(answer);
         }
         match request {
             Request::Apply { bundle } => apply(daemon, bundle).await,

@@ -130,7 +130,11 @@ impl Running {
             () = left(&self.daemon) => tracing::info!("this peer has left the mesh"),
             () = self.daemon.released.cancelled() => tracing::info!("this peer has left the mesh"),
             () = self.daemon.stop.cancelled() => {
-                anyhow::bail!("the Raft store has failed; see the log above")
+                anyhow::bail!(
+                    "the Raft store below {} has failed, as the log above says: make room on that \
+                     disk or mend it, then start the daemon again",
+                    self.daemon.data.display()
+                )
             }
             Some(ended) = self.parts.join_next() => ended.context("a part of the daemon failed")?,
         }
@@ -248,6 +252,7 @@ async fn assemble(
         ground,
         lately: Mutex::default(),
         own: Arc::new(own::OwnDaemon(daemon.clone())),
+        http_problem: Mutex::default(),
         agent: Mutex::new(agent),
         journal: Arc::new(Mutex::new(journal)),
         net: OnceLock::new(),
