@@ -29,13 +29,38 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .prefix(".")
         .suffix(".tmp")
         .permissions(Permissions::from_mode(PRIVATE))
-        .tempfile_in(folder)?;
+        .tempfile_in(folder)
+        .map_err(plain)?;
     // Set again on the descriptor: the mode at creation passes through the umask.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     drop(file.persist(path).map_err(|error| error.error)?);
     File::open(folder)?.sync_all()
+}
+
+/// What the system said, without the name of a file that was to be there for a moment only.
+fn plain(error: io::Error) -> io::Error {
+    // The library writes it behind what the system said, and keeps the code to itself.
+    match error.to_string().split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
+        None => error,
+    }
+}
+
+/// What to do about a file that cannot be written or read, as the end of a sentence; empty where
+/// there is nothing to add to what the system said.
+pub fn advice(error: &io::Error) -> &'static str {
+    let kind = error.kind();
+    if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        ": make room on that disk, then try it again"
+    } else if kind == io::ErrorKind::ReadOnlyFilesystem {
+        ": mount it so that it can be written to, or name another --data-dir"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        ": it belongs to another user; become that one, or name another --data-dir"
+    } else {
+        ""
+    }
 }
 
 /// Makes a directory (and those above it) that only its owner may enter. One that exists already
@@ -87,6 +112,23 @@ mod tests {
         assert_eq!(mode_of(&path), 0o600);
         assert_eq!(read_if_present(&path).unwrap().unwrap(), b"new");
         assert_eq!(std::fs::read_dir(&private).unwrap().count(), 1, "no temporary file remains");
+    }
+
+    #[test]
+    fn what_the_system_said_is_told_with_what_to_do_and_without_a_passing_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let nowhere = folder.path().join("gone/key");
+        let error = write_durably(&nowhere, b"", PRIVATE).unwrap_err();
+        assert_eq!(error.to_string(), "No such file or directory (os error 2)");
+        assert_eq!(advice(&error), "");
+        for (errno, words) in [
+            (rustix::io::Errno::NOSPC, "make room"),
+            (rustix::io::Errno::ROFS, "mount it"),
+            (rustix::io::Errno::ACCESS, "another user"),
+        ] {
+            let advice = advice(&io::Error::from(errno));
+            assert!(advice.contains(words), "{errno}: {advice}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The demo is looked at, and ended whenever one likes: nothing of it is left.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -29,23 +29,23 @@ impl Demo {
         command.arg("demo").args(arguments).env("TMPDIR", folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn()?;
-        let lines = BufReader::new(process.stdout.take().unwrap());
+        let lines = BufReader::new(process.stdout.take().context("its output")?);
         Ok(Self { process, lines, folder })
     }
 
     /// Reads the story up to the line that has these words.
-    fn told(&mut self, words: &str) -> String {
+    fn told(&mut self, words: &str) -> Result<String> {
         let mut story = String::new();
         while !story.lines().last().is_some_and(|line| line.contains(words)) {
-            let read = self.lines.read_line(&mut story).unwrap();
+            let read = self.lines.read_line(&mut story)?;
             assert!(read > 0, "the story ends before {words:?}:\n{story}");
         }
-        story
+        Ok(story)
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_child(&self.process);
-        kill_process(pid, signal).unwrap();
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Waits until it has ended; whether it says that it did what it was asked to.
@@ -69,7 +69,7 @@ impl Drop for Demo {
 
 /// Every process that names a folder.
 fn running(folder: &Path) -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| {
         let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;
@@ -80,16 +80,16 @@ fn running(folder: &Path) -> Vec<Pid> {
 }
 
 fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).unwrap().next().is_none()
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 #[test]
 fn a_demo_that_is_interrupted_leaves_nothing_wherever_its_story_is() -> Result<()> {
     for words in ["founded the mesh", "joined with a token", "is dead"] {
         let mut demo = Demo::start(&["--peers", "3"])?;
-        demo.told(words);
-        demo.signal(Signal::INT);
-        demo.told("stopping");
+        demo.told(words)?;
+        demo.signal(Signal::INT)?;
+        demo.told("stopping")?;
         assert!(!demo.ended()?, "it was not told to its end");
         assert_eq!(running(demo.folder.path()), [], "after {words:?}");
         assert!(is_empty(demo.folder.path()), "after {words:?}");
@@ -100,12 +100,12 @@ fn a_demo_that_is_interrupted_leaves_nothing_wherever_its_story_is() -> Result<(
 #[test]
 fn what_rungs_started_ends_with_a_demo_that_was_kept() -> Result<()> {
     let mut demo = Demo::start(&["--peers", "3", "--keep"])?;
-    let story = demo.told("Ctrl-C ends it");
+    let story = demo.told("Ctrl-C ends it")?;
     assert!(story.contains("was brought back by a neighbour"), "{story}");
     // Three daemons and the service, most of them started by rungs.
     until("all of them run", || (running(demo.folder.path()).len() >= 4).then_some(()))?;
-    demo.signal(Signal::TERM);
-    demo.told("its data and logs are in");
+    demo.signal(Signal::TERM)?;
+    demo.told("its data and logs are in")?;
     assert!(demo.ended()?, "it did what it was asked to");
     assert_eq!(running(demo.folder.path()), []);
     assert!(!is_empty(demo.folder.path()), "its data are kept");

@@ -107,7 +107,8 @@ pub(super) fn touch(touch: &TouchView) -> String {
         count => line.push_str(&format!("  on {count} hosts: {named}, …")),
     }
     if !touch.incidents.is_empty() {
-        line.push_str(&format!("  while {} is open", touch.incidents.join(", ")));
+        let are = if touch.incidents.len() == 1 { "is" } else { "are" };
+        line.push_str(&format!("  while {} {are} open", touch.incidents.join(", ")));
     }
     line + "\n"
 }

@@ -2,7 +2,7 @@
 //! reached anybody. A member of the Raft group has its own log and needs none of this.
 
 use super::Daemon;
-use crate::files;
+use crate::{files, setup::SetupError};
 use consensus::aside;
 use protocol::{codec, ledger::Ledger, name::PeerId};
 use std::{
@@ -90,20 +90,21 @@ pub(super) fn store_peers(data: &Path, peers: &BTreeMap<PeerId, SocketAddr>) -> 
 }
 
 /// The next number of a start of the daemon, written before it is used.
-pub(super) fn next_generation(data: &Path) -> io::Result<u64> {
+pub(super) fn next_generation(data: &Path) -> Result<u64, SetupError> {
     let path = data.join("generation");
-    let before = match files::read_if_present(&path)? {
+    let before = match files::read_if_present(&path).map_err(SetupError::file(&path))? {
         None => 0,
         Some(bytes) => std::str::from_utf8(&bytes)
             .ok()
             .and_then(|text| text.trim().parse::<u64>().ok())
             .ok_or_else(|| {
-                let why = format!("{} is not a number", path.display());
-                io::Error::new(io::ErrorKind::InvalidData, why)
+                let reason = "it holds no number".to_owned();
+                SetupError::Damaged { path: path.clone(), reason }
             })?,
     };
     let next = before + 1;
-    files::write_durably(&path, next.to_string().as_bytes(), files::PRIVATE)?;
+    let written = files::write_durably(&path, next.to_string().as_bytes(), files::PRIVATE);
+    written.map_err(SetupError::file(&path))?;
     Ok(next)
 }
 

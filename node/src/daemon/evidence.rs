@@ -110,7 +110,8 @@ async fn take_and_store(
     steps: &[EvidenceStep],
     environment: &Environment,
 ) -> Result<(Bundle, u32), EvidenceError> {
-    let taking = Taking { incident, taken_by: daemon.me, at: daemon.log_now() };
+    let taken_by = daemon.agent().card().name.to_string();
+    let taking = Taking { incident, taken_by, at: daemon.log_now() };
     let analysis = plugins::analyse(daemon, environment).await;
     let taken = evidence::take_with(steps, environment, taking, &analysis).await?;
     let bundle = store(daemon, incident, taken.bundle).await?;

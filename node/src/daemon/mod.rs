@@ -114,6 +114,8 @@ pub(crate) struct Daemon {
     watched: watch_channel::Sender<BTreeSet<PeerId>>,
     /// When the loop last took an input, in milliseconds of the daemon's own clock.
     beat: AtomicU64,
+    /// What keeps the HTTP address from being opened.
+    http_problem: Mutex<Option<String>>,
     /// What keeps streams from being read.
     troubles: streams::Troubles,
     /// Ends the daemon; what is in `work` is waited for.
@@ -131,6 +133,11 @@ impl Daemon {
     /// What this host's clocks say.
     pub(crate) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// What keeps the HTTP address from being opened, if anything does.
+    fn http_problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.http_problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The log's time, as the agent reckons it.

@@ -26,7 +26,7 @@ use protocol::{
     record::{Entry, Position, Record},
     refusal::Refusal,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -81,7 +81,12 @@ impl Service for Operators {
             Failure::new(Exit::Failed, format!("the daemon could not look it up: {error}"))
         })?;
         if let Some(answer) = known {
-            return answer;
+            let mut answer = answer?;
+            if matches!(request, Request::Status) {
+                // Of this host alone, which the agent knows nothing of.
+                answer["http_problem"] = json!(*daemon.http_problem());
+            }
+            return Ok(answer);
         }
         match request {
             Request::Apply { bundle } => apply(daemon, bundle).await,

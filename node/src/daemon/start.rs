@@ -132,7 +132,11 @@ impl Running {
             () = self.daemon.released.cancelled() => removal::part(&self.daemon)?,
             () = removal::put_out(&self.daemon) => removal::part(&self.daemon)?,
             () = self.daemon.stop.cancelled() => {
-                anyhow::bail!("the Raft store has failed; see the log above")
+                anyhow::bail!(
+                    "the Raft store below {} has failed, as the log above says: make room on that \
+                     disk or mend it, then start the daemon again",
+                    self.daemon.data.display()
+                )
             }
             Some(ended) = self.parts.join_next() => ended.context("a part of the daemon failed")?,
         }
@@ -250,6 +254,7 @@ async fn assemble(
         ground,
         lately: Mutex::default(),
         own: Arc::new(own::OwnDaemon(daemon.clone())),
+        http_problem: Mutex::default(),
         agent: Mutex::new(agent),
         journal: Arc::new(Mutex::new(journal)),
         net: OnceLock::new(),

@@ -18,11 +18,7 @@ pub mod shelf;
 mod sockets;
 
 use crate::exec::environment::Environment;
-use protocol::{
-    document::EvidenceStep,
-    name::{IncidentId, PeerId},
-    time::Timestamp,
-};
+use protocol::{document::EvidenceStep, name::IncidentId, time::Timestamp};
 use shelf::{Bundle, TEXT_MAX_BYTES};
 use std::{io, path::PathBuf};
 
@@ -61,12 +57,12 @@ pub enum EvidenceError {
 }
 
 /// Whose evidence, by whom, when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taking {
     /// For which incident.
     pub incident: IncidentId,
-    /// This peer.
-    pub taken_by: PeerId,
+    /// This peer's name.
+    pub taken_by: String,
     /// The time, for the reader.
     pub at: Timestamp,
 }
@@ -158,7 +154,7 @@ mod tests {
         let variables = BTreeMap::from([("HEARTEN_PEER".to_owned(), "web-1".to_owned())]);
         let taking = Taking {
             incident: IncidentId(42),
-            taken_by: PeerId::from_random(1),
+            taken_by: "db-1".to_owned(),
             at: Timestamp::from_millis(1_795_226_400_000),
         };
         take(steps, &Environment::from(variables), taking).await.unwrap()
@@ -168,7 +164,7 @@ mod tests {
     async fn what_a_plugin_says_stands_first_and_is_redacted() {
         let taking = Taking {
             incident: IncidentId(42),
-            taken_by: PeerId::from_random(1),
+            taken_by: "db-1".to_owned(),
             at: Timestamp::from_millis(1_795_226_400_000),
         };
         let mut one = step("echo step", LONG);
@@ -193,6 +189,7 @@ mod tests {
         let bundle = taken.bundle.text().unwrap();
         assert_eq!(taken.steps_failed, 2);
         assert!(bundle.starts_with("Evidence for INC-42 on web-1, taken at "), "{bundle:.200}");
+        assert!(bundle.lines().next().unwrap().ends_with(" by db-1."), "{bundle:.200}");
         for part in [
             "==== step 1 of 4: exit code 0 after ",
             "$ echo one of $HEARTEN_PEER\n> echo two\n\none of web-1\ntwo\n",

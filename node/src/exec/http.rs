@@ -131,5 +131,10 @@ pub(super) fn root_cause(error: &dyn Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    let said = cause.to_string();
+    // What a server that speaks no TLS answers is no record of it.
+    if said.contains("InvalidContentType") {
+        return format!("{said}: that port seems to speak no TLS; is it http:// instead?");
+    }
+    said
 }

@@ -9,7 +9,9 @@ use std::{net::SocketAddr, time::Duration};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
     /// The endpoint could not be opened.
-    #[error("cannot listen on {address}: {reason}")]
+    #[error(
+        "cannot listen on {address}: {reason}; stop whoever has that address, or write another as `listen` into hearten.toml"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,

@@ -15,6 +15,7 @@ impl From<SetupError> for Failure {
             SetupError::NotAPeer { .. } => Exit::NotFound,
             SetupError::NoAddress | SetupError::BadAddress { .. } => Exit::Usage,
             SetupError::NoOperatorKey { .. }
+            | SetupError::NotAKey { .. }
             | SetupError::Unanswered(JoinError::AnotherMesh { .. }) => Exit::NotAllowed,
             SetupError::Refused(refusal) => Exit::from(refusal),
             SetupError::Unavailable(_)
@@ -49,7 +50,8 @@ mod tests {
             (SetupError::AlreadyAPeer { path: path.clone() }, 5),
             (SetupError::InUse { path: path.clone(), pid: "7".to_owned() }, 5),
             (SetupError::NewerFormat { path: path.clone(), found: 2, known: 1 }, 1),
-            (SetupError::NoOperatorKey { path }, 4),
+            (SetupError::NoOperatorKey { path: path.clone() }, 4),
+            (SetupError::NotAKey { path }, 4),
             (SetupError::Refused(Refusal::TokenUsed), 4),
             (SetupError::Unavailable("no leader".to_owned()), 6),
             (SetupError::Unanswered(JoinError::NoAddress), 6),

@@ -31,7 +31,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A file or directory could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), crate::files::advice(source))]
     File {
         /// Which one.
         path: PathBuf,
@@ -45,6 +45,15 @@ pub enum SetupError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A file that was named as an operator's key holds none.
+    #[error(
+        "{} is no key file: name the operator's key that `hearten init` made (operator.key in the data directory of the first host) with --key",
+        path.display()
+    )]
+    NotAKey {
+        /// Which one.
+        path: PathBuf,
     },
     /// The local configuration is not valid.
     #[error("{}:{line}: {reason}", path.display())]

@@ -26,14 +26,19 @@ pub fn path(given: Option<PathBuf>, data: &Path) -> PathBuf {
 /// Reads an operator's key.
 ///
 /// # Errors
-/// [`SetupError::NoOperatorKey`] when there is none, [`SetupError::Damaged`] when it is no key.
+/// [`SetupError::NoOperatorKey`] when there is none, [`SetupError::NotAKey`] when it is another
+/// file, [`SetupError::Damaged`] when it is a key no more.
 pub fn load(path: &Path) -> Result<SigningKey, SetupError> {
     let bytes = files::read_if_present(path).map_err(SetupError::file(path))?;
     let Some(bytes) = bytes.map(Zeroizing::new) else {
         return Err(SetupError::NoOperatorKey { path: path.to_owned() });
     };
     let damaged = |reason: String| SetupError::Damaged { path: path.to_owned(), reason };
-    let pem = std::str::from_utf8(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let pem = std::str::from_utf8(&bytes).unwrap_or_default();
+    // Another file, such as one of documents, is not damaged.
+    if !pem.contains("-----BEGIN ") {
+        return Err(SetupError::NotAKey { path: path.to_owned() });
+    }
     SigningKey::from_pkcs8_pem(pem).map_err(|error| damaged(error.to_string()))
 }
 
@@ -49,7 +54,13 @@ mod tests {
         let public = create(folder.path()).unwrap();
         assert_eq!(create(folder.path()).unwrap(), public);
         assert_eq!(load(&path).unwrap().verifying_key().to_bytes(), public);
-        std::fs::write(&path, "no key").unwrap();
+        let pem = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, pem.replace("MC", "??")).unwrap();
         assert!(matches!(load(&path), Err(SetupError::Damaged { .. })));
+        for other in [&b"[[check]]\nname = \"web\"\n"[..], b"\xff\0"] {
+            std::fs::write(&path, other).unwrap();
+            let refusal = load(&path).unwrap_err().to_string();
+            assert!(refusal.contains("is no key file") && refusal.contains("--key"), "{refusal}");
+        }
     }
 }

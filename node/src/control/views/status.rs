@@ -83,6 +83,9 @@ pub struct StatusView {
     /// Why the outside dead-man's switch does not take the leader's calls, if it does not.
     #[serde(default)]
     pub check_in_problem: Option<String>,
+    /// Why the host that answers does not serve HTTP, if it should.
+    #[serde(default)]
+    pub http_problem: Option<String>,
     /// Of which incidents nobody could be told, and why not.
     #[serde(default)]
     pub untold: Vec<String>,
@@ -112,6 +115,7 @@ impl StatusView {
             maintenances: MaintenancesView::on_now(agent, at),
             brake: BrakeView::of(ledger),
             check_in_problem: agent.check_in_problem().map(str::to_owned),
+            http_problem: None,
             untold: ledger
                 .open_incidents()
                 .filter_map(|incident| {
@@ -157,6 +161,9 @@ impl StatusView {
         if let Some(problem) = &self.check_in_problem {
             parts.push(format!("CHECK-IN FAILS: {problem}"));
         }
+        if let Some(problem) = &self.http_problem {
+            parts.push(format!("NO HTTP on {}: {problem}", self.own));
+        }
         parts.extend(self.untold.iter().map(|untold| format!("NOT TOLD of {untold}")));
         parts.join(" · ")
     }
@@ -172,6 +179,7 @@ impl StatusView {
         let worth_a_look = self.frozen.is_some()
             || self.brake.is_some()
             || self.check_in_problem.is_some()
+            || self.http_problem.is_some()
             || !self.untold.is_empty()
             || self.incidents.open > 0
             || any_state(PeerState::Suspect)

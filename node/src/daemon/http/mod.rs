@@ -71,7 +71,10 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             Ok(listener) => break listener,
             // Whoever has it may go; the rest of the daemon does not wait for that.
             Err(error) => {
-                tracing::error!(address = %at, %error, "the HTTP address cannot be opened; set another with `http` in hearten.toml, or \"off\"")
+                tracing::error!(address = %at, %error, "the HTTP address cannot be opened; set another with `http` in hearten.toml, or \"off\"");
+                *daemon.http_problem() = Some(format!(
+                    "cannot listen on {at}: {error}; set another address with `http` in hearten.toml, or \"off\""
+                ));
             }
         }
         tokio::select! {
@@ -79,6 +82,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             () = tokio::time::sleep(BIND_AGAIN) => {}
         }
     };
+    *daemon.http_problem() = None;
     let door = Door::new(at, address.tokens);
     for complaint in door.complaints() {
         tracing::warn!(%complaint, "the file `intake_tokens` of hearten.toml has a mistake");

@@ -85,3 +85,19 @@ async fn a_certificate_that_has_ended_or_that_nobody_vouches_for_fails() {
     assert_eq!(ran.verdict, Verdict::Fail);
     assert!(ran.summary.contains("UnknownIssuer"), "{}", ran.summary);
 }
+
+#[tokio::test]
+async fn a_port_that_speaks_no_tls_is_said_to_be_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            drop(stream.read(&mut [0; 4096]).await);
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
+        }
+    });
+    let run = run_with(&tools(), &format!("http = \"https://{address}/\""), LONG).await;
+    assert_eq!(run.verdict, Verdict::Fail);
+    assert!(run.summary.contains("speak no TLS"), "{}", run.summary);
+}
