@@ -1,13 +1,14 @@
 //! What operators are told when they stop repairs, let them go on, or take a peer out.
 
+use anyhow::{Result, ensure};
 use tests::{Host, Mesh, until};
 
 /// What a command that has to succeed said on standard error.
-fn said(host: &Host, arguments: &[&str]) -> String {
-    let output = host.hearten(arguments).unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {told}");
-    told
+fn said(host: &Host, arguments: &[&str]) -> Result<String> {
+    let output = host.hearten(arguments)?;
+    let told = String::from_utf8(output.stderr)?;
+    ensure!(output.status.success(), "{arguments:?}: {told}");
+    Ok(told)
 }
 
 fn contains(text: &str, parts: &[&str]) {
@@ -21,7 +22,7 @@ fn what_keeps_repairs_away_is_answered_and_shown() {
     let mesh = Mesh::of(&["role=web", "role=db"]).unwrap();
     let start = |name: &str, whom: &[&str]| {
         let begun = ["maintenance", "start", name, "--for", "1h", "--reason", "a new kernel"];
-        said(&mesh[0], &[&begun[..], whom].concat())
+        said(&mesh[0], &[&begun[..], whom].concat()).unwrap()
     };
     contains(&start("one", &["--peer", "h2"]), &["on 1 peer: h2"]);
     contains(&start("none", &["--where", "role=nobody"]), &["no peer has role=nobody"]);
@@ -37,12 +38,12 @@ fn what_keeps_repairs_away_is_answered_and_shown() {
         .collect();
     assert_eq!(on, ["all 2 peers", "nobody at the moment", "h2"], "{status:#}");
 
-    contains(&said(&mesh[0], &["thaw"]), &["was not frozen"]);
-    contains(&said(&mesh[0], &["freeze", "--reason", "storm"]), &["frozen: no repair"]);
-    let again = said(&mesh[0], &["freeze", "--reason", "another"]);
+    contains(&said(&mesh[0], &["thaw"]).unwrap(), &["was not frozen"]);
+    contains(&said(&mesh[0], &["freeze", "--reason", "storm"]).unwrap(), &["frozen: no repair"]);
+    let again = said(&mesh[0], &["freeze", "--reason", "another"]).unwrap();
     contains(&again, &["frozen already, since ", ": storm"]);
     assert_eq!(mesh[0].status().unwrap()["frozen"]["reason"], "storm");
-    contains(&said(&mesh[0], &["thaw"]), &["repairs go on"]);
+    contains(&said(&mesh[0], &["thaw"]).unwrap(), &["repairs go on"]);
 }
 
 #[test]

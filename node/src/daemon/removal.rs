@@ -17,6 +17,9 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How often in a row it has to be told so: a voter may for a moment not know who has just joined.
 const TOLD_TIMES: u32 = 3;
 
+/// How many are asked: no group has more voters, and a large mesh need not all be asked.
+const ASKED_MAX: usize = 7;
+
 /// How long a voter may take to answer that.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
 
@@ -49,6 +52,7 @@ pub(super) async fn put_out(daemon: &Daemon) {
             others = daemon.agent().ledger().roster().running().map(|(peer, _)| peer).collect();
         }
         others.retain(|peer| *peer != daemon.me);
+        others.truncate(ASKED_MAX);
         let mut saying = 0;
         for other in &others {
             saying += usize::from(says_so(daemon, *other).await);
