@@ -14,8 +14,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 /// How often a peer that hears of no leader asks whether it was removed.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// How often in a row it has to be told so: a voter may for a moment not know who has just joined.
-const TOLD_TIMES: u32 = 3;
+/// How often in a row it has to be told so: after a power failure voters may not know for a while who
+/// joined last, and elect somebody within that time.
+const TOLD_TIMES: u32 = 8;
 
 /// How many are asked: no group has more voters, and a large mesh need not all be asked.
 const ASKED_MAX: usize = 7;

@@ -137,12 +137,15 @@ impl Ledger {
         reason: &str,
     ) -> Outcome {
         let because = self.wanted(runbook, reason, context.at)?;
-        // Both would do the same to the same host, one after the other. One that was handed to a
-        // person does nothing more.
+        // Both would do the same to the same host, one after the other. One that waits, for a person
+        // or for a storm to pass, may be overtaken: rules hold for what is ordered as well.
+        let begins = |other: &Incident| {
+            other.is_under_repair() || (other.state == State::Open && self.unbraked(other).is_ok())
+        };
         let climbs = self.open_incidents().find(|other| {
             other.peer == peer
-                && other.state != State::Escalated
                 && other.plan.as_ref().is_some_and(|plan| plan.name == *runbook)
+                && begins(other)
         });
         if let Some(other) = climbs {
             return Err(Refusal::AlreadyOpen { incident: other.id });
