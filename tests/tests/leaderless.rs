@@ -13,30 +13,50 @@ fn nobody_leads(mesh: &Mesh, host: usize) -> Option<()> {
     (told && status["quorum"] == false && !leads).then_some(())
 }
 
-#[test]
-fn a_leader_that_was_stopped_leads_no_more_for_a_voter_and_for_a_worker() {
-    // The fourth follows the log; the others vote.
+/// A mesh of four, the places of its leader and another voter, and of those who are left: a voter
+/// and a worker, which follows the log.
+fn four() -> (Mesh, [usize; 2], [usize; 2]) {
     let mut mesh = Mesh::sized(4).unwrap();
     let leader = mesh.leader().unwrap();
     let votes = |n: &usize| mesh[leader].peer(&mesh[*n].name).unwrap()["role"] == "voter";
     let (voters, workers): (Vec<usize>, Vec<usize>) =
         (0..4).filter(|n| *n != leader).partition(votes);
-    let (kept, worker) = (voters[0], workers[0]);
-    for host in [leader, voters[1]] {
+    (mesh, [leader, voters[1]], [voters[0], workers[0]])
+}
+
+fn is_told_that_nobody_leads(mesh: &Mesh, host: usize) {
+    until("nobody leads", || nobody_leads(mesh, host)).unwrap();
+    let status = mesh[host].hearten(&["status"]).unwrap();
+    assert_eq!(status.status.code(), Some(6), "no leader, by the exit code as well");
+    let text = String::from_utf8(status.stdout).unwrap();
+    assert!(text.contains("no leader (term ") && !text.contains("(term 0)"), "{text}");
+    let key = mesh.key();
+    let freeze = ["freeze", "--reason", "a try", "--key", &key];
+    let said = mesh[host].refused(&freeze, 6, &["hearten status"]).unwrap();
+    assert!(!said.contains("peer p"), "hosts are called by their names: {said}");
+}
+
+#[test]
+fn a_leader_that_was_stopped_leads_no_more_for_a_voter_and_for_a_worker() {
+    let (mut mesh, gone, left) = four();
+    for host in gone {
         mesh[host].signal("TERM").unwrap();
     }
-    for host in [leader, voters[1]] {
+    for host in gone {
         assert_eq!(mesh.hosts[host].ended().unwrap(), 0);
     }
-    for host in [kept, worker] {
-        until("nobody leads", || nobody_leads(&mesh, host)).unwrap();
-        let status = mesh[host].hearten(&["status"]).unwrap();
-        assert_eq!(status.status.code(), Some(6), "no leader, by the exit code as well");
-        let text = String::from_utf8(status.stdout).unwrap();
-        assert!(text.contains("no leader (term ") && !text.contains("(term 0)"), "{text}");
-        let key = mesh.key();
-        let freeze = ["freeze", "--reason", "a try", "--key", &key];
-        let said = mesh[host].refused(&freeze, 6, &["hearten status"]).unwrap();
-        assert!(!said.contains("peer p"), "hosts are called by their names: {said}");
+    for host in left {
+        is_told_that_nobody_leads(&mesh, host);
+    }
+}
+
+#[test]
+fn a_leader_that_stands_still_and_has_said_nothing_of_it_leads_no_more_either() {
+    let (mesh, gone, left) = four();
+    for host in gone {
+        mesh[host].signal("STOP").unwrap();
+    }
+    for host in left {
+        is_told_that_nobody_leads(&mesh, host);
     }
 }

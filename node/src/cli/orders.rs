@@ -95,10 +95,11 @@ pub(super) fn freeze(session: &Session, reason: String, key: KeyOption) -> Resul
     let before: StatusView = session.ask_for(&Request::Status)?;
     session.order(&operator, Action::Freeze { reason })?;
     output::message(&frozen(before.frozen.as_ref()));
-    // What was closed a moment ago may still run as well.
-    let all = Request::Incidents { open: false, peer: None, since: None };
-    let all: IncidentsView = session.ask_for(&all)?;
-    for line in still_running(&all.incidents, operator.mesh.now) {
+    // Of the open ones alone: a mesh keeps a hundred thousand, and what an operator closes is named
+    // when it is closed.
+    let open = Request::Incidents { open: true, peer: None, since: None };
+    let open: IncidentsView = session.ask_for(&open)?;
+    for line in still_running(&open.incidents, operator.mesh.now) {
         output::message(&line);
     }
     Ok(())
