@@ -1,5 +1,6 @@
 //! What is told where nobody leads: what the group last said is not what is.
 
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tests::{Mesh, until};
 
@@ -15,48 +16,53 @@ fn nobody_leads(mesh: &Mesh, host: usize) -> Option<()> {
 
 /// A mesh of four, the places of its leader and another voter, and of those who are left: a voter
 /// and a worker, which follows the log.
-fn four() -> (Mesh, [usize; 2], [usize; 2]) {
-    let mut mesh = Mesh::sized(4).unwrap();
-    let leader = mesh.leader().unwrap();
-    let votes = |n: &usize| mesh[leader].peer(&mesh[*n].name).unwrap()["role"] == "voter";
-    let (voters, workers): (Vec<usize>, Vec<usize>) =
-        (0..4).filter(|n| *n != leader).partition(votes);
-    (mesh, [leader, voters[1]], [voters[0], workers[0]])
+fn four() -> Result<(Mesh, [usize; 2], [usize; 2])> {
+    let mut mesh = Mesh::sized(4)?;
+    let leader = mesh.leader()?;
+    let (mut voters, mut workers) = (Vec::new(), Vec::new());
+    for host in (0..4).filter(|host| *host != leader) {
+        let peer = mesh[leader].peer(&mesh[host].name).context("every host is in the roster")?;
+        if peer["role"] == "voter" { voters.push(host) } else { workers.push(host) }
+    }
+    Ok((mesh, [leader, voters[1]], [voters[0], workers[0]]))
 }
 
-fn is_told_that_nobody_leads(mesh: &Mesh, host: usize) {
-    until("nobody leads", || nobody_leads(mesh, host)).unwrap();
-    let status = mesh[host].hearten(&["status"]).unwrap();
+fn is_told_that_nobody_leads(mesh: &Mesh, host: usize) -> Result<()> {
+    until("nobody leads", || nobody_leads(mesh, host))?;
+    let status = mesh[host].hearten(&["status"])?;
     assert_eq!(status.status.code(), Some(6), "no leader, by the exit code as well");
-    let text = String::from_utf8(status.stdout).unwrap();
+    let text = String::from_utf8(status.stdout)?;
     assert!(text.contains("no leader (term ") && !text.contains("(term 0)"), "{text}");
     let key = mesh.key();
     let freeze = ["freeze", "--reason", "a try", "--key", &key];
-    let said = mesh[host].refused(&freeze, 6, &["hearten status"]).unwrap();
+    let said = mesh[host].refused(&freeze, 6, &["hearten status"])?;
     assert!(!said.contains("peer p"), "hosts are called by their names: {said}");
+    Ok(())
 }
 
 #[test]
-fn a_leader_that_was_stopped_leads_no_more_for_a_voter_and_for_a_worker() {
-    let (mut mesh, gone, left) = four();
+fn a_leader_that_was_stopped_leads_no_more_for_a_voter_and_for_a_worker() -> Result<()> {
+    let (mut mesh, gone, left) = four()?;
     for host in gone {
-        mesh[host].signal("TERM").unwrap();
+        mesh[host].signal("TERM")?;
     }
     for host in gone {
-        assert_eq!(mesh.hosts[host].ended().unwrap(), 0);
+        assert_eq!(mesh.hosts[host].ended()?, 0);
     }
     for host in left {
-        is_told_that_nobody_leads(&mesh, host);
+        is_told_that_nobody_leads(&mesh, host)?;
     }
+    Ok(())
 }
 
 #[test]
-fn a_leader_that_stands_still_and_has_said_nothing_of_it_leads_no_more_either() {
-    let (mesh, gone, left) = four();
+fn a_leader_that_stands_still_and_has_said_nothing_of_it_leads_no_more_either() -> Result<()> {
+    let (mesh, gone, left) = four()?;
     for host in gone {
-        mesh[host].signal("STOP").unwrap();
+        mesh[host].signal("STOP")?;
     }
     for host in left {
-        is_told_that_nobody_leads(&mesh, host);
+        is_told_that_nobody_leads(&mesh, host)?;
     }
+    Ok(())
 }
