@@ -49,8 +49,8 @@ use roster::Roster;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What an applied record brought about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What an applied record brought about. Enums that travel are only ever appended to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
     /// It is done.
     Done,
@@ -58,6 +58,9 @@ pub enum Effect {
     Revision(u64),
     /// This incident was opened.
     Opened(IncidentId),
+    /// Of several words that know nothing of each other these were refused, each by its place; the
+    /// others are taken.
+    PassedOver(Vec<(u32, Refusal)>),
 }
 
 /// What became of a record: what it brought about, or why it changed nothing.

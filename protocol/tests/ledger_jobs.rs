@@ -7,7 +7,7 @@ use common::{Mesh, at};
 use proptest::prelude::*;
 use protocol::{
     heartbeat::{JobId, JobRef, Pace, Ping, Reservation, Schedule, Signal, Word},
-    ledger::{Outcome, heartbeats::RETRIES_WITHIN},
+    ledger::{Effect, Outcome, heartbeats::RETRIES_WITHIN},
     record::{Record, Silence},
     refusal::Refusal,
     time::Timestamp,
@@ -275,4 +275,28 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_is_told_together_is_taken_or_refused_word_by_word() {
+    let mut mesh = mesh();
+    let job = reserve(&mut mesh, "job", "shop");
+    let ping = |job: JobRef| {
+        let at = at(7);
+        Word::Ping(Ping { job, at, signal: Signal::Success, run: None, body: String::new() })
+    };
+    let unknown = || ping(JobRef::Name("nobody".to_owned()));
+    let mut told = |words: Vec<Word>| mesh.apply(2, Record::JobsTold { words });
+    let refused = Refusal::NoSuchJob { job: "nobody".to_owned() };
+    assert_eq!(told(vec![unknown()]), Err(refused.clone()));
+    assert_eq!(told(vec![ping(JobRef::Id(job))]), Ok(Effect::Done));
+    assert_eq!(
+        told(vec![unknown(), ping(JobRef::Id(job)), unknown()]),
+        Ok(Effect::PassedOver(vec![(0, refused.clone()), (2, refused.clone())]))
+    );
+    assert_eq!(
+        told(vec![unknown(), unknown()]),
+        Ok(Effect::PassedOver(vec![(0, refused.clone()), (1, refused)]))
+    );
+    assert_eq!(mesh.ledger.heartbeats().job(job).expect("it is there").checkins, 2);
 }

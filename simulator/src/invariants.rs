@@ -10,6 +10,7 @@ mod brake;
 mod cooldown;
 mod equal_ledgers;
 mod evidence_first;
+mod forgotten;
 mod frozen;
 mod heartbeats;
 mod limits;
@@ -87,6 +88,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(attested::Attested),
         Box::new(frozen::Frozen),
         Box::new(heartbeats::Heartbeats::default()),
+        Box::new(forgotten::Forgotten::default()),
         Box::new(brake::Brake::default()),
         Box::new(minority::Minority::default()),
         Box::new(liveness::Liveness),

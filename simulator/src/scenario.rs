@@ -328,3 +328,8 @@ pub(crate) struct Expectation {
     /// How many calls about all such incidents reached people; repetitions count once.
     pub(crate) calls: Option<usize>,
 }
+
+/// The application of a job named `APP/COMPONENT`.
+pub(crate) fn app_of(job: &str) -> Option<&str> {
+    job.split_once('/').map(|(app, _)| app)
+}

@@ -137,11 +137,13 @@ fn another_client_takes_the_door_for_a_cluster() -> Result<()> {
 }
 
 #[test]
-fn a_topic_is_read_in_tls_with_each_login_and_without() -> Result<()> {
+fn a_topic_is_read_in_tls_with_each_login_and_without_also_by_another_leader() -> Result<()> {
     let Some(mut broker) = cluster()? else { return Ok(()) };
     let authority = Authority::new()?;
-    let mesh = Mesh::sized(1)?;
-    keep_secrets(&mesh[0], "")?;
+    let mut mesh = Mesh::sized(3)?;
+    for host in &mesh.hosts {
+        keep_secrets(host, "")?;
+    }
     let open = Door::open(&broker, &authority, &NAMES, &[])?;
     let mut documents = document("open", &open.brokers, &tls(&authority));
     let mut doors = vec![open];
@@ -166,7 +168,17 @@ fn a_topic_is_read_in_tls_with_each_login_and_without() -> Result<()> {
     for name in &names {
         all_is_read(&mesh[0], name, MESSAGES * 3).context(*name)?;
     }
-    tells_no_password(&mesh[0])
+    // Another leader logs in itself, and goes on where the first one was.
+    let leader = mesh.leader()?;
+    send(&mut broker, MESSAGES * 3..MESSAGES * 4)?;
+    mesh.hosts[leader].kill()?;
+    send(&mut broker, MESSAGES * 4..MESSAGES * 5)?;
+    for name in &names {
+        all_is_read(&mesh[(leader + 1) % 3], name, MESSAGES * 5).context(*name)?;
+    }
+    mesh.hosts[leader].start()?;
+    mesh.settled()?;
+    mesh.hosts.iter().try_for_each(tells_no_password)
 }
 
 /// Nobody reads the password from what the host shows or writes.

@@ -192,7 +192,7 @@ async fn apply(daemon: &Daemon, bundle: SignedBundle) -> Result<Value, Failure> 
     seen(daemon, position).await;
     let revision = match outcome {
         Ok(Effect::Revision(revision)) => revision,
-        Ok(Effect::Done | Effect::Opened(_)) => number,
+        Ok(Effect::Done | Effect::Opened(_) | Effect::PassedOver(_)) => number,
         // The first answer was lost on its way and the bundle was carried again.
         Err(Refusal::RevisionConflict { .. }) if is_applied(daemon, &bundle) => number,
         Err(refusal) => return Err(refusal.into()),

@@ -7,6 +7,9 @@ use super::SetupError;
 use crate::files;
 use std::{fmt, path::Path};
 
+/// The file's name in the data directory; the systemd unit starts no daemon where it is.
+const FILE: &str = "farewell";
+
 /// How a host came to be a peer no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Farewell {
@@ -31,7 +34,7 @@ impl Farewell {
     /// # Errors
     /// What the file system said.
     pub fn keep(self, data: &Path) -> Result<(), SetupError> {
-        let path = data.join("farewell");
+        let path = data.join(FILE);
         files::write_durably(&path, format!("{}\n", self.as_str()).as_bytes(), files::PRIVATE)
             .map_err(SetupError::file(&path))
     }
@@ -41,7 +44,7 @@ impl Farewell {
     /// # Errors
     /// What the file system said.
     pub fn of(data: &Path) -> Result<Option<Self>, SetupError> {
-        let path = data.join("farewell");
+        let path = data.join(FILE);
         let bytes = files::read_if_present(&path).map_err(SetupError::file(&path))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
@@ -72,6 +75,7 @@ pub fn is_none(data: &Path) -> Result<(), SetupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::data_dir;
 
     #[test]
     fn what_became_of_a_peer_is_told_with_the_way_back() {
@@ -83,5 +87,12 @@ mod tests {
             let said = is_none(folder.path()).unwrap_err().to_string();
             assert!(said.contains(told) && said.contains("new --data-dir"), "{said}");
         }
+    }
+
+    #[test]
+    fn systemd_does_not_start_a_peer_again_and_again_that_is_none_any_more() {
+        let unit = include_str!("../../systemd/hearten.service");
+        let condition = format!("ConditionPathExists=!{}/{FILE}", data_dir::DEFAULT);
+        assert!(unit.lines().any(|line| line == condition), "{unit}");
     }
 }

@@ -369,7 +369,8 @@ impl Ledger {
     }
 
     /// A peer passes on what it was told of jobs. What cannot be used is passed over, and the rest
-    /// taken: the words of one entry are of many jobs that know nothing of each other.
+    /// taken: the words of one entry are of many jobs, and of many callers, that know nothing of each
+    /// other. So each is told of its own.
     pub(super) fn take_job_words(&mut self, context: &Context, words: &[Word]) -> Outcome {
         self.roster
             .member(context.by)
@@ -381,15 +382,20 @@ impl Ledger {
                 limit_bytes,
             });
         }
-        let mut refused = None;
-        let mut taken = words.is_empty();
-        for word in words {
-            match self.heartbeats.take(word, context.at) {
-                Ok(()) => taken = true,
-                Err(refusal) => refused = Some(refusal),
+        let mut refused = Vec::new();
+        for (place, word) in (0_u32..).zip(words) {
+            if let Err(refusal) = self.heartbeats.take(word, context.at) {
+                refused.push((place, refusal));
             }
         }
-        refused.filter(|_| !taken).map_or(Ok(Effect::Done), Err)
+        match (refused.pop(), words.len()) {
+            (None, _) => Ok(Effect::Done),
+            (Some((_, refusal)), 1) => Err(refusal),
+            (Some(last), _) => {
+                refused.push(last);
+                Ok(Effect::PassedOver(refused))
+            }
+        }
     }
 
     /// Jobs did not check in by their deadlines.

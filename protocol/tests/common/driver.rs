@@ -1,15 +1,16 @@
 //! A mesh of real agents around a log that commits at once, hosts that do as they are told, and
 //! time that passes only when nothing else happens.
 
+mod told;
+mod world;
+
 use super::{DOCUMENTS, Mesh, card, id, name, sign_report, trust};
 use protocol::{
-    agent::{Agent, Input, LocalPolicy, Origin, Output, Standing, WorkOrder, voters::MemberChange},
+    agent::{Agent, Input, LocalPolicy, Origin, Output, Standing},
     document::Verdict,
-    ledger::{self, incident::Incident},
+    ledger,
     name::{IncidentId, PeerId, RaftId},
-    record::{
-        AttemptReport, Entry, EvidenceSummary, Outcome, PeerCard, Position, Record, Seen, Trust,
-    },
+    record::{Entry, PeerCard, Position, Record, Seen, Trust},
     time::{Now, Timestamp},
 };
 use std::{
@@ -317,155 +318,6 @@ impl Driver {
         }
     }
 
-    fn carry_out(&mut self, n: u64, output: Output) {
-        let answer = match output {
-            Output::RunCheck { check, .. } => Input::CheckRan {
-                verdict: self.hosts[&n].finds(check.name.as_str()),
-                check: check.name,
-                summary: "as it is".to_owned(),
-            },
-            Output::Publish(report) => {
-                for other in self.others(n) {
-                    self.queue.push_back((other, Input::Heard(sign_report(n, report.clone()))));
-                }
-                return;
-            }
-            // Only some tests say what the watch sees.
-            Output::Watch { .. } => return,
-            Output::Suspect { peer, seen } => {
-                if let Some(leader) = self.leader {
-                    self.queue.push_back((leader, Input::Suspected { peer, seen }));
-                }
-                return;
-            }
-            Output::StepDown { .. } => {
-                self.leader = None;
-                self.tell_standing();
-                return;
-            }
-            Output::Probe { peer } => Input::Probed { peer, seen: self.seen(n, peer) },
-            Output::AskWitness { witness, peer } => {
-                let m = number(witness);
-                let seen = self.hosts[&m].up.then(|| self.seen(m, peer));
-                Input::Testified { witness, peer, seen }
-            }
-            Output::Propose { proposal, entry } => {
-                let result = if self.leader == Some(n) {
-                    Ok(self.commit(entry))
-                } else {
-                    Err("not the leader".to_owned())
-                };
-                Input::Proposed { proposal, result }
-            }
-            Output::Forward { forwarding, entry } => {
-                let allowed = ledger::may_forward(id(n), &entry);
-                let result = match (self.leader, allowed) {
-                    (None, _) => Err("no leader".to_owned()),
-                    (Some(_), Err(refusal)) => Ok(Err(refusal)),
-                    (Some(_), Ok(())) => Ok(self.commit(entry).1),
-                };
-                Input::Forwarded { forwarding, result }
-            }
-            Output::RecordStart { incident, attempt } => {
-                if !self.hosts[&n].disk {
-                    return;
-                }
-                let first = self.host(n).started.insert((incident, attempt));
-                assert!(first, "attempt {attempt} of {incident} is started twice");
-                Input::StartRecorded { incident, attempt }
-            }
-            Output::Execute(order) => match self.execute(&order) {
-                Some(input) => input,
-                None => return,
-            },
-            Output::TakeEvidence { incident, .. } => Input::EvidenceTaken {
-                incident,
-                evidence: EvidenceSummary {
-                    hash: [1; 32],
-                    bytes: 1,
-                    taken_by: id(n),
-                    steps_failed: 0,
-                    keepers: Vec::new(),
-                },
-            },
-            Output::Notify { message, .. } => Input::NoticeSent {
-                incident: message.incident,
-                notice: message.notice,
-                result: match self.channel {
-                    Ok(()) => Ok("200".to_owned()),
-                    Err(()) => Err("503".to_owned()),
-                },
-            },
-            Output::CheckIn(_) => Input::CheckedIn(match self.switch {
-                Ok(()) => Ok(()),
-                Err(()) => Err("503".to_owned()),
-            }),
-            Output::ChangeMembers(change) => {
-                self.change(change);
-                Input::MembersChanged(Ok(()))
-            }
-        };
-        self.queue.push_back((n, answer));
-    }
-
-    fn change(&mut self, change: MemberChange) {
-        match change {
-            MemberChange::AddLearner(peer, raft_id) => {
-                self.learners.insert(peer, raft_id);
-            }
-            MemberChange::Promote(peer, raft_id) => {
-                self.learners.remove(&peer);
-                self.voters.insert(peer, raft_id);
-            }
-            MemberChange::Remove(peer, _) => {
-                self.learners.remove(&peer);
-                self.voters.remove(&peer);
-            }
-        }
-        self.tell_standing();
-    }
-
-    fn seen(&self, witness: u64, peer: PeerId) -> Seen {
-        let truth = if self.hosts[&number(peer)].up { Seen::Reached } else { Seen::NoAnswer };
-        let lies = self.lied_about.is_empty() || self.lied_about.contains(&number(peer));
-        self.lies.get(&witness).copied().filter(|_| lies).unwrap_or(truth)
-    }
-
-    fn execute(&mut self, order: &WorkOrder) -> Option<Input> {
-        let rung = rung_of(order);
-        let effect = *self.effects.get(&rung)?;
-        let target = order.variables["HEARTEN_PEER"].clone();
-        let outcome = match effect {
-            Effect::Hangs => return None,
-            Effect::Fails => Outcome::Failed,
-            Effect::InVain => Outcome::Succeeded,
-            Effect::HealsAll => {
-                for host in self.hosts.values_mut() {
-                    host.verdict = Verdict::Pass;
-                    host.findings.clear();
-                }
-                Outcome::Succeeded
-            }
-            Effect::Heals => {
-                let n: u64 = target.trim_start_matches("web-").parse().expect("a number");
-                self.host(n).verdict = Verdict::Pass;
-                if !self.hosts[&n].up {
-                    self.restart(n);
-                }
-                Outcome::Succeeded
-            }
-        };
-        let finished_at = Timestamp::from_millis(self.now);
-        let report = AttemptReport {
-            outcome,
-            exit_code: Some(0),
-            started_at: Some(finished_at),
-            finished_at,
-            output: String::new(),
-        };
-        Some(Input::Finished { incident: order.incident, attempt: order.attempt, report })
-    }
-
     /// Lets time pass in small steps.
     pub(crate) fn pass(&mut self, millis: u64) {
         let end = self.now + millis;
@@ -487,50 +339,6 @@ impl Driver {
             assert!(self.now < end, "it does not come to this: {what}\n{}", self.history());
             self.pass(100);
         }
-    }
-
-    pub(crate) fn history(&self) -> String {
-        let lines = self.ledger.incidents().values().flat_map(|incident| {
-            incident.timeline.iter().map(move |line| format!("{} {:?}", incident.id, line))
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    }
-
-    /// The only incident.
-    pub(crate) fn incident(&self) -> &Incident {
-        let all: Vec<&Incident> = self.ledger.incidents().values().collect();
-        assert_eq!(all.len(), 1, "one incident\n{}", self.history());
-        all[0]
-    }
-
-    /// Peer and rung of every execution, in order.
-    pub(crate) fn executed(&self) -> Vec<(u64, String)> {
-        self.outputs
-            .iter()
-            .filter_map(|(n, _, output)| {
-                let Output::Execute(order) = output else { return None };
-                Some((*n, rung_of(order)))
-            })
-            .collect()
-    }
-
-    /// The records in the log since the test began.
-    pub(crate) fn records(&self) -> Vec<&Record> {
-        self.log.iter().map(|(_, entry)| &entry.record).collect()
-    }
-
-    /// How many outputs are like this.
-    pub(crate) fn count(&self, like: impl Fn(&Output) -> bool) -> usize {
-        self.outputs.iter().filter(|(_, _, output)| like(output)).count()
-    }
-}
-
-/// What is executed: a rung, or `undo restart`.
-fn rung_of(order: &WorkOrder) -> String {
-    let rung = &order.variables["HEARTEN_RUNG"];
-    match order.variables.get("HEARTEN_PART") {
-        Some(part) => format!("{part} {rung}"),
-        None => rung.clone(),
     }
 }
 

@@ -339,7 +339,9 @@ impl Mesh {
     pub(crate) fn opened(&mut self, peer: u64, because: Because) -> IncidentId {
         match self.done(1, Record::Opened { peer: id(peer), because }) {
             Effect::Opened(id) => id,
-            other @ (Effect::Done | Effect::Revision(_)) => panic!("not opened but {other:?}"),
+            other @ (Effect::Done | Effect::Revision(_) | Effect::PassedOver(_)) => {
+                panic!("not opened but {other:?}")
+            }
         }
     }
 

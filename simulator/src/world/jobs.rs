@@ -1,10 +1,10 @@
 //! Jobs that check in: each on its own turn, and again after a while when nobody has taken it, as
-//! `curl --retry 5` does.
+//! `curl --retry 5` does. One that no document declares is reserved by its own pings.
 
 use super::{World, queue::Event, raft::Client, tale::Mark};
-use crate::invariants::CallingJob;
+use crate::{invariants::CallingJob, scenario};
 use protocol::{
-    heartbeat::{JobRef, Ping, Signal, Word},
+    heartbeat::{JobRef, Pace, Ping, Reservation, Schedule, Signal, Word},
     record::{Entry, Record},
 };
 use std::time::Duration;
@@ -76,7 +76,8 @@ impl World<'_> {
                 run: None,
                 body: String::new(),
             };
-            let record = Record::JobsTold { words: vec![Word::Ping(ping)] };
+            let words = reservation(&turn.job, job.every).into_iter().chain([Word::Ping(ping)]);
+            let record = Record::JobsTold { words: words.collect() };
             let entry = Entry { at, by: leader, term: self.raft.term, record };
             self.propose(leader, entry, Client::Operator);
         }
@@ -85,4 +86,15 @@ impl World<'_> {
         turn.tries += 1;
         self.after(wait, Event::JobPings(Box::new(turn)));
     }
+}
+
+/// By which a job named `APP/COMPONENT` is reserved, where there is none of this name; it may be a
+/// fifth of its time late.
+fn reservation(name: &str, every: Duration) -> Option<Word> {
+    let app = scenario::app_of(name)?;
+    let pace = Pace { schedule: Schedule::Every { period: every }, grace: every / 5 };
+    let mut reservation = Reservation::new(name, pace);
+    reservation.labels.insert("app".to_owned(), app.to_owned());
+    reservation.only_new = true;
+    Some(Word::Reserve(reservation))
 }

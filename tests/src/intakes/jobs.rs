@@ -12,6 +12,7 @@ use protocol::{
         metric::{Question, Side},
     },
     ledger::{
+        Effect,
         attempts::OUTPUT_BYTES_MAX,
         heartbeats::{HISTORY_MAX, Job, TroubleKind},
     },
@@ -69,13 +70,19 @@ fn take(ground: &mut Ground, words: Vec<Word>) -> bool {
         assert_eq!(word.check(), Ok(()), "what an intake has read can be kept: {word:?}");
     }
     let count = words.len();
-    match ground.tell(Record::JobsTold { words }) {
-        Ok(_) => {}
-        Err(Refusal::NoSuchJob { .. } | Refusal::JobDeclared { .. }) => return false,
-        Err(other) => panic!("what an intake has read is taken: {other}"),
+    let refused = match ground.tell(Record::JobsTold { words }) {
+        Ok(Effect::PassedOver(refused)) => {
+            refused.into_iter().map(|(_, refusal)| refusal).collect()
+        }
+        Ok(_) => Vec::new(),
+        Err(refusal) => vec![refusal],
+    };
+    for refusal in &refused {
+        let known = matches!(refusal, Refusal::NoSuchJob { .. } | Refusal::JobDeclared { .. });
+        assert!(known, "what an intake has read is taken: {refusal}");
     }
     assert!(ground.ledger.heartbeats().len() <= before + count);
-    count > 0
+    count > refused.len()
 }
 
 /// The address of a ping, and its body on the lines that follow.

@@ -164,6 +164,10 @@ pub fn effect(outcome: &Outcome) -> Result<Value, Failure> {
         Ok(Effect::Revision(revision)) => Ok(json!({ "schema": SCHEMA, "revision": revision })),
         Ok(Effect::Opened(id)) => Ok(json!({ "schema": SCHEMA, "id": id })),
         Ok(Effect::Done) => Ok(json!({ "schema": SCHEMA, "done": true })),
+        Ok(Effect::PassedOver(refused)) => match refused.first() {
+            Some((_, refusal)) => Err(refusal.clone().into()),
+            None => Ok(json!({ "schema": SCHEMA, "done": true })),
+        },
         Err(refusal) => Err(refusal.clone().into()),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! While one entry is on its way to the leader and back, whatever comes in waits for the next: a
 //! thousand requests a second need no thousand entries a second. Each request is answered when its
-//! own words are committed, or not.
+//! own words are committed, or not: what is refused of one is nothing to the others.
 //!
 //! Alerts are few and are told at once. Jobs may be ten thousand that check in every minute: the
 //! first ping goes at once, and what comes within half a second of it goes with the next entry.
@@ -10,8 +10,9 @@
 use crate::daemon::{Daemon, forward, service};
 use protocol::{
     alert, codec, heartbeat,
-    ledger::{alerts, heartbeats},
+    ledger::{Effect, alerts, heartbeats},
     record::{Entry, Record},
+    refusal::Refusal,
 };
 use serde::Serialize;
 use std::{
@@ -82,7 +83,7 @@ impl Gathered for heartbeat::Word {
 pub(super) enum NotTaken {
     /// The ledger refuses them.
     #[error("{0}")]
-    Refused(String),
+    Refused(Box<Refusal>),
     /// Too many wait already.
     #[error("{WAITING_MAX} words wait for the leader already")]
     Full,
@@ -167,15 +168,31 @@ impl<W: Gathered> Gatherer<W> {
             // Of what several hosts are told at once, the first may be in the log by now.
             let words: Vec<W> = next.iter().flat_map(|one| one.words.iter().cloned()).collect();
             let result = to_log(&daemon, W::news(&daemon, words)).await;
-            for one in next {
-                // Whoever gave up waiting asks again.
-                drop(one.answer.send(result.clone()));
-            }
+            answer(next, &result);
             tokio::select! {
                 () = daemon.stop.cancelled() => return,
                 () = tokio::time::sleep_until(began + W::APART) => {}
             }
         }
+    }
+}
+
+/// Tells everybody what became of his own words: of what was passed over, the first refusal among them.
+fn answer<W>(asked: Vec<Waiting<W>>, result: &Result<Vec<(u32, Refusal)>, NotTaken>) {
+    let mut from = 0;
+    for one in asked {
+        let upto = from + one.words.len();
+        let own = |place: u32| usize::try_from(place).is_ok_and(|at| (from..upto).contains(&at));
+        let result = match result {
+            Err(why) => Err(why.clone()),
+            Ok(refused) => match refused.iter().find(|(place, _)| own(*place)) {
+                Some((_, refusal)) => Err(NotTaken::Refused(Box::new(refusal.clone()))),
+                None => Ok(()),
+            },
+        };
+        // Whoever gave up waiting asks again.
+        drop(one.answer.send(result));
+        from = upto;
     }
 }
 
@@ -195,19 +212,26 @@ fn pieces<W: Gathered>(words: Vec<W>) -> Vec<(Vec<W>, usize)> {
     pieces
 }
 
-async fn to_log<W: Gathered>(daemon: &Daemon, words: Vec<W>) -> Result<(), NotTaken> {
+/// Brings words to the log in one entry; which of them it passed over, by their places.
+async fn to_log<W: Gathered>(
+    daemon: &Daemon,
+    words: Vec<W>,
+) -> Result<Vec<(u32, Refusal)>, NotTaken> {
     if words.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let term = daemon.standing().term;
     let entry = Entry { at: daemon.log_now(), by: daemon.me, term, record: W::record(words) };
     match forward::to_leader(daemon, entry, COMMITTED_WITHIN).await {
-        Ok((position, Ok(_))) => {
+        Ok((position, Ok(effect))) => {
             // Whoever is answered may ask here, and may say next that it is over.
             service::seen(daemon, position).await;
-            Ok(())
+            match effect {
+                Effect::PassedOver(refused) => Ok(refused),
+                Effect::Done | Effect::Revision(_) | Effect::Opened(_) => Ok(Vec::new()),
+            }
         }
-        Ok((_, Err(refusal))) => Err(NotTaken::Refused(refusal.to_string())),
+        Ok((_, Err(refusal))) => Err(NotTaken::Refused(Box::new(refusal))),
         Err(error) => Err(NotTaken::Unknown(error.to_string())),
     }
 }
@@ -243,6 +267,31 @@ mod tests {
             |taken: Vec<Waiting<Word>>| taken.iter().map(|one| one.words.len()).collect::<Vec<_>>();
         assert_eq!(sizes(gatherer.next()), [10, 20]);
         assert_eq!(sizes(gatherer.next()), [WORDS_MAX]);
+    }
+
+    #[tokio::test]
+    async fn everybody_is_told_what_became_of_his_own_words() {
+        let refused = |job: &str| Refusal::NoSuchJob { job: job.to_owned() };
+        let told = |result: Result<Vec<(u32, Refusal)>, NotTaken>| {
+            let (asked, answers): (Vec<_>, Vec<_>) = [1, 3, 2]
+                .map(|count| {
+                    let (answer, answered) = oneshot::channel();
+                    (Waiting { words: words(count), bytes: 1, answer }, answered)
+                })
+                .into_iter()
+                .unzip();
+            answer(asked, &result);
+            answers.into_iter().map(|mut one| one.try_recv().unwrap()).collect::<Vec<_>>()
+        };
+        let no = |job: &str| Err(NotTaken::Refused(Box::new(refused(job))));
+        assert_eq!(told(Ok(vec![])), [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(
+            told(Ok(vec![(2, refused("b")), (3, refused("c")), (5, refused("d"))])),
+            [Ok(()), no("b"), no("d")]
+        );
+        assert_eq!(told(Ok(vec![(0, refused("a"))])), [no("a"), Ok(()), Ok(())]);
+        let lost = NotTaken::Unknown("no leader".to_owned());
+        assert_eq!(told(Err(lost.clone())), [Err(lost.clone()), Err(lost.clone()), Err(lost)]);
     }
 
     #[test]

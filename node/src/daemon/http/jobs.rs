@@ -30,6 +30,7 @@ use protocol::{
     heartbeat::{BODY_BYTES_MAX, JobRef, Pace, Ping, Reservation, Schedule, Word, shortened},
     ledger::heartbeats::{Heartbeats, JOBS_MAX, Job},
     record::Position,
+    refusal::Refusal,
     time::{Timestamp, format_span},
 };
 use serde_json::{Value, json};
@@ -130,6 +131,21 @@ impl From<Barred> for Failure {
 
 impl From<NotTaken> for Failure {
     fn from(why: NotTaken) -> Self {
+        // What changed since it was looked for here is told as if it had been found so.
+        if let NotTaken::Refused(refusal) = &why {
+            if let Refusal::NoSuchJob { job } = refusal.as_ref() {
+                return Self::Unknown(job.clone());
+            }
+            if let Refusal::JobDeclared { job } = refusal.as_ref() {
+                return Self::Declared(job.clone());
+            }
+            if let Refusal::JobOfAnother { job, .. } = refusal.as_ref() {
+                return Self::Taken(job.clone());
+            }
+            if let Refusal::TooManyJobs { .. } = refusal.as_ref() {
+                return Self::Full;
+            }
+        }
         Self::Request(super::intake::Failure::NotTaken(why))
     }
 }

@@ -21,7 +21,7 @@ impl Names<'_> {
                 || named(DocumentKind::Check, about).is_some()
                 || of("ladder ", DocumentKind::Ladder).is_some()
                 || of("runbook ", DocumentKind::Runbook).is_some()
-                || about.strip_prefix("job ").is_some_and(|job| self.declares_job(job));
+                || about.strip_prefix("job ").is_some_and(|job| self.watches_job(job));
             if !is_known {
                 return Some(format!(
                     "nothing is ever about \"{about}\": write silence, storm, the name of a check, \

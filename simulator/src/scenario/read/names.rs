@@ -1,10 +1,10 @@
 //! What the names of a story mean: its events and rungs, by its peers, guests and documents.
 
 use super::{Documents, Place, ScenarioError, TAKES, no_such_peer, weather, written};
-use crate::scenario::{Deed, Disk, Event, Moment, Peer, RungEffect, Who, file};
+use crate::scenario::{Deed, Disk, Event, Moment, Peer, RungEffect, Who, app_of, file};
 use protocol::{
     document::{Document, DocumentKey, DocumentKind, Jobs, Probe, Verdict},
-    name::Name,
+    name::{Labels, Name},
     record::Outcome,
 };
 use std::{ops::Range, time::Duration};
@@ -113,12 +113,17 @@ impl Names<'_> {
         Err(self.place.error(span, format!("there is no check \"{check}\"")))
     }
 
-    /// A job that a check of the story's documents declares.
-    pub(super) fn declares_job(&self, job: &str) -> bool {
+    /// A job that a check of the story's documents declares, or watches by its application.
+    pub(super) fn watches_job(&self, job: &str) -> bool {
+        let labels = app_of(job).map(|app| ("app".to_owned(), app.to_owned()));
+        let labels: Option<Labels> = labels.map(|label| Labels::from([label]));
         self.documents.values().any(|document| {
             let Document::Check(check) = document else { return false };
             let Probe::Heartbeat(probe) = &check.probe else { return false };
-            matches!(&probe.jobs, Jobs::Job(declared) if declared.name == job)
+            match &probe.jobs {
+                Jobs::Job(declared) => declared.name == job,
+                Jobs::Those(selector) => labels.as_ref().is_some_and(|own| selector.fits(own)),
+            }
         })
     }
 
@@ -127,10 +132,13 @@ impl Names<'_> {
         span: Range<usize>,
         job: String,
     ) -> Result<String, ScenarioError> {
-        if self.declares_job(&job) {
+        if self.watches_job(&job) {
             return Ok(job);
         }
-        let message = format!("no check declares the job \"{job}\": write heartbeat = \"{job}\"");
+        let message = format!(
+            "no check declares the job \"{job}\": write heartbeat = \"{job}\", or call it APP/NAME \
+             and write heartbeat = {{ app = \"APP\" }}"
+        );
         Err(self.place.error(span, message))
     }
 
