@@ -109,6 +109,24 @@ fn a_job_that_told_nothing_for_as_long_as_a_document_says_is_forgotten() {
 }
 
 #[test]
+fn a_job_that_comes_seldom_is_not_forgotten_before_it_is_late() {
+    let mut mesh = mesh();
+    let schedule = Schedule::Every { period: Duration::from_millis(5 * HOUR) };
+    let pace = Pace { schedule, grace: Duration::from_millis(HOUR) };
+    let mut reservation = Reservation::new("shop/seldom", pace);
+    reservation.labels.insert("app".to_owned(), "shop".to_owned());
+    tell(&mut mesh, Word::Reserve(reservation));
+    let job = mesh.ledger.heartbeats().named("shop/seldom").expect("it is reserved").id;
+    for signal in [Signal::Success, Signal::Fail(Some(1))] {
+        ping(&mut mesh, job, signal);
+        pass(&mut mesh, 6 * 60 - 1);
+        assert!(why_not(forget(&mut mesh, job)).contains("need not have told anything yet"));
+    }
+    pass(&mut mesh, 1);
+    assert!(forget(&mut mesh, job).is_ok());
+}
+
+#[test]
 fn what_no_document_speaks_of_or_somebody_ordered_stays() {
     let mut mesh = mesh();
     let other = reserve(&mut mesh, "other", "billing");

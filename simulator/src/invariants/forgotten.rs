@@ -30,7 +30,7 @@ impl Invariant for Forgotten {
         for name in before.difference(&self.known) {
             let Some(model) = world.job(name) else { continue };
             let after = truth.library().forgets_soonest();
-            if after.is_none_or(|after| silent_at_most(&model, world.time()) < after) {
+            if !after.is_some_and(|after| may_be_forgotten(&model, after, world.time())) {
                 let (time, ended) = (world.time(), model.ended);
                 return Err(format!("job {name}, ended at {ended:?}, is forgotten at {time:?}"));
             }
@@ -47,6 +47,7 @@ impl Invariant for Forgotten {
             let Some(after) = truth.library().forgets_after(job) else { continue };
             let Some(ended) = model.ended else { continue };
             // What nobody could hear is given back, and that a whole time.
+            let after = after.max(model.every * 2);
             let most = ended + after + after + RETRIES_WITHIN + FORGOTTEN_WITHIN;
             if world.time() > most {
                 return Err(format!("job {name} stopped at {ended:?} and is not forgotten"));
@@ -56,12 +57,11 @@ impl Invariant for Forgotten {
     }
 }
 
-/// For how long a job may have told nothing now.
-fn silent_at_most(model: &CallingJob, now: Duration) -> Duration {
+fn may_be_forgotten(model: &CallingJob, after: Duration, now: Duration) -> bool {
     match model.ended {
         // Its last turn may have been up to a turn before it ended.
-        Some(ended) => now.saturating_sub(ended) + model.every,
-        // It calls on every turn, and is known from its first one on.
-        None => model.every.min(now.saturating_sub(model.began)),
+        Some(ended) => now.saturating_sub(ended) + model.every >= after,
+        // However seldom it comes. What had ended before it began again is another matter.
+        None => now.saturating_sub(model.began) < Duration::from_secs(5),
     }
 }

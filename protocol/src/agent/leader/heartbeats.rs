@@ -41,6 +41,17 @@ impl Deadlines {
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
+
+    /// Whether a job's next time is still to come.
+    fn has_time(&self, job: &Job, at: Timestamp) -> bool {
+        match self.known.get(&job.id) {
+            Some((_, Some(deadline))) => deadline.at > at,
+            // What it is not waited for is not in here: it fails, say.
+            Some((_, None)) | None => {
+                Due::read(&job.pace.schedule).is_ok_and(|due| job.has_time(&due, at))
+            }
+        }
+    }
 }
 
 impl Agent {
@@ -102,6 +113,7 @@ impl Agent {
             let long = |after: Duration| since.plus(after).plus(MISSED_AFTER) <= at;
             // Most jobs are not looked at any closer.
             let forgotten = long(soonest) && long(library.forgets_after(job)?);
+            let forgotten = forgotten && !self.leader.deadlines.has_time(job, at);
             forgotten.then_some(Silence { job: job.id, since })
         });
         let jobs: Vec<Silence> = silent.take(WORDS_MAX).collect();

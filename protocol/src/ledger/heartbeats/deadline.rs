@@ -37,9 +37,25 @@ impl Job {
 
     /// When it is missed, by a schedule that was read from its own; nothing while it cannot be.
     pub fn deadline(&self, due: &Due) -> Option<Deadline> {
-        if !self.is_waited_for() {
-            return None;
+        if self.is_waited_for() { self.next(due) } else { None }
+    }
+
+    /// Whether it need not have told anything by now: its next time is still to come, also where it is
+    /// known that it fails.
+    pub fn has_time(&self, due: &Due, at: Timestamp) -> bool {
+        self.next(due).is_some_and(|next| next.at > at)
+    }
+
+    /// The same, as far as every replica can tell: a calendar is read by whoever leads.
+    pub(super) fn surely_has_time(&self, at: Timestamp) -> bool {
+        match &self.pace.schedule {
+            Schedule::Every { period } => self.has_time(&Due::Every(*period), at),
+            Schedule::Learned { .. } => self.has_time(&Due::Learned, at),
+            Schedule::Cron { .. } | Schedule::Calendar { .. } => false,
         }
+    }
+
+    fn next(&self, due: &Due) -> Option<Deadline> {
         let early = match &self.pace.schedule {
             Schedule::Every { .. } | Schedule::Learned { .. } => Duration::ZERO,
             Schedule::Cron { .. } | Schedule::Calendar { .. } => self.pace.grace.min(EARLY_MAX),

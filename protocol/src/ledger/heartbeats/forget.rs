@@ -1,7 +1,8 @@
 //! Jobs that are forgotten: nothing was told of one for so long that a document says it is no more.
 //!
 //! Like a miss it is a record: whoever leads says it, and it is refused if anything was told of the
-//! job meanwhile. What the mesh could not hear is no silence: after a gap in the log all of it counts
+//! job meanwhile. One whose next time is still to come is not silent, however seldom it comes: it is
+//! missed first. What the mesh could not hear is no silence: after a gap in the log all of it counts
 //! from when the mesh hears again, and in a new term nobody is forgotten before who was sent back has
 //! tried again.
 
@@ -113,6 +114,9 @@ impl Heartbeats {
         let Some(after) = library.forgets_after(job) else {
             return not(format!("no document has job \"{}\" forgotten", job.name));
         };
+        if job.surely_has_time(at) {
+            return not(format!("job \"{}\" need not have told anything yet", job.name));
+        }
         let silent = at.since(silence.since);
         if silent < after {
             let (silent, after) = (format_span(silent), format_span(after));
