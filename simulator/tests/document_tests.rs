@@ -13,8 +13,10 @@ use std::{
 
 fn command(arguments: &[&str]) -> Command {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hearten-sim"));
-    command.arg("test").args(arguments).current_dir(project);
+    // Whoever runs the tests in the background has interrupts ignored, and so has what he starts.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_hearten-sim"), "test"]);
+    command.args(arguments).current_dir(project);
     command
 }
 

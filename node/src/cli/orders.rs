@@ -55,10 +55,10 @@ pub(super) fn remove_peer(
 ) -> Result<(), Failure> {
     let operator = session.operator(key)?;
     let peer: PeerView = session.ask_for(&Request::Peer { name })?;
-    if peer.row.state == PeerState::Alive && !force {
+    if let Some(runs) = may_run(peer.row.state).filter(|_| !force) {
         let name = &peer.row.name;
         let message = format!(
-            "peer {name} runs: `hearten leave` on its host takes it out, or stop its daemon first; --force removes it all the same"
+            "peer {name} {runs}: `hearten leave` on its host takes it out, or stop its daemon first; --force removes it all the same"
         );
         return Err(Failure::new(Exit::Conflict, message));
     }
@@ -72,6 +72,16 @@ pub(super) fn remove_peer(
     Ok(())
 }
 
+/// How it is said of a peer that its daemon runs, or may for all that is known here: of another cell's
+/// peers gossip says nothing.
+const fn may_run(state: PeerState) -> Option<&'static str> {
+    match state {
+        PeerState::Alive => Some("runs"),
+        PeerState::Suspect => Some("is not known to be silent"),
+        PeerState::Silent | PeerState::Left | PeerState::Joined => None,
+    }
+}
+
 /// `hearten incident close`
 pub(super) fn close(
     session: &Session,
@@ -82,10 +92,9 @@ pub(super) fn close(
     let operator = session.operator(key)?;
     session.order(&operator, Action::Close { incident, reason })?;
     output::message(&format!("{incident} is closed"));
-    let closed: IncidentView = session.ask_for(&Request::Incident { id: incident })?;
-    for line in still_running([&closed.summary], operator.mesh.now) {
-        output::message(&line);
-    }
+    let closed: Result<IncidentView, Failure> =
+        session.ask_for(&Request::Incident { id: incident });
+    tell_what_runs_on(closed.as_ref().map(|one| vec![&one.summary]), operator.mesh.now);
     Ok(())
 }
 
@@ -98,11 +107,22 @@ pub(super) fn freeze(session: &Session, reason: String, key: KeyOption) -> Resul
     // Of the open ones alone: a mesh keeps a hundred thousand, and what an operator closes is named
     // when it is closed.
     let open = Request::Incidents { open: true, peer: None, since: None };
-    let open: IncidentsView = session.ask_for(&open)?;
-    for line in still_running(&open.incidents, operator.mesh.now) {
-        output::message(&line);
-    }
+    let open: Result<IncidentsView, Failure> = session.ask_for(&open);
+    let open = open.as_ref().map(|open| open.incidents.iter().collect());
+    tell_what_runs_on(open, operator.mesh.now);
     Ok(())
+}
+
+/// The order is carried out by then: what cannot be asked after it makes it none that failed.
+fn tell_what_runs_on(incidents: Result<Vec<&IncidentSummary>, &Failure>, now: Timestamp) {
+    match incidents {
+        Ok(incidents) => {
+            for line in still_running(incidents, now) {
+                output::message(&line);
+            }
+        }
+        Err(why) => output::message(&format!("what runs on is not known: {why}")),
+    }
 }
 
 /// What was given out and may still act: no order takes it back.

@@ -37,7 +37,7 @@ pub(super) async fn left(daemon: &Daemon) {
 }
 
 /// Waits until most of the others that vote say again and again that this peer, which hears of no
-/// leader, is in their roster no more.
+/// leader, is in their roster no more; all that are asked, where it is not known who votes.
 pub(super) async fn put_out(daemon: &Daemon) {
     let mut told = 0;
     loop {
@@ -48,7 +48,8 @@ pub(super) async fn put_out(daemon: &Daemon) {
             continue;
         }
         let mut others: Vec<PeerId> = standing.voters.into_keys().collect();
-        if others.is_empty() {
+        let votes = !others.is_empty();
+        if !votes {
             // After a start nobody has said yet who votes.
             others = daemon.agent().ledger().roster().running().map(|(peer, _)| peer).collect();
         }
@@ -58,7 +59,9 @@ pub(super) async fn put_out(daemon: &Daemon) {
         for other in &others {
             saying += usize::from(says_so(daemon, *other).await);
         }
-        told = if saying * 2 > others.len() { told + 1 } else { 0 };
+        // Those who do not vote may all be behind: one of them is no witness against another.
+        let enough = if votes { saying * 2 > others.len() } else { saying == others.len() };
+        told = if enough && saying > 0 { told + 1 } else { 0 };
         if told >= TOLD_TIMES {
             return;
         }
