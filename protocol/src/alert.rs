@@ -118,14 +118,13 @@ impl Alert {
         remade.is_ok_and(|remade| remade == *self)
     }
 
-    /// Whether this label, or the first of the usual ones, names the host: by its name, the first
-    /// part of it, or its address, with or without a port.
-    pub fn is_about(&self, member: &Member, label: Option<&str>) -> bool {
+    /// What this label says, or the first that is there of the usual ones: the host.
+    pub fn host(&self, label: Option<&str>) -> Option<&str> {
         let told = match label {
             Some(label) => self.labels.get(label),
             None => HOST_LABELS.iter().find_map(|label| self.labels.get(*label)),
         };
-        told.is_some_and(|told| names(told, member))
+        told.map(String::as_str)
     }
 
     /// What a person is told: its name and what its sender says.
@@ -139,7 +138,9 @@ impl Alert {
     }
 }
 
-fn names(told: &str, member: &Member) -> bool {
+/// Whether this is the peer: its name, with or without the rest of a domain, or its address, with or
+/// without a port.
+pub fn names(told: &str, member: &Member) -> bool {
     let address = member.card.address.ip();
     let host = without_port(told);
     let short = host.split('.').next().unwrap_or(host);

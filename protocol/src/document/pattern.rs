@@ -49,8 +49,19 @@ impl Pattern {
 
     /// Whether it fits the text, or a part of it.
     pub fn fits(&self, text: &str) -> bool {
+        self.regex().is_some_and(|regex| regex.is_match(text))
+    }
+
+    /// Its first group where it fits the text, or all of what it fits where it has no group.
+    pub fn part<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let captures = self.regex()?.captures(text)?;
+        let part = if captures.len() > 1 { captures.get(1) } else { captures.get(0) };
+        part.map(|part| part.as_str())
+    }
+
+    fn regex(&self) -> Option<&Regex> {
         let compiled = self.compiled.get_or_init(|| compile(&self.text).ok().map(Arc::new));
-        compiled.as_ref().is_some_and(|regex| regex.is_match(text))
+        compiled.as_deref()
     }
 }
 

@@ -1,7 +1,12 @@
 //! The kinds of probe: how a check finds its answer.
 
 use super::{Command, MeshProbe, Pattern, Selector, Setting, Verdict};
-use crate::{alert::Alert, heartbeat::Reservation, ledger::roster::Member, name::Name};
+use crate::{
+    alert::{self, Alert},
+    heartbeat::Reservation,
+    ledger::roster::Member,
+    name::Name,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,17 +111,28 @@ pub enum HostLabel {
     Named(String),
     /// None: such alerts are about whoever the check is for.
     Any,
+    /// A part of it: the first group of what the pattern fits, all of what it fits where it has no
+    /// group, no host where it does not fit.
+    Part {
+        /// Of this one, or of the first that is there of the usual ones.
+        label: Option<String>,
+        /// What names the host in it.
+        pattern: Pattern,
+    },
 }
 
 impl AlertProbe {
     /// Whether an alert is one of these, and about this member.
     pub fn fits(&self, alert: &Alert, member: &Member) -> bool {
-        let about = match &self.host {
-            HostLabel::Usual => alert.is_about(member, None),
-            HostLabel::Named(label) => alert.is_about(member, Some(label)),
-            HostLabel::Any => true,
+        let host = match &self.host {
+            HostLabel::Any => return self.labels.fits(&alert.labels),
+            HostLabel::Usual => alert.host(None),
+            HostLabel::Named(label) => alert.host(Some(label)),
+            HostLabel::Part { label, pattern } => {
+                alert.host(label.as_deref()).and_then(|told| pattern.part(told))
+            }
         };
-        about && self.labels.fits(&alert.labels)
+        host.is_some_and(|host| alert::names(host, member)) && self.labels.fits(&alert.labels)
     }
 }
 

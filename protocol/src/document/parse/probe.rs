@@ -34,7 +34,7 @@ pub(super) const KINDS: [&str; 14] = [
 ];
 
 /// Keys that stand beside a probe and belong to it.
-const BESIDE: [(&str, &str); 18] = [
+const BESIDE: [(&str, &str); 19] = [
     ("status", "http"),
     ("body", "http"),
     ("tls_expires_within", "http"),
@@ -43,6 +43,7 @@ const BESIDE: [(&str, &str); 18] = [
     ("warn", "mesh"),
     ("fail", "mesh"),
     ("host_label", "alert"),
+    ("host_matches", "alert"),
     ("period", "heartbeat"),
     ("cron", "heartbeat"),
     ("on_calendar", "heartbeat"),

@@ -3,7 +3,7 @@
 use super::{Driver, Effect, id, number, sign_report};
 use protocol::{
     agent::{Input, Output, WorkOrder, voters::MemberChange},
-    document::Verdict,
+    document::{Probe, Verdict},
     ledger,
     name::PeerId,
     record::{AttemptReport, EvidenceSummary, Outcome, Seen},
@@ -13,11 +13,14 @@ use protocol::{
 impl Driver {
     pub(super) fn carry_out(&mut self, n: u64, output: Output) {
         let answer = match output {
-            Output::RunCheck { check, .. } => Input::CheckRan {
-                verdict: self.hosts[&n].finds(check.name.as_str()),
-                check: check.name,
-                summary: "as it is".to_owned(),
-            },
+            Output::RunCheck { check, .. } => {
+                let host = &self.hosts[&n];
+                let (verdict, summary) = match &check.probe {
+                    Probe::Alert(probe) => host.agent.judge_alerts(probe, self.clock(n)),
+                    _ => (host.finds(check.name.as_str()), "as it is".to_owned()),
+                };
+                Input::CheckRan { verdict, check: check.name, summary }
+            }
             Output::Publish(report) => {
                 for other in self.others(n) {
                     self.queue.push_back((other, Input::Heard(sign_report(n, report.clone()))));
