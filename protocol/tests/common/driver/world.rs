@@ -15,9 +15,10 @@ impl Driver {
         let answer = match output {
             Output::RunCheck { check, .. } => {
                 let host = &self.hosts[&n];
-                let (verdict, summary) = match &check.probe {
-                    Probe::Alert(probe) => host.agent.judge_alerts(probe, self.clock(n)),
-                    _ => (host.finds(check.name.as_str()), "as it is".to_owned()),
+                let (verdict, summary) = if let Probe::Alert(probe) = &check.probe {
+                    host.agent.judge_alerts(probe, self.clock(n))
+                } else {
+                    (host.finds(check.name.as_str()), "as it is".to_owned())
                 };
                 Input::CheckRan { verdict, check: check.name, summary }
             }
