@@ -5,6 +5,7 @@
 //! [`problem`] is what both complain with, [`diff`] tells what a change comes to, and [`bundle`] is
 //! what an operator signs.
 
+pub mod ahead;
 pub mod bundle;
 pub mod check;
 pub mod diff;
@@ -32,6 +33,7 @@ pub mod unusual;
 pub mod validate;
 pub mod written;
 
+pub use ahead::Ahead;
 pub use check::{Check, Verdict};
 pub use evidence::{Collect, EvidenceStep};
 pub use guest::Guest;

@@ -7,12 +7,13 @@
 //! Reading order: arithmetic in powers of two that is the same bit for bit on every machine
 //! ([`scale`]), the tail of a distribution ([`tail`]), what the hours and the days change
 //! ([`seasons`]), both together for arrivals ([`arrivals`]), `PaceHB`'s rule beside it
-//! ([`pacehb`]), values ([`metric`]), and those of a whole
+//! ([`pacehb`]), values ([`metric`]), where they are on their way to ([`ahead`]), and those of a whole
 //! host ([`habits`]).
 //!
 //! The state of a stream of arrivals may stand in the replicated ledger: it holds whole numbers
 //! only, does the same on every machine, and has an upper bound. That of a metric is one host's own.
 
+pub mod ahead;
 pub mod arrivals;
 pub mod habits;
 pub mod metric;

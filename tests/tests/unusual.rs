@@ -1,7 +1,7 @@
 //! A number that is not what it usually is opens an incident, says what was expected, and what was
-//! learned outlives the daemon.
+//! learned outlives the daemon; one that is on its way to a failure is healed before it is one.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::fs;
 use tests::{Mesh, until};
@@ -76,5 +76,50 @@ fn a_number_that_is_not_what_it_usually_is_is_healed_and_what_is_usual_outlives_
     let seen = &after["perfdata"][0]["expected"]["history"];
     let unusual = |seen: &Value| seen["unusual"] == true && seen["value"] == 900.0;
     assert!(seen.as_array().is_some_and(|seen| seen.iter().any(unusual)), "{seen:#}");
+    Ok(())
+}
+
+/// A number that grows by one a second from when `FOLDER/since` says.
+const FILLS: &str = r#"
+[[check]]
+name       = "spool"
+every      = "1s"
+fail_after = 2
+flapping   = false
+command    = ["/bin/sh", "-c", 'echo "it takes more | spool=$(($(date +%s) - $(cat FOLDER/since)))MB;;1000"']
+ahead      = { within = "48s", verdict = "fail" }
+
+[[runbook]]
+name     = "empty"
+on       = { check = "spool" }
+cooldown = "0s"
+
+[[runbook.rung]]
+name    = "empty it"
+run     = "date +%s > FOLDER/since"
+timeout = "10s"
+settle  = "5s"
+"#;
+
+#[test]
+fn what_is_on_its_way_to_a_failure_is_healed_before_it_is_one() -> Result<()> {
+    let mesh = Mesh::sized(1)?;
+    let folder = mesh.folder();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    // It would be full in a minute and a half, and nothing is known of it yet.
+    fs::write(folder.join("since"), (now - 910).to_string())?;
+    mesh.apply(&FILLS.replace("FOLDER", &folder.to_string_lossy()))?;
+    let incident = mesh.incident(0, "it is emptied", |incident| incident["state"] == "resolved")?;
+    let why = incident["because"]["summary"].as_str().unwrap_or_default();
+    let full: u32 = why
+        .strip_prefix("spool is ")
+        .and_then(|rest| rest.get(..3)?.parse().ok())
+        .context(why.to_owned())?;
+    assert!((920..1_000).contains(&full), "before it is full: {why}");
+    assert!(
+        why.contains("MB and on its way to 1000MB, in 1m if it goes on so; it takes more"),
+        "{why}"
+    );
+    assert_eq!(incident["attempts"].as_array().map(Vec::len), Some(1), "{incident:#}");
     Ok(())
 }

@@ -47,7 +47,8 @@ pub(super) async fn keep(daemon: Arc<Daemon>) {
         };
         let checks: BTreeSet<Name> = {
             let agent = daemon.agent();
-            let asking = agent.ledger().library().checks().filter(|check| check.unusual.is_some());
+            let checks = agent.ledger().library().checks();
+            let asking = checks.filter(|check| check.unusual.is_some() || check.ahead.is_some());
             asking.map(|check| check.name.clone()).collect()
         };
         let habits = {

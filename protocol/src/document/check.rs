@@ -1,6 +1,6 @@
 //! Checks: a probe, how often to run it, and what its runs make of the verdict.
 
-use super::{Probe, Selector, Unusual};
+use super::{Ahead, Probe, Selector, Unusual};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, time::Duration};
@@ -34,6 +34,8 @@ pub struct Check {
     pub stale_after: Duration,
     /// What it says when one of its numbers is not what it usually is; nothing unless said.
     pub unusual: Option<Unusual>,
+    /// What it says when one of its numbers is on its way to a failure; nothing unless said.
+    pub ahead: Option<Ahead>,
 }
 
 impl Check {
@@ -59,6 +61,7 @@ impl Check {
             flapping: true,
             stale_after: Self::stale_after(every, timeout),
             unusual: None,
+            ahead: None,
         }
     }
 

@@ -1,14 +1,21 @@
-//! What is usual on one host: a model for each number of each check that asks to be told.
+//! What is usual on one host, and what is to come: a model for each number of each check that asks to
+//! be told.
 
-use super::metric::{Expected, Metric};
+use super::{
+    ahead::{Heading, Trend},
+    metric::{Expected, Metric},
+};
 use crate::{
-    document::{Check, Unusual, Verdict},
+    document::{Ahead, Check, Unusual, Verdict},
     name::Name,
     perfdata::Datum,
-    time::Timestamp,
+    time::{Timestamp, format_span},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// So many numbers of one check are learned; what follows is left out.
 pub const METRICS_MAX: usize = 32;
@@ -17,12 +24,57 @@ pub const METRICS_MAX: usize = 32;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Habits {
     checks: BTreeMap<Name, BTreeMap<String, Metric>>,
+    trends: BTreeMap<Name, BTreeMap<String, Trend>>,
 }
 
 impl Habits {
-    /// What a run says in view of what is usual, and in one line why. Its numbers are learned,
-    /// unless it failed: what is known to be broken is no habit.
+    /// What a run says in view of what is usual and of what is to come, and in one line why.
     pub fn judge(
+        &mut self,
+        check: &Check,
+        run: (Verdict, &str),
+        data: &[Datum],
+        at: Timestamp,
+    ) -> (Verdict, String) {
+        let (verdict, summary) = self.judge_unusual(check, run, data, at);
+        let Some(ahead) = &check.ahead else {
+            self.trends.remove(&check.name);
+            return (verdict, summary);
+        };
+        let told = self.look_ahead(check, ahead, data, at);
+        if told.is_empty() || matches!(verdict, Verdict::Fail | Verdict::Unknown) {
+            return (verdict, summary);
+        }
+        (verdict.worse(ahead.verdict), format!("{}; {summary}", told.join(", ")))
+    }
+
+    /// Which numbers are on their way to a failure.
+    fn look_ahead(
+        &mut self,
+        check: &Check,
+        ahead: &Ahead,
+        data: &[Datum],
+        at: Timestamp,
+    ) -> Vec<String> {
+        let trends = self.trends.entry(check.name.clone()).or_default();
+        let mut told = Vec::new();
+        for datum in numbers(data).filter(|datum| ahead.is_about(&datum.label)) {
+            let (Some(value), Some(range)) = (datum.value, &datum.crit) else { continue };
+            if !trends.contains_key(&datum.label) && trends.len() >= METRICS_MAX {
+                continue;
+            }
+            let trend = trends.entry(datum.label.clone()).or_default();
+            trend.note(at, value, ahead.within);
+            if let Some(heading) = trend.heads_for(range, (at, value), ahead.within) {
+                told.push(on_its_way(datum, value, &heading));
+            }
+        }
+        told
+    }
+
+    /// What a run says in view of what is usual. Its numbers are learned, unless it failed: what is
+    /// known to be broken is no habit.
+    fn judge_unusual(
         &mut self,
         check: &Check,
         run: (Verdict, &str),
@@ -41,11 +93,14 @@ impl Habits {
         let question = unusual.question();
         let mut odd = Vec::new();
         let models = self.checks.entry(check.name.clone()).or_default();
-        for (label, value, unit) in numbers(unusual, data) {
+        for datum in numbers(data).filter(|datum| unusual.is_about(&datum.label)) {
+            let (Some(value), label, unit) = (datum.value, &datum.label, &datum.unit) else {
+                continue;
+            };
             if !models.contains_key(label) && models.len() >= METRICS_MAX {
                 continue;
             }
-            let model = models.entry(label.to_owned()).or_default();
+            let model = models.entry(label.clone()).or_default();
             let expected = model.observe(at, value, &question);
             if let Some(expected) = expected.filter(|e| e.is_broken_by(value, unusual.side)) {
                 odd.push(told(label, value, unit, &expected));
@@ -74,21 +129,25 @@ impl Habits {
     /// Forgets the checks that are no more.
     pub fn retain(&mut self, checks: &BTreeSet<Name>) {
         self.checks.retain(|name, _| checks.contains(name));
+        self.trends.retain(|name, _| checks.contains(name));
     }
 }
 
-/// The numbers that are asked about, each label once.
-fn numbers<'a>(
-    unusual: &'a Unusual,
-    data: &'a [Datum],
-) -> impl Iterator<Item = (&'a str, f64, &'a str)> {
+/// The numbers that there are, each label once.
+fn numbers(data: &[Datum]) -> impl Iterator<Item = &Datum> {
     let mut seen = BTreeSet::new();
     data.iter()
-        .filter(|datum| unusual.is_about(&datum.label))
         // A counter only rises: it says something by its pace alone.
         .filter(|datum| datum.unit != "c")
         .filter(move |datum| seen.insert(datum.label.as_str()))
-        .filter_map(|datum| Some((datum.label.as_str(), datum.value?, datum.unit.as_str())))
+}
+
+fn on_its_way(datum: &Datum, value: f64, heading: &Heading) -> String {
+    let Datum { label, unit, .. } = datum;
+    let (now, limit) = (short(value), short(heading.limit));
+    let minutes = Duration::from_secs(heading.after.as_secs().div_ceil(60) * 60);
+    let after = format_span(minutes);
+    format!("{label} is {now}{unit} and on its way to {limit}{unit}, in {after} if it goes on so")
 }
 
 fn told(label: &str, value: f64, unit: &str, expected: &Expected) -> String {
@@ -117,7 +176,6 @@ mod tests {
     use super::*;
     use crate::document::{LoadProbe, Probe, Thresholds};
     use crate::learn::metric::SEEN_MIN;
-    use std::time::Duration;
 
     fn check(unusual: Unusual) -> Check {
         let per_cpu_hundredths = Thresholds::default();
@@ -184,6 +242,33 @@ mod tests {
         habits.judge(&check, PASS, &data(&many.join(" ")), at(1));
         assert_eq!(habits.expected(&check, at(2)).len(), METRICS_MAX);
         habits.retain(&BTreeSet::new());
+        assert_eq!(habits, Habits::default());
+    }
+
+    #[test]
+    fn what_is_on_its_way_to_a_failure_is_told_before_it_is_one() {
+        let ahead = Ahead {
+            within: Duration::from_secs(4 * 3_600),
+            verdict: Verdict::Fail,
+            metric: Some("disk".to_owned()),
+        };
+        let mut check = check(soon());
+        (check.unusual, check.ahead) = (None, Some(ahead));
+        let mut habits = Habits::default();
+        let mut judge = |check: &Check, minute: u32| {
+            let used = 50.0 + 10.0 * f64::from(minute) / 60.0;
+            let text = format!("other={used}%;;60 disk={used}%;;90");
+            let at = Timestamp::from_millis(1_795_219_200_000 + u64::from(minute) * 60_000);
+            habits.judge(check, PASS, &data(&text), at)
+        };
+        for minute in 0..60 {
+            assert_eq!(judge(&check, minute), (Verdict::Pass, "all is well".to_owned()));
+        }
+        let told = "disk is 60.0% and on its way to 90.0%, in 3h if it goes on so; all is well";
+        assert_eq!(judge(&check, 60), (Verdict::Fail, told.to_owned()));
+        // Whoever does not ask is not told, and what was known is forgotten.
+        check.ahead = None;
+        assert_eq!(judge(&check, 61).0, Verdict::Pass);
         assert_eq!(habits, Habits::default());
     }
 }

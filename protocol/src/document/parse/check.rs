@@ -4,7 +4,7 @@ use super::{
     Part,
     probe::{KINDS, probe},
     reader::{Reader, Table, Zero, type_of},
-    unusual::unusual,
+    unusual::{ahead, unusual},
 };
 use crate::document::{
     Check, Probe,
@@ -47,6 +47,7 @@ pub(super) fn check(
     let usual = if of_alert { Check::ALERT_EVERY } else { Check::EVERY };
     let every = reader.span("every", usual, Zero::Refused);
     let timeout = reader.span("timeout", Duration::from_secs(10), Zero::Refused);
+    let ahead = ahead(&mut reader, probe.as_ref(), every);
     let fail_after = reader.number("fail_after", 1..=100);
     // Whoever sends alerts has waited already.
     let fail_after = fail_after.unwrap_or(if of_alert { 1 } else { 2 });
@@ -104,6 +105,7 @@ pub(super) fn check(
         flapping,
         stale_after,
         unusual,
+        ahead,
     };
     Some((check, parts))
 }
