@@ -35,7 +35,7 @@ pub struct Check {
     /// What it says when one of its numbers is not what it usually is; nothing unless said.
     pub unusual: Option<Unusual>,
     /// What it says when one of its numbers is on its way to a failure; nothing unless said.
-    pub ahead: Option<Ahead>,
+    pub ahead: Option<Box<Ahead>>,
 }
 
 impl Check {

@@ -6,7 +6,7 @@ use super::{
     metric::{Expected, Metric},
 };
 use crate::{
-    document::{Ahead, Check, Unusual, Verdict},
+    document::{Ahead, Check, Verdict},
     name::Name,
     perfdata::Datum,
     time::{Timestamp, format_span},
@@ -174,7 +174,7 @@ pub fn short(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{LoadProbe, Probe, Thresholds};
+    use crate::document::{LoadProbe, Probe, Thresholds, Unusual};
     use crate::learn::metric::SEEN_MIN;
 
     fn check(unusual: Unusual) -> Check {
@@ -253,7 +253,7 @@ mod tests {
             metric: Some("disk".to_owned()),
         };
         let mut check = check(soon());
-        (check.unusual, check.ahead) = (None, Some(ahead));
+        (check.unusual, check.ahead) = (None, Some(Box::new(ahead)));
         let mut habits = Habits::default();
         let mut judge = |check: &Check, minute: u32| {
             let used = 50.0 + 10.0 * f64::from(minute) / 60.0;

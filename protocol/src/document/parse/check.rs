@@ -47,7 +47,7 @@ pub(super) fn check(
     let usual = if of_alert { Check::ALERT_EVERY } else { Check::EVERY };
     let every = reader.span("every", usual, Zero::Refused);
     let timeout = reader.span("timeout", Duration::from_secs(10), Zero::Refused);
-    let ahead = ahead(&mut reader, probe.as_ref(), every);
+    let ahead = ahead(&mut reader, probe.as_ref(), every).map(Box::new);
     let fail_after = reader.number("fail_after", 1..=100);
     // Whoever sends alerts has waited already.
     let fail_after = fail_after.unwrap_or(if of_alert { 1 } else { 2 });
