@@ -104,3 +104,19 @@ fn its_host_is_let_in_as_a_new_peer_only(mesh: &Mesh) -> Result<()> {
     ensure!(said.contains("is taken"), "{said}");
     Ok(())
 }
+
+#[test]
+fn a_worker_that_only_remembers_a_leader_learns_that_it_was_removed() -> Result<()> {
+    let mut mesh = Mesh::sized(4)?;
+    let leader = mesh.leader()?;
+    let votes =
+        |host: &usize| mesh[leader].peer(&mesh[*host].name).is_some_and(|p| p["role"] == "voter");
+    let worker =
+        (0..4).filter(|host| *host != leader).find(|host| !votes(host)).context("a worker")?;
+    let name = mesh[worker].name.clone();
+    let told = ["peer", "remove", name.as_str(), "--force"];
+    mesh[leader].ok(&told)?;
+    ensure!(mesh.hosts[worker].ended()? == 5, "its daemon ends");
+    mesh[worker].refused(&["run"], 5, &["was removed from its mesh by an operator"])?;
+    Ok(())
+}

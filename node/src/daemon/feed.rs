@@ -358,3 +358,18 @@ async fn send_snapshot(sink: &mut FrameSink, ledger: &[u8]) -> Result<(), crate:
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_that_a_member_only_remembers_is_none() {
+        let told = |quorum, i_lead| {
+            let leader = Some(PeerId::from_random(7));
+            of_member(&consensus::Standing { leader, quorum, i_lead, ..Default::default() }).leader
+        };
+        assert_eq!(told(false, false), None);
+        assert!(told(true, false).is_some() && told(false, true).is_some());
+    }
+}
