@@ -2,11 +2,16 @@
 //! when that is committed. So what was answered with success is not lost, and what is sent again
 //! changes nothing.
 
-use super::{Shared, door::Barred, gather::NotTaken};
+use super::{
+    Shared,
+    door::{Barred, Known},
+    gather::NotTaken,
+    sender::{Caller, Sender},
+};
 use crate::{
     control::views::AlertsView,
     daemon::Daemon,
-    intake::{Unreadable, Words, alertmanager as formats, hospital, namespace::Namespace, passive},
+    intake::{Unreadable, Words, alertmanager as formats, hospital, passive},
 };
 use axum::{
     Json,
@@ -59,7 +64,7 @@ impl Failure {
             }
             Self::Unreadable(why) => (StatusCode::BAD_REQUEST, why.clone()),
             Self::Useless(why) => (StatusCode::BAD_REQUEST, why.join("; ")),
-            Self::NotTaken(why @ (NotTaken::Refused(_) | NotTaken::Full)) => {
+            Self::NotTaken(why @ (NotTaken::Refused(_) | NotTaken::Waiting(_))) => {
                 (StatusCode::TOO_MANY_REQUESTS, why.to_string())
             }
             Self::NotTaken(why @ NotTaken::Unknown(_)) => {
@@ -110,31 +115,31 @@ impl Taken {
 
 pub(super) async fn alertmanager(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let words = formats::webhook(&body, shared.daemon.log_now())?;
-    take(&shared, words).await.map(|taken| Json(taken.json()))
+    take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
 pub(super) async fn prometheus(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let words = formats::api(&body, shared.daemon.log_now())?;
-    take(&shared, words).await.map(|taken| Json(taken.json()))
+    take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
 /// Hospital's answer says how it was before, and nothing else.
 pub(super) async fn reception(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let now = shared.daemon.log_now();
     let read = {
         let agent = shared.daemon.agent();
@@ -143,44 +148,44 @@ pub(super) async fn reception(
         hospital::reception(&body, now, guest)?
     };
     let was = read.was;
-    take(&shared, read.words).await?;
+    take(&shared, &who.sender, read.words).await?;
     Ok(Json(json!({ "status": format!("was {was}") })))
 }
 
 /// Passive results of monitoring plugins.
 pub(super) async fn passive(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let words = passive::results(&body, shared.daemon.log_now())?;
-    take_dated(&shared, words).await.map(|taken| Json(taken.json()))
+    take_dated(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
 /// JSON of a sender that `hearten.toml` has a mapping for.
 pub(super) async fn mapped(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Response> {
-    let body = let_in(&shared, &headers, body).await.map_err(Failure::into_response)?;
+    let (who, body) = let_in(&shared, &caller, body).await.map_err(Failure::into_response)?;
     let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.name.as_str() == name) else {
         return Err(not_found("hearten.toml of this host has no [[intake]] of that name"));
     };
     let words = mapping.words(&body, shared.daemon.log_now());
     let words = words.map_err(|error| Failure::from(error).into_response())?;
-    let taken = take_dated(&shared, words).await.map_err(Failure::into_response)?;
+    let taken = take_dated(&shared, &who.sender, words).await.map_err(Failure::into_response)?;
     Ok(Json(taken.json()))
 }
 
 /// The alerts that fire, as this peer's replica has them.
 pub(super) async fn firing(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Failure> {
-    shared.door.open(&headers).map_err(Failure::Barred)?;
+    shared.door.open(&caller).map_err(Failure::Barred)?;
     let at = shared.daemon.log_now();
     let view = AlertsView::of(&shared.daemon.agent(), at);
     let view =
@@ -202,24 +207,14 @@ fn not_found(error: &str) -> Response {
     (StatusCode::NOT_FOUND, body).into_response()
 }
 
-/// A request's body, if it may come in. Alerts are everybody's.
+/// Who sends a request and its body, if it may come in.
 pub(super) async fn let_in(
     shared: &Shared,
-    headers: &HeaderMap,
+    caller: &Caller,
     body: Body,
-) -> Result<Vec<u8>, Failure> {
-    let (_everybodys, body) = let_in_for(shared, headers, body).await?;
-    Ok(body)
-}
-
-/// The same, with whose jobs it is about.
-pub(super) async fn let_in_for(
-    shared: &Shared,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Namespace, Vec<u8>), Failure> {
-    let namespace = shared.door.open(headers).map_err(Failure::Barred)?;
-    Ok((namespace, read_body(headers, body).await?))
+) -> Result<(Known, Vec<u8>), Failure> {
+    let who = shared.door.open(caller).map_err(Failure::Barred)?;
+    Ok((who, read_body(&caller.headers, body).await?))
 }
 
 /// The body of a request that was let in.
@@ -267,14 +262,14 @@ pub(super) async fn read_beginning(body: Body) -> Result<(Vec<u8>, bool), Failur
 }
 
 /// Brings what is new to the log, of a sender that says how it is and not since when.
-async fn take_dated(shared: &Shared, words: Words) -> Result<Taken, Failure> {
+async fn take_dated(shared: &Shared, sender: &Sender, words: Words) -> Result<Taken, Failure> {
     let Words { words, refused } = words;
     let told = words.len();
     let dated = dated(&shared.daemon, words);
     if told == 0 && !refused.is_empty() {
         return Err(Failure::Useless(refused));
     }
-    let taken = take(shared, Words { words: dated, refused: Vec::new() }).await?;
+    let taken = take(shared, sender, Words { words: dated, refused: Vec::new() }).await?;
     Ok(Taken { words: told, refused, ..taken })
 }
 
@@ -286,7 +281,7 @@ pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
 }
 
 /// Brings what is new to the log.
-async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
+async fn take(shared: &Shared, sender: &Sender, words: Words) -> Result<Taken, Failure> {
     let Words { words, refused } = words;
     if words.is_empty() && !refused.is_empty() {
         return Err(Failure::Useless(refused));
@@ -294,7 +289,7 @@ async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
     let count = words.len();
     let news = news(&shared.daemon, words);
     let taken = Taken { words: count, news: news.len(), refused };
-    shared.gatherer.commit(news).await.map_err(Failure::NotTaken)?;
+    shared.gatherer.commit(sender, news).await.map_err(Failure::NotTaken)?;
     Ok(taken)
 }
 

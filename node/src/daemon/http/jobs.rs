@@ -4,7 +4,13 @@
 //! tries again, as `curl --retry` does. A job that this peer does not know may have been reserved a
 //! moment ago at another: before it says so, it brings its replica up to date.
 
-use super::{Shared, door::Barred, gather::NotTaken, intake::let_in_for, intake::read_body};
+use super::{
+    Shared,
+    door::{Barred, Known},
+    gather::NotTaken,
+    intake::{let_in, read_body},
+    sender::{Caller, Sender},
+};
 use crate::{
     control::views::state_of_heartbeat,
     daemon::{
@@ -23,7 +29,7 @@ use axum::{
     Json,
     body::Body,
     extract::{RawQuery, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use protocol::{
@@ -158,17 +164,18 @@ pub(super) async fn liveness() -> Json<Value> {
 /// `POST /reservation`
 pub(super) async fn reserve(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let told = gotel::reservation(&body, healthchecks::new_uuid(rand::random()))?;
-    make(&shared, &jobs, told).await?;
+    make(&shared, &who, told).await?;
     Ok(Json(Value::from("OK")))
 }
 
 /// Brings a reservation to the log.
-pub(super) async fn make(shared: &Shared, jobs: &Namespace, mut told: Told) -> Result<(), Failure> {
+pub(super) async fn make(shared: &Shared, who: &Known, mut told: Told) -> Result<(), Failure> {
+    let jobs = &who.jobs;
     if let Word::Reserve(reservation) = &mut told.word {
         jobs.put(reservation)?;
     }
@@ -183,49 +190,49 @@ pub(super) async fn make(shared: &Shared, jobs: &Namespace, mut told: Told) -> R
             Some(_) | None => {}
         }
     }
-    Ok(shared.jobs.commit(vec![told.word]).await?)
+    Ok(shared.jobs.commit(&who.sender, vec![told.word]).await?)
 }
 
 /// `POST /checkin`
 pub(super) async fn check_in(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let told = gotel::check_in(&body, shared.daemon.log_now())?;
-    let app = known(&shared, &jobs, told).await?.0;
+    let app = known(&shared, &who, told).await?.0;
     Ok(success(format!("Application checked in: {app}")))
 }
 
 /// `POST /snooze`
 pub(super) async fn snooze(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
-    let app = known(&shared, &jobs, gotel::snooze(&body)?).await?.0;
+    let (who, body) = let_in(&shared, &caller, body).await?;
+    let app = known(&shared, &who, gotel::snooze(&body)?).await?.0;
     Ok(success(format!("Application alerting paused: {app}")))
 }
 
 /// `POST /checkout`
 pub(super) async fn check_out(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let told = gotel::check_out(&body)?;
     let name = gotel::name(&told.app, &told.component);
     let declared = {
         let agent = shared.daemon.agent();
-        jobs.find(agent.ledger().heartbeats(), &name).is_some_and(|job| job.declared)
+        who.jobs.find(agent.ledger().heartbeats(), &name).is_some_and(|job| job.declared)
     };
     if declared {
         return Err(Failure::Declared(name));
     }
-    let (app, component) = known(&shared, &jobs, told).await?;
+    let (app, component) = known(&shared, &who, told).await?;
     Ok(success(format!("Application Removed [{app}/{component}] ")))
 }
 
@@ -234,7 +241,8 @@ fn success(message: String) -> Json<Value> {
 }
 
 /// Brings a word about a job that there is to the log, by the job's number.
-async fn known(shared: &Shared, jobs: &Namespace, told: Told) -> Result<(String, String), Failure> {
+async fn known(shared: &Shared, who: &Known, told: Told) -> Result<(String, String), Failure> {
+    let jobs = &who.jobs;
     let Told { mut word, app, component } = told;
     let name = gotel::name(&app, &component);
     let id = find(shared, |heartbeats| jobs.find(heartbeats, &name).map(|job| job.id)).await?;
@@ -245,14 +253,14 @@ async fn known(shared: &Shared, jobs: &Namespace, told: Told) -> Result<(String,
         }
         Word::Reserve(_) | Word::Pause { .. } | Word::Beat(_) | Word::Vote { .. } => {}
     }
-    shared.jobs.commit(vec![word]).await?;
+    shared.jobs.commit(&who.sender, vec![word]).await?;
     Ok((app, component))
 }
 
 /// `/ping/…`
 pub(super) async fn ping(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     uri: Uri,
     RawQuery(query): RawQuery,
     body: Body,
@@ -260,26 +268,27 @@ pub(super) async fn ping(
     let path = uri.path().strip_prefix("/ping/").unwrap_or_default();
     // Who may not come in is not told what is wrong with his address.
     let read = healthchecks::call(path, query.as_deref());
-    let jobs = match &read {
-        Ok(Call { whose: Whose::Slug { key, .. }, .. }) => {
-            shared.door.open_with_key(&headers, key)?
-        }
-        Ok(Call { whose: Whose::Uuid(_), .. }) => {
-            shared.door.open_to_secret(&headers)?;
-            Namespace::ALL
-        }
-        Err(_) => shared.door.open(&headers)?,
+    let mut who = match &read {
+        Ok(Call { whose: Whose::Slug { key, .. }, .. }) => shared.door.by_key(&caller, key)?,
+        Ok(Call { whose: Whose::Uuid(_), .. }) => shared.door.by_secret(&caller)?,
+        Err(_) => shared.door.open(&caller)?,
     };
     let Call { whose, signal, run, create } = read?;
+    // A job that is in a loop has its own share; who guesses at jobs has that of his address.
+    if let Some(job) = by(shared.daemon.agent().ledger().heartbeats(), &who.jobs, &whose) {
+        who.sender = Sender::Job(job.name.clone());
+    }
+    let who = shared.door.let_in(who)?;
+    let jobs = &who.jobs;
     let at = shared.daemon.log_now();
-    let body = read_body(&headers, body).await?;
+    let body = read_body(&caller.headers, body).await?;
     let body = shortened(&String::from_utf8_lossy(&body));
-    let look = |heartbeats: &Heartbeats| by(heartbeats, &jobs, &whose).map(|job| job.id);
+    let look = |heartbeats: &Heartbeats| by(heartbeats, jobs, &whose).map(|job| job.id);
     let id = find(&shared, look).await?;
     let word = |job: JobRef| Word::Ping(Ping { job, at, signal, run, body });
     match (id, &whose) {
         (Some(id), _) => {
-            shared.jobs.commit(vec![word(JobRef::Id(id))]).await?;
+            shared.jobs.commit(&who.sender, vec![word(JobRef::Id(id))]).await?;
             Ok(ponged(StatusCode::OK, "OK"))
         }
         (None, Whose::Slug { slug, .. }) if create => {
@@ -287,7 +296,7 @@ pub(super) async fn ping(
             let mut reservation = created(slug);
             jobs.put(&mut reservation)?;
             let job = JobRef::Name(reservation.name.clone());
-            shared.jobs.commit(vec![Word::Reserve(reservation), word(job)]).await?;
+            shared.jobs.commit(&who.sender, vec![Word::Reserve(reservation), word(job)]).await?;
             Ok(ponged(StatusCode::CREATED, "Created"))
         }
         (None, Whose::Slug { slug, .. }) => Err(Failure::Unknown(jobs.job(slug))),
@@ -362,9 +371,9 @@ async fn catch_up(daemon: &Daemon) -> Result<(), Failure> {
 /// `GET /reservation`: newest check-in first.
 pub(super) async fn reservations(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Failure> {
-    let seen = shared.door.open(&headers)?;
+    let seen = shared.door.open(&caller)?.jobs;
     let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
     let jobs = agent.ledger().heartbeats().jobs();

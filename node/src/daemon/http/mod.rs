@@ -9,12 +9,16 @@ mod intake;
 mod jobs;
 mod pace;
 mod pages;
+mod sender;
+mod shares;
 mod surgeons;
+mod tokens;
+mod turns;
 
 use super::Daemon;
 use crate::intake::mapped::Mapping;
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::State,
     routing::{any, get, post},
 };
@@ -134,8 +138,8 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _from)) => stream,
+        let (stream, from) = match accepted {
+            Ok((stream, from)) => (stream, sender::From(from.ip())),
             Err(error) => {
                 tracing::warn!(%error, "a connection to the HTTP address was not accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -148,7 +152,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         drop(tokio::spawn(async move {
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-            let service = TowerToHyperService::new(router);
+            let service = TowerToHyperService::new(router.layer(Extension(from)));
             let connection = server.serve_connection(TokioIo::new(stream), service);
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -8,6 +8,7 @@
 use super::{
     Shared,
     intake::{Failure, read_beginning, read_body},
+    sender::Caller,
 };
 use crate::{
     daemon::{Daemon, forward, service},
@@ -17,7 +18,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use protocol::{
@@ -66,12 +67,12 @@ impl Default for Surgeons {
 /// Something to do for the guest whose surgeon asks, as soon as there is something.
 pub(super) async fn operation(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Response, Response> {
     let failed = |failure: Failure| failure.into_response();
-    shared.door.open_to_secret(&headers).map_err(|why| failed(Failure::Barred(why)))?;
-    let body = read_body(&headers, body).await.map_err(failed)?;
+    shared.door.open_to_secret(&caller).map_err(|why| failed(Failure::Barred(why)))?;
+    let body = read_body(&caller.headers, body).await.map_err(failed)?;
     let id = surgeon::asking(&body).map_err(|why| failed(why.into()))?;
     let Some(guest) = shared.daemon.agent().guest_of(&id) else { return Err(unknown_guest()) };
     let nothing = || StatusCode::NO_CONTENT.into_response();
@@ -142,11 +143,11 @@ async fn bring(
 /// How an operation ended. Told again it is answered like the first time.
 pub(super) async fn report(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Response> {
     let failed = |failure: Failure| failure.into_response();
-    shared.door.open_to_secret(&headers).map_err(|why| failed(Failure::Barred(why)))?;
+    shared.door.open_to_secret(&caller).map_err(|why| failed(Failure::Barred(why)))?;
     // Logs that are too long must not make of an end that is known one that is not.
     let (mut body, more) = read_beginning(body).await.map_err(failed)?;
     if more {
