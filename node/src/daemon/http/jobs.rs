@@ -8,7 +8,7 @@ use super::{
     Shared,
     door::{Barred, Known},
     gather::NotTaken,
-    intake::{let_in, read_body},
+    intake::let_in,
     sender::{Caller, Sender},
 };
 use crate::{
@@ -53,7 +53,7 @@ const LEADER_WITHIN: Duration = Duration::from_secs(5);
 /// So soon after it was brought up to date a replica knows what there is to know.
 const FRESH_FOR: Duration = Duration::from_millis(300);
 
-/// When this peer's replica was brought up to date last, for somebody's unknown job.
+/// When this peer's replica was brought up to date last, for what somebody said that it did not know.
 #[derive(Debug, Default)]
 pub(super) struct Freshness(Mutex<Option<Instant>>);
 
@@ -167,8 +167,9 @@ pub(super) async fn reserve(
     caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (who, body) = let_in(&shared, &caller, body).await?;
-    let told = gotel::reservation(&body, healthchecks::new_uuid(rand::random()))?;
+    let uuid = healthchecks::new_uuid(rand::random());
+    let read = move |body: &[u8], _now| gotel::reservation(body, uuid);
+    let (who, told) = let_in(&shared, &caller, body, read).await?;
     make(&shared, &who, told).await?;
     Ok(Json(Value::from("OK")))
 }
@@ -199,8 +200,7 @@ pub(super) async fn check_in(
     caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (who, body) = let_in(&shared, &caller, body).await?;
-    let told = gotel::check_in(&body, shared.daemon.log_now())?;
+    let (who, told) = let_in(&shared, &caller, body, gotel::check_in).await?;
     let app = known(&shared, &who, told).await?.0;
     Ok(success(format!("Application checked in: {app}")))
 }
@@ -211,8 +211,8 @@ pub(super) async fn snooze(
     caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (who, body) = let_in(&shared, &caller, body).await?;
-    let app = known(&shared, &who, gotel::snooze(&body)?).await?.0;
+    let (who, told) = let_in(&shared, &caller, body, |body, _now| gotel::snooze(body)).await?;
+    let app = known(&shared, &who, told).await?.0;
     Ok(success(format!("Application alerting paused: {app}")))
 }
 
@@ -222,8 +222,7 @@ pub(super) async fn check_out(
     caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (who, body) = let_in(&shared, &caller, body).await?;
-    let told = gotel::check_out(&body)?;
+    let (who, told) = let_in(&shared, &caller, body, |body, _now| gotel::check_out(body)).await?;
     let name = gotel::name(&told.app, &told.component);
     let declared = {
         let agent = shared.daemon.agent();
@@ -281,8 +280,9 @@ pub(super) async fn ping(
     let who = shared.door.let_in(who)?;
     let jobs = &who.jobs;
     let at = shared.daemon.log_now();
-    let body = read_body(&caller.headers, body).await?;
-    let body = shortened(&String::from_utf8_lossy(&body));
+    let body = shared.bodies.shortened(&caller, &who.sender, body).await?;
+    let short = |body: Vec<u8>, _cut| shortened(&String::from_utf8_lossy(&body));
+    let body = shared.bodies.read(body, short).await?;
     let look = |heartbeats: &Heartbeats| by(heartbeats, jobs, &whose).map(|job| job.id);
     let id = find(&shared, look).await?;
     let word = |job: JobRef| Word::Ping(Ping { job, at, signal, run, body });
@@ -344,6 +344,12 @@ pub(super) async fn find<T>(
     if found.is_some() {
         return Ok(found);
     }
+    be_fresh(shared).await?;
+    Ok(look(shared.daemon.agent().ledger().heartbeats()))
+}
+
+/// Brings this peer's replica up to date, if that was not done a moment ago.
+pub(super) async fn be_fresh(shared: &Shared) -> Result<(), NotTaken> {
     // One after the other: who waited for somebody else's question has his answer with it.
     let asked = Instant::now();
     let mut fresh = shared.fresh.0.lock().await;
@@ -351,20 +357,18 @@ pub(super) async fn find<T>(
         catch_up(&shared.daemon).await?;
         *fresh = Some(Instant::now());
     }
-    drop(fresh);
-    Ok(look(shared.daemon.agent().ledger().heartbeats()))
+    Ok(())
 }
 
 /// Waits until this peer's replica has what the leader's has.
-async fn catch_up(daemon: &Daemon) -> Result<(), Failure> {
-    let unknown = |why: String| Failure::from(NotTaken::Unknown(why));
+async fn catch_up(daemon: &Daemon) -> Result<(), NotTaken> {
     match forward::ask_leader(daemon, &Ask::Time, LEADER_WITHIN).await {
         Ok(Reply::Time(_, index)) => {
             seen(daemon, Some(Position { index, term: 0 })).await;
             Ok(())
         }
-        Ok(_) => Err(unknown("the leader answered another question".to_owned())),
-        Err(error) => Err(unknown(error.to_string())),
+        Ok(_) => Err(NotTaken::Unknown("the leader answered another question".to_owned())),
+        Err(error) => Err(NotTaken::Unknown(error.to_string())),
     }
 }
 

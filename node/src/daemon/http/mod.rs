@@ -3,6 +3,7 @@
 //! Whoever connects has so long to say what it wants, and only so many may be connected: one that
 //! dawdles, or a thousand of them, hold up nobody else.
 
+mod bodies;
 mod door;
 mod gather;
 mod intake;
@@ -60,6 +61,7 @@ struct Shared {
     fresh: jobs::Freshness,
     metrics: pace::Metrics,
     surgeons: surgeons::Surgeons,
+    bodies: bodies::Bodies,
     mappings: Vec<Mapping>,
 }
 
@@ -130,6 +132,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             fresh: jobs::Freshness::default(),
             metrics: pace::Metrics::default(),
             surgeons: surgeons::Surgeons::default(),
+            bodies: bodies::Bodies::default(),
             mappings: address.mappings,
         }));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -6,7 +6,7 @@
 
 use super::{
     Shared,
-    intake::{Failure as RequestFailure, read_body},
+    intake::said,
     jobs::{Failure, as_gotel, last_check_in, make, relative},
     sender::Caller,
 };
@@ -117,9 +117,9 @@ fn row(job: &Job, at: Timestamp) -> Vec<Cell> {
 /// `POST /status`: the form.
 pub(super) async fn reserve(State(shared): State<Arc<Shared>>, caller: Caller, body: Body) -> Page {
     let who = shared.door.open_to_browser(&caller)?;
-    let body = read_body(&caller.headers, body).await?;
     let uuid = crate::intake::healthchecks::new_uuid(rand::random());
-    let told = gotel::form(&body, uuid).map_err(RequestFailure::from)?;
+    let read = move |body: &[u8], _now| gotel::form(body, uuid);
+    let told = said(&shared, &caller, &who.sender, body, read).await?;
     make(&shared, &who, told).await?;
     Ok(Redirect::to("/status").into_response())
 }
