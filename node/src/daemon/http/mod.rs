@@ -1,9 +1,11 @@
 //! The HTTP address: whether the daemon lives, what it counts, and what other systems send.
 //!
-//! Whoever connects has so long to say what it wants, and only so many may be connected: one that
-//! dawdles, or a thousand of them, hold up nobody else.
+//! Whoever connects has so long to say what it wants, and everybody has a share of the connections,
+//! the requests, the long bodies and the words that wait: one that dawdles or is in a loop, or a
+//! thousand of them, hold up nobody else.
 
 mod bodies;
+mod connections;
 mod door;
 mod gather;
 mod intake;
@@ -19,7 +21,7 @@ mod turns;
 use super::Daemon;
 use crate::intake::mapped::Mapping;
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::State,
     routing::{any, get, post},
 };
@@ -27,19 +29,7 @@ pub(super) use intake::{dated, news};
 
 use door::Door;
 use gather::Gatherer;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
-
-/// How many may be connected at the same time.
-const CONNECTIONS_MAX: usize = 256;
-
-/// How long a request's head may take.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where to listen, and who may send something.
 #[derive(Debug, Clone)]
@@ -124,6 +114,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/v1/report", post(surgeons::report))
         .route("/v1/intake/{name}", post(intake::mapped))
         .fallback(intake::no_such_path)
+        .method_not_allowed_fallback(intake::no_such_method)
         .with_state(Arc::new(Shared {
             daemon,
             door,
@@ -135,37 +126,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             bodies: bodies::Bodies::default(),
             mappings: address.mappings,
         }));
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, from) = match accepted {
-            Ok((stream, from)) => (stream, sender::From(from.ip())),
-            Err(error) => {
-                tracing::warn!(%error, "a connection to the HTTP address was not accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        // Beyond that a connection is closed at once, which its sender sees.
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let (router, stop) = (router.clone(), stop.clone());
-        drop(tokio::spawn(async move {
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-            let service = TowerToHyperService::new(router.layer(Extension(from)));
-            let connection = server.serve_connection(TokioIo::new(stream), service);
-            tokio::select! {
-                () = stop.cancelled() => {}
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection to the HTTP address ended");
-                },
-            }
-            drop(place);
-        }));
-    }
+    connections::serve(listener, router, stop).await;
 }
 
 async fn counters(State(shared): State<Arc<Shared>>) -> Json<serde_json::Value> {
