@@ -24,7 +24,7 @@ use std::{
 pub(super) enum Barred {
     /// It bears no token, or none that is known.
     #[error(
-        "this needs a token: send `Authorization: Bearer TOKEN` with one of the file `intake_tokens` of hearten.toml"
+        "this needs a token, one of the file `intake_tokens` of hearten.toml: send `Authorization: Bearer TOKEN`, or it as the password of any user"
     )]
     NoToken,
     /// Nobody may send anything.
@@ -102,7 +102,7 @@ impl Door {
     /// [`Barred`].
     pub(super) fn open(&self, caller: &Caller) -> Result<Known, Barred> {
         self.is_from_no_page(&caller.headers)?;
-        self.let_in(self.known(caller, told_as(&caller.headers, "Bearer ").as_deref())?)
+        self.let_in(self.known(caller, token(&caller.headers).as_deref())?)
     }
 
     /// The same for one whose client sends no headers, and has its token in the address or the body.
@@ -168,13 +168,7 @@ impl Door {
         } else if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
             return Err(Barred::Browser);
         }
-        let password = told_as(headers, "Basic ").and_then(|told| {
-            let decoded = data_encoding::BASE64.decode(told.as_bytes()).ok()?;
-            let decoded = String::from_utf8(decoded).ok()?;
-            decoded.split_once(':').map(|(_, password)| password.to_owned())
-        });
-        let token = password.or_else(|| told_as(headers, "Bearer "));
-        self.let_in(self.known(caller, token.as_deref())?)
+        self.let_in(self.known(caller, token(headers).as_deref())?)
     }
 
     /// A browser says where the page is from that has it send something.
@@ -205,6 +199,15 @@ impl Door {
             }
         }
     }
+}
+
+/// The token that a request bears, or its password: whoever the user is, as most systems can be told.
+fn token(headers: &HeaderMap) -> Option<String> {
+    told_as(headers, "Bearer ").or_else(|| {
+        let told = data_encoding::BASE64.decode(told_as(headers, "Basic ")?.as_bytes()).ok()?;
+        let told = String::from_utf8(told).ok()?;
+        told.split_once(':').map(|(_, password)| password.to_owned())
+    })
 }
 
 /// What the request says of itself, of this kind.
@@ -277,7 +280,17 @@ mod tests {
         assert_eq!(jobs(open("Bearer other")), Ok(Namespace::ALL));
         let other = Sender::Token("grafana".to_owned());
         assert_eq!(open("Bearer other").unwrap().sender, other, "by his token, wherever he is");
-        for wrong in ["Bearer prometheus", "Bearer senders", "Bearer ", "s3cret", "Basic s3cret"] {
+        // The password is `other`.
+        assert_eq!(open("Basic YW55Ym9keTpvdGhlcg==").unwrap().sender, other);
+        for wrong in [
+            "Basic b3RoZXI6eA==",
+            "Basic b3RoZXI=",
+            "Bearer prometheus",
+            "Bearer senders",
+            "Bearer ",
+            "s3cret",
+            "Basic s3cret",
+        ] {
             assert_eq!(jobs(open(wrong)), Err(Barred::NoToken), "{wrong}");
         }
     }
