@@ -2,9 +2,16 @@
 //! same shape, and nothing of it is in the log.
 
 use anyhow::{Context, Result, ensure};
-use std::net::TcpStream;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+};
 use tests::{
-    Mesh, post, until,
+    Authority, Mesh, post, until,
     web::{Answer, exchange_over},
 };
 
@@ -22,14 +29,14 @@ fn mesh(lines: impl FnOnce(&Mesh, u16) -> Result<String>) -> Result<(Mesh, u16)>
     let lines = lines(&mesh, port)?;
     mesh.hosts[0].stop()?;
     let file = mesh[0].data.join("hearten.toml");
-    let text = std::fs::read_to_string(&file).context("the host's configuration")?;
+    let text = fs::read_to_string(&file).context("the host's configuration")?;
     let others = text.lines().filter(|line| !line.starts_with("http "));
     let others: Vec<&str> = others.collect();
-    std::fs::write(&file, format!("{lines}\n{}\n", others.join("\n")))?;
+    fs::write(&file, format!("{lines}\n{}\n", others.join("\n")))?;
     mesh.hosts[0].start()?;
     until("it leads and takes requests", || {
         let leads = mesh[0].status().is_some_and(|status| status["quorum"] == true);
-        let taken = ask(port, "GET /ping", "", "").is_ok();
+        let taken = TcpStream::connect(("127.0.0.1", port)).is_ok();
         (leads && taken).then_some(())
     })?;
     Ok((mesh, port))
@@ -42,7 +49,7 @@ fn ask(port: u16, call: &str, more: &str, body: &str) -> Result<Answer> {
          content-length: {length}\r\n{more}"
     );
     let stream = TcpStream::connect(("127.0.0.1", port))?;
-    exchange_over(stream, &head, |stream| std::io::Write::write_all(stream, body.as_bytes()))
+    exchange_over(stream, &head, |stream| stream.write_all(body.as_bytes()))
 }
 
 /// The log's last entry.
@@ -76,7 +83,7 @@ const CALLS: [(&str, &str); 15] = [
 fn who_bears_no_token_is_refused_and_nothing_of_it_is_in_the_log() -> Result<()> {
     let (mesh, port) = mesh(|mesh, port| {
         let tokens = mesh.folder().join("tokens");
-        std::fs::write(&tokens, "prometheus s3cret\n")?;
+        fs::write(&tokens, "prometheus s3cret\n")?;
         Ok(format!("http = \"0.0.0.0:{port}\"\nintake_tokens = {tokens:?}"))
     })?;
     let before = last_entry(&mesh)?;
@@ -182,5 +189,43 @@ fn every_refusal_is_json_of_one_shape() -> Result<()> {
         assert_eq!((answer.status, allowed.join(",").as_str()), (status, allow), "{call}");
     }
     drop(mesh);
+    Ok(())
+}
+
+/// What a client is answered that trusts this authority alone, in TLS.
+fn ask_in_tls(port: u16, trusted: &Authority) -> Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(trusted.pem().as_bytes())?)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost")?)?;
+    let mut stream = StreamOwned::new(session, TcpStream::connect(("127.0.0.1", port))?);
+    stream.write_all(b"GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn with_a_certificate_the_address_speaks_tls_alone_and_takes_up_one_that_is_renewed() -> Result<()>
+{
+    let (first, second) = (Authority::new()?, Authority::new()?);
+    let (mesh, port) = mesh(|mesh, port| {
+        let (chain, key) = first.certify(&["localhost"], &mesh.folder())?;
+        Ok(format!("http = \"127.0.0.1:{port}\"\nhttp_certificate = {chain:?}\nhttp_key = {key:?}"))
+    })?;
+    let answer = ask_in_tls(port, &first)?;
+    ensure!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("Pong"), "{answer}");
+    ensure!(ask_in_tls(port, &second).is_err(), "it is another's");
+    ensure!(ask(port, "GET /ping", "", "").is_err(), "nothing is said in the clear");
+    // What does not belong together is not taken up.
+    fs::write(mesh.folder().join("key.pem"), "nonsense")?;
+    ask_in_tls(port, &first)?;
+    second.certify(&["localhost"], &mesh.folder())?;
+    until("it has the new certificate", || ask_in_tls(port, &second).ok())?;
+    ensure!(ask_in_tls(port, &first).is_err(), "and the old one no more");
     Ok(())
 }

@@ -8,6 +8,7 @@
 use super::{
     sender::{From, Sender},
     shares::{NoRoom, Shares},
+    tls::Tls,
 };
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -18,7 +19,7 @@ use hyper_util::{
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// How many may be connected at the same time.
 const CONNECTIONS_MAX: usize = 256;
 
-/// How long a request's head may take.
+/// How long a request's head may take, and what comes before it with TLS.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// As many are told at the same time that they are too many; others are closed at once.
@@ -40,7 +41,12 @@ const TOLD_WITHIN: Duration = Duration::from_secs(2);
 const PASSED_OVER_BYTES_MAX: u64 = 64 << 10;
 
 /// Serves whoever connects until the daemon stops.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    mut tls: Option<Tls>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let room = Shares::of(CONNECTIONS_MAX);
     let told = Arc::new(Semaphore::new(TOLD_MAX));
     loop {
@@ -58,6 +64,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         };
         let place = match room.take(&Sender::at(from), 1) {
             Ok(place) => place,
+            // It would not understand what is not in its language.
+            Err(_why) if tls.is_some() => continue,
             Err(why) => {
                 if let Ok(turn) = Arc::clone(&told).try_acquire_owned() {
                     drop(tokio::spawn(async move {
@@ -68,20 +76,39 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                 continue;
             }
         };
-        let (router, stop) = (router.clone(), stop.clone());
+        let (router, stop) = (router.clone().layer(Extension(From(from))), stop.clone());
+        let tls = tls.as_mut().map(Tls::acceptor);
         drop(tokio::spawn(async move {
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-            let service = TowerToHyperService::new(router.layer(Extension(From(from))));
-            let connection = server.serve_connection(TokioIo::new(stream), service);
+            let spoken = async {
+                match tls {
+                    None => speak(stream, router).await,
+                    Some(tls) => {
+                        match tokio::time::timeout(HEAD_WITHIN, tls.accept(stream)).await {
+                            Ok(Ok(stream)) => speak(stream, router).await,
+                            Ok(Err(error)) => {
+                                tracing::debug!(%error, "somebody spoke no TLS with us")
+                            }
+                            Err(_elapsed) => {}
+                        }
+                    }
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection to the HTTP address ended");
-                },
+                () = spoken => {}
             }
             drop(place);
         }));
+    }
+}
+
+/// Answers what comes over a connection, until it ends.
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let service = TowerToHyperService::new(router);
+    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection to the HTTP address ended");
     }
 }
 

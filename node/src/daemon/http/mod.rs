@@ -15,6 +15,7 @@ mod pages;
 mod sender;
 mod shares;
 mod surgeons;
+mod tls;
 mod tokens;
 mod turns;
 
@@ -26,16 +27,20 @@ use axum::{
     routing::{any, get, post},
 };
 pub(super) use intake::{dated, news};
+pub(super) use tls::Files;
 
 use door::Door;
 use gather::Gatherer;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tls::Tls;
 
 /// Where to listen, and who may send something.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
     /// Where.
     pub(super) at: SocketAddr,
+    /// With which certificate, where it speaks TLS.
+    pub(super) tls: Option<Files>,
     /// The file with the senders' tokens, if there is one.
     pub(super) tokens: Option<PathBuf>,
     /// How the JSON of other senders is understood.
@@ -62,15 +67,21 @@ const BIND_AGAIN: Duration = Duration::from_secs(10);
 pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
     let at = address.at;
     let stop = daemon.stop.clone();
-    let listener = loop {
-        match tokio::net::TcpListener::bind(at).await {
-            Ok(listener) => break listener,
+    let (listener, tls) = loop {
+        let tls = address.tls.clone().map(Tls::of).transpose();
+        match (tokio::net::TcpListener::bind(at).await, tls) {
+            (Ok(listener), Ok(tls)) => break (listener, tls),
             // Whoever has it may go; the rest of the daemon does not wait for that.
-            Err(error) => {
+            (Err(error), _) => {
                 tracing::error!(address = %at, %error, "the HTTP address cannot be opened; set another with `http` in hearten.toml, or \"off\"");
                 *daemon.http_problem() = Some(format!(
                     "cannot listen on {at}: {error}; set another address with `http` in hearten.toml, or \"off\""
                 ));
+            }
+            // Without its certificate it is not spoken to in the clear instead.
+            (Ok(_), Err(error)) => {
+                tracing::error!(address = %at, %error, "the HTTP address has no certificate");
+                *daemon.http_problem() = Some(format!("no TLS on {at}: {error}"));
             }
         }
         tokio::select! {
@@ -126,7 +137,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             bodies: bodies::Bodies::default(),
             mappings: address.mappings,
         }));
-    connections::serve(listener, router, stop).await;
+    connections::serve(listener, tls, router, stop).await;
 }
 
 async fn counters(State(shared): State<Arc<Shared>>) -> Json<serde_json::Value> {
