@@ -110,7 +110,14 @@ impl Running {
             let tokens = self.config.intake_tokens.clone();
             let posted = self.config.intake.iter().filter(|mapping| mapping.run.is_empty());
             let mappings = posted.cloned().collect();
-            let address = http::Address { at: address, tokens, mappings };
+            let files = (&self.config.http_certificate, &self.config.http_key);
+            let tls = match files {
+                (Some(certificate), Some(key)) => {
+                    Some(http::Files { certificate: certificate.clone(), key: key.clone() })
+                }
+                (Some(_) | None, None) | (None, Some(_)) => None,
+            };
+            let address = http::Address { at: address, tls, tokens, mappings };
             self.parts.spawn(http::serve(Arc::clone(daemon), address));
         }
         let listener = service::listen(&daemon.data).context("opening the control socket")?;

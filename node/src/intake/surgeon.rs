@@ -8,6 +8,7 @@ use protocol::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The longest application id that is looked for.
 const ID_BYTES_MAX: usize = 1_024;
@@ -24,12 +25,22 @@ struct Asking {
     application_id: String,
 }
 
+/// Of a body only this is looked at, where it stands: logs may be long.
 #[derive(Debug, Deserialize)]
-struct Told {
+struct Told<'a> {
     id: u64,
-    status: String,
-    #[serde(default)]
-    logs: String,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    logs: Cow<'a, str>,
+}
+
+impl<'a> Told<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Unreadable> {
+        let told = serde_json::from_slice(body)?;
+        is_object(body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{'))?;
+        Ok(told)
+    }
 }
 
 /// Who asks, by the body of `GET /v1/operation`.
@@ -50,8 +61,8 @@ pub fn asking(body: &[u8]) -> Result<String, Unreadable> {
 /// # Errors
 /// What cannot be read, or a status that a surgeon does not have.
 pub fn report(body: &[u8], now: Timestamp) -> Result<(u64, AttemptReport), Unreadable> {
-    let told: Told = read(body)?;
-    let (outcome, exit_code) = match told.status.as_str() {
+    let told = Told::read(body)?;
+    let (outcome, exit_code) = match &*told.status {
         "completed" => (Outcome::Succeeded, Some(0)),
         "failed" => (Outcome::Failed, None),
         other => {
@@ -68,21 +79,43 @@ pub fn report(body: &[u8], now: Timestamp) -> Result<(u64, AttemptReport), Unrea
 
 /// What is left of a body whose end was not kept, as a body of its own: a surgeon sends the logs
 /// last. The body itself where it was not cut within a text.
-pub fn completed(beginning: &[u8]) -> Vec<u8> {
-    // It may have been cut within a character, or within the two halves of an escaped one.
-    let ends = (0..=CUT_BYTES_MAX).filter_map(|cut| beginning.len().checked_sub(cut));
-    let mut whole = ends.map(|end| [&beginning[..end], CUT.as_bytes()].concat());
-    let whole = whole.find(|whole| serde_json::from_slice::<Value>(whole).is_ok());
-    whole.unwrap_or_else(|| beginning.to_vec())
+pub fn completed(mut beginning: Vec<u8>) -> Vec<u8> {
+    let whole = beginning.len();
+    let tail_at = whole.saturating_sub(CUT_BYTES_MAX);
+    let tail = beginning[tail_at..].to_vec();
+    // It may have been cut within a character, or within the two halves of an escaped one: before
+    // each escape that it ends with, the latest first.
+    let character = tail.iter().rposition(|byte| !is_continued(*byte)).unwrap_or_default();
+    let escapes = (0..tail.len()).rev().filter(|at| tail[*at] == b'\\');
+    let ends = [tail.len(), character].into_iter().chain(escapes);
+    for end in ends {
+        beginning.truncate(tail_at);
+        beginning.extend_from_slice(&tail[..end]);
+        beginning.extend_from_slice(CUT.as_bytes());
+        if Told::read(&beginning).is_ok() {
+            return beginning;
+        }
+    }
+    beginning.truncate(tail_at);
+    beginning.extend_from_slice(&tail);
+    beginning
+}
+
+/// Whether it belongs to the character that began before it.
+const fn is_continued(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
 }
 
 /// Bodies are objects: serde would take a list for one as well.
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
     let value: Value = serde_json::from_slice(body)?;
-    if !value.is_object() {
-        return Err(Unreadable("the body must be a JSON object".to_owned()));
-    }
+    is_object(value.is_object())?;
     Ok(serde_json::from_value(value)?)
+}
+
+fn is_object(it_is: bool) -> Result<(), Unreadable> {
+    let why = || Unreadable("the body must be a JSON object".to_owned());
+    it_is.then_some(()).ok_or_else(why)
 }
 
 fn end_of(logs: &str) -> &str {
@@ -148,14 +181,14 @@ mod tests {
         let body = format!(r#"{{"id":7,"status":"completed","logs":"{logs}"#);
         let logs_at = body.find(logs).unwrap();
         for end in logs_at..body.len() {
-            let (id, ended) = report(&completed(&body.as_bytes()[..end]), NOW).unwrap();
+            let (id, ended) = report(&completed(body.as_bytes()[..end].to_vec()), NOW).unwrap();
             assert_eq!((id, ended.outcome), (7, Outcome::Succeeded), "{end}");
             let said = ended.output.strip_suffix("[the rest of the logs was not kept]").unwrap();
             assert!("a \"quoted\" line\n😀 and ä".starts_with(said), "{said:?}");
         }
         // Not cut within a text.
         for whole in [r#"{"id":7,"stat"#, r#"{"id":7"#, "", "{"] {
-            assert_eq!(completed(whole.as_bytes()), whole.as_bytes());
+            assert_eq!(completed(whole.as_bytes().to_vec()), whole.as_bytes());
         }
     }
 
@@ -164,7 +197,7 @@ mod tests {
         fn no_body_is_too_much(body: Vec<u8>) {
             drop(asking(&body));
             drop(report(&body, NOW));
-            drop(completed(&body));
+            drop(completed(body));
         }
     }
 }

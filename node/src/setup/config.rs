@@ -127,6 +127,13 @@ pub struct Config {
     /// token on each line. Needed where that address is reached from other hosts.
     #[serde(default)]
     pub intake_tokens: Option<PathBuf>,
+    /// The certificate of the HTTP address in PEM, with those that lead to its authority: then it
+    /// speaks TLS and nothing else. Both files are read anew when one of them changes.
+    #[serde(default)]
+    pub http_certificate: Option<PathBuf>,
+    /// The key of that certificate, in PEM.
+    #[serde(default)]
+    pub http_key: Option<PathBuf>,
     /// The peer's labels.
     #[serde(default)]
     pub labels: Labels,
@@ -188,13 +195,15 @@ impl Config {
                 return Err(refusal(line_with(text, key), error.to_string()));
             }
         }
-        if let Some(secrets) = config.secrets.as_ref().filter(|path| !path.is_absolute()) {
-            let reason = format!("secrets = \"{}\" is no absolute path", secrets.display());
-            return Err(refusal(line_with(text, "secrets"), reason));
+        for (key, path) in config.files() {
+            if let Some(path) = path.filter(|path| !path.is_absolute()) {
+                let reason = format!("{key} = \"{}\" is no absolute path", path.display());
+                return Err(refusal(line_with(text, key), reason));
+            }
         }
-        if let Some(tokens) = config.intake_tokens.as_ref().filter(|path| !path.is_absolute()) {
-            let reason = format!("intake_tokens = \"{}\" is no absolute path", tokens.display());
-            return Err(refusal(line_with(text, "intake_tokens"), reason));
+        if config.http_certificate.is_some() != config.http_key.is_some() {
+            let reason = "TLS on the HTTP address needs http_certificate and http_key".to_owned();
+            return Err(refusal(line_with(text, "http_"), reason));
         }
         for (place, mapping) in config.intake.iter().enumerate() {
             if let Err(reason) = mapping.check() {
@@ -207,6 +216,16 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// The files that it names, by their keys.
+    fn files(&self) -> [(&'static str, Option<&PathBuf>); 4] {
+        [
+            ("secrets", self.secrets.as_ref()),
+            ("intake_tokens", self.intake_tokens.as_ref()),
+            ("http_certificate", self.http_certificate.as_ref()),
+            ("http_key", self.http_key.as_ref()),
+        ]
     }
 
     /// Where this host's secrets are.
@@ -240,6 +259,12 @@ impl Config {
                 quoted(&path.display())
             )
         });
+        let tls = [("certificate", &self.http_certificate), ("key", &self.http_key)];
+        let tls: String = tls
+            .into_iter()
+            .filter_map(|(what, path)| Some((what, path.as_ref()?)))
+            .map(|(what, path)| format!("http_{what} = {}\n", quoted(&path.display())))
+            .collect();
         let intake: String = self.intake.iter().map(render_mapping).collect();
         format!(
             "# What this host needs in order to start. Everything else are documents: `hearten apply`.\n\
@@ -248,7 +273,7 @@ impl Config {
              listen = {}\n\
              advertise = {}\n\
              http = {}\n\
-             labels = {labels}\n\
+             {tls}labels = {labels}\n\
              \n\
              # Peers to begin with; the others are learnt from them.\n\
              seeds = {seeds}\n\
@@ -317,6 +342,8 @@ mod tests {
         let seed = format!("{}@db-1.example.org:4327", PeerId::from_random(7));
         full.seeds.push(Seed::try_from(seed).unwrap());
         full.observe_only = true;
+        full.http_certificate = Some("/etc/hearten/chain.pem".into());
+        full.http_key = Some("/etc/hearten/key.pem".into());
         full.secrets = Some("/etc/hearten/\"s\".toml".into());
         full.denied_runbooks.insert(Name::parse("fence").unwrap());
         for name in ["zabbix", "other"] {
@@ -343,6 +370,11 @@ mod tests {
         assert!(label.starts_with("hearten.toml:3: "), "{label}");
         let secrets = fault(&format!("{MINIMAL}secrets = \"secrets.toml\"\n"));
         assert!(secrets.contains("hearten.toml:3") && secrets.contains("absolute"), "{secrets}");
+        let lone = fault(&format!("{MINIMAL}http_key = \"/k\"\n"));
+        assert!(lone.contains("hearten.toml:3") && lone.contains("http_certificate"), "{lone}");
+        let key = "http_certificate = \"/c\"\nhttp_key = \"k\"\n";
+        let key = fault(&format!("{MINIMAL}{key}"));
+        assert!(key.contains("hearten.toml:4") && key.contains("absolute"), "{key}");
         let intake = "\n[[intake]]\nname = \"zabbix\"\nlabels = { alertname = \"name\" }\n";
         let intake = fault(&format!("{MINIMAL}{intake}"));
         assert!(intake.contains("zabbix") && intake.contains("JSON pointer"), "{intake}");

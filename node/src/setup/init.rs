@@ -53,6 +53,8 @@ impl HostOptions {
             denied_runbooks: BTreeSet::new(),
             secrets: None,
             intake_tokens: None,
+            http_certificate: None,
+            http_key: None,
         })
     }
 }

@@ -67,6 +67,11 @@ impl Guests {
         self.operations.get(&operation) == Some(&(incident, attempt))
     }
 
+    /// Whether a surgeon was handed an operation with this id, of late.
+    pub fn knows(&self, operation: u64) -> bool {
+        self.operations.contains_key(&hash_of(operation))
+    }
+
     pub(super) fn give(&mut self, incident: IncidentId, attempt: &Attempt) {
         let given = Given { forgotten_at: attempt.until.plus(KNOWN_FOR), handed_at: None };
         self.given.insert((incident, attempt.number), given);

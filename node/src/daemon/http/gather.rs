@@ -7,6 +7,10 @@
 //! Alerts are few and are told at once. Jobs may be ten thousand that check in every minute: the
 //! first ping goes at once, and what comes within half a second of it goes with the next entry.
 
+use super::{
+    sender::Sender,
+    shares::{NoRoom, Share, Shares},
+};
 use crate::daemon::{Daemon, forward, service};
 use protocol::{
     alert, codec, heartbeat,
@@ -28,7 +32,8 @@ use tokio::{
 /// How long it may take until the leader has an entry committed.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// So many words may wait; who brings more is sent back.
+/// So many words may wait, and of one sender no more than as many as are free yet; who brings more
+/// is sent back.
 const WAITING_MAX: usize = 20_000;
 
 /// The most bytes of an entry: far from what the log takes, near to what travels at once.
@@ -84,9 +89,9 @@ pub(super) enum NotTaken {
     /// The ledger refuses them.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// Too many wait already.
-    #[error("{WAITING_MAX} words wait for the leader already")]
-    Full,
+    /// Too many wait already, of this sender or of all.
+    #[error("too many words wait for the leader: {0}")]
+    Waiting(NoRoom),
     /// They may be in the log, or not.
     #[error("{0}")]
     Unknown(String),
@@ -96,43 +101,51 @@ pub(super) enum NotTaken {
 struct Waiting<W> {
     words: Vec<W>,
     bytes: usize,
+    /// Its share of what may wait.
+    share: Share,
     answer: oneshot::Sender<Result<(), NotTaken>>,
 }
 
 /// What waits for the log.
 pub(super) struct Gatherer<W> {
     waiting: Mutex<VecDeque<Waiting<W>>>,
+    room: Shares,
     more: Notify,
 }
 
 impl<W> Default for Gatherer<W> {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), more: Notify::new() }
+        Self { waiting: Mutex::default(), room: Shares::of(WAITING_MAX), more: Notify::new() }
     }
 }
 
 impl<W: Gathered> Gatherer<W> {
-    /// Brings words to the log, in as many entries as they need; returns when all are committed.
+    /// Brings a sender's words to the log, in as many entries as they need; returns when all are
+    /// committed.
     ///
     /// # Errors
     /// [`NotTaken`]; what came before what was not taken is in the log.
-    pub(super) async fn commit(&self, words: Vec<W>) -> Result<(), NotTaken> {
+    pub(super) async fn commit(&self, sender: &Sender, words: Vec<W>) -> Result<(), NotTaken> {
         for (piece, bytes) in pieces(words) {
-            self.commit_piece(piece, bytes).await?;
+            self.commit_piece(sender, piece, bytes).await?;
         }
         Ok(())
     }
 
-    async fn commit_piece(&self, words: Vec<W>, bytes: usize) -> Result<(), NotTaken> {
+    async fn commit_piece(
+        &self,
+        sender: &Sender,
+        words: Vec<W>,
+        bytes: usize,
+    ) -> Result<(), NotTaken> {
         let (answer, answered) = oneshot::channel();
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let count: usize = waiting.iter().map(|one| one.words.len()).sum();
-            if count + words.len() > WAITING_MAX {
-                return Err(NotTaken::Full);
-            }
-            waiting.push_back(Waiting { words, bytes, answer });
-        }
+        let share = self.room.take(sender, words.len()).map_err(NotTaken::Waiting)?;
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(Waiting {
+            words,
+            bytes,
+            share,
+            answer,
+        });
         self.more.notify_one();
         let stopping = |_gone| NotTaken::Unknown("the daemon is stopping".to_owned());
         answered.await.map_err(stopping)?
@@ -190,7 +203,8 @@ fn answer<W>(asked: Vec<Waiting<W>>, result: &Result<Vec<(u32, Refusal)>, NotTak
                 None => Ok(()),
             },
         };
-        // Whoever gave up waiting asks again.
+        // Whoever gave up waiting asks again; there is room for him before he is answered.
+        drop(one.share);
         drop(one.answer.send(result));
         from = upto;
     }
@@ -254,19 +268,55 @@ mod tests {
         (0..count).map(one).collect()
     }
 
+    fn sender(number: u8) -> Sender {
+        Sender::at([10, 0, 0, number].into())
+    }
+
     #[tokio::test]
     async fn what_waits_goes_together_as_far_as_it_fits_and_no_more_than_so_much_waits() {
         let gatherer = Arc::new(Gatherer::default());
         for count in [10, 20, WORDS_MAX] {
             let gatherer = Arc::clone(&gatherer);
-            drop(tokio::spawn(async move { gatherer.commit(words(count)).await }));
+            drop(tokio::spawn(async move { gatherer.commit(&sender(1), words(count)).await }));
             tokio::task::yield_now().await;
         }
-        assert_eq!(gatherer.commit_piece(words(WAITING_MAX), 1).await, Err(NotTaken::Full));
+        assert_eq!(
+            gatherer.commit_piece(&sender(2), words(WAITING_MAX), 1).await,
+            Err(NotTaken::Waiting(NoRoom::Full { whole: WAITING_MAX }))
+        );
         let sizes =
             |taken: Vec<Waiting<Word>>| taken.iter().map(|one| one.words.len()).collect::<Vec<_>>();
         assert_eq!(sizes(gatherer.next()), [10, 20]);
         assert_eq!(sizes(gatherer.next()), [WORDS_MAX]);
+    }
+
+    #[tokio::test]
+    async fn who_brings_many_words_leaves_room_for_those_of_others() {
+        let gatherer = Arc::new(Gatherer::default());
+        let bring = |number: u8| {
+            let gatherer = Arc::clone(&gatherer);
+            tokio::spawn(async move { gatherer.commit(&sender(number), words(WORDS_MAX)).await })
+        };
+        let many: Vec<_> = (0..30).map(|_| bring(1)).collect();
+        tokio::task::yield_now().await;
+        let mut refused = Vec::new();
+        for one in many {
+            if one.is_finished() {
+                refused.push(one.await.unwrap());
+            }
+        }
+        let why = NoRoom::Share { sender: sender(1), has: 10_000, whole: WAITING_MAX };
+        assert_eq!(refused, vec![Err(NotTaken::Waiting(why)); 20]);
+        let other = bring(2);
+        tokio::task::yield_now().await;
+        assert!(!other.is_finished(), "it waits for the leader");
+        // When they were answered there is room again.
+        for _ in 0..10 {
+            answer(gatherer.next(), &Ok(Vec::new()));
+        }
+        let again = bring(1);
+        tokio::task::yield_now().await;
+        assert!(!again.is_finished());
     }
 
     #[tokio::test]
@@ -276,7 +326,8 @@ mod tests {
             let (asked, answers): (Vec<_>, Vec<_>) = [1, 3, 2]
                 .map(|count| {
                     let (answer, answered) = oneshot::channel();
-                    (Waiting { words: words(count), bytes: 1, answer }, answered)
+                    let share = Shares::of(10).take(&sender(1), count).unwrap();
+                    (Waiting { words: words(count), bytes: 1, share, answer }, answered)
                 })
                 .into_iter()
                 .unzip();

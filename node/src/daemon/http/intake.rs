@@ -2,32 +2,28 @@
 //! when that is committed. So what was answered with success is not lost, and what is sent again
 //! changes nothing.
 
-use super::{Shared, door::Barred, gather::NotTaken};
+use super::{
+    Shared, bodies,
+    door::{Barred, Known},
+    gather::NotTaken,
+    sender::{Caller, Sender},
+    shares::NoRoom,
+};
 use crate::{
     control::views::AlertsView,
     daemon::Daemon,
-    intake::{Unreadable, Words, alertmanager as formats, hospital, namespace::Namespace, passive},
+    intake::{Unreadable, Words, alertmanager as formats, hospital, passive},
 };
 use axum::{
     Json,
-    body::{Body, to_bytes},
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    body::Body,
+    extract::{Path, State, rejection::PathRejection},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::StreamExt;
 use protocol::{alert::Word, time::Timestamp};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
-
-/// The longest body.
-const BODY_BYTES_MAX: usize = 4 << 20;
-
-/// The longest body of which the beginning is taken.
-const PASSED_OVER_BYTES_MAX: usize = 64 << 20;
-
-/// How long a body may take to come in.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
+use std::sync::Arc;
 
 /// When a sender may try again.
 const AGAIN_AFTER_SECONDS: &str = "1";
@@ -38,7 +34,13 @@ pub(super) enum Failure {
     Barred(Barred),
     TooLarge,
     TooSlow,
+    /// Its end did not come.
+    Broken,
+    /// Too many long ones are held, of this sender or of all.
+    NoPlace(NoRoom),
     Unreadable(String),
+    /// Nobody wrote a mapping of that name.
+    NoSuchIntake,
     /// Nothing of it could be used.
     Useless(Vec<String>),
     /// It is not known to be committed.
@@ -50,16 +52,27 @@ impl Failure {
         match self {
             Self::Barred(why) => (why.status(), why.to_string()),
             Self::TooLarge => {
-                let message = format!("the body has more than {BODY_BYTES_MAX} bytes");
+                let message = format!("the body has more than {} bytes", bodies::BYTES_MAX);
                 (StatusCode::PAYLOAD_TOO_LARGE, message)
             }
             Self::TooSlow => {
-                let message = format!("the body did not come within {BODY_WITHIN:?}");
+                let message = format!("the body did not come within {:?}", bodies::WITHIN);
                 (StatusCode::REQUEST_TIMEOUT, message)
             }
+            Self::Broken => {
+                (StatusCode::BAD_REQUEST, "the body is not what its head says of it".to_owned())
+            }
+            Self::NoPlace(why) => {
+                let message = format!("too many long bodies at once: {why}");
+                (StatusCode::TOO_MANY_REQUESTS, message)
+            }
             Self::Unreadable(why) => (StatusCode::BAD_REQUEST, why.clone()),
+            Self::NoSuchIntake => {
+                let message = "hearten.toml of this host has no [[intake]] of that name";
+                (StatusCode::NOT_FOUND, message.to_owned())
+            }
             Self::Useless(why) => (StatusCode::BAD_REQUEST, why.join("; ")),
-            Self::NotTaken(why @ (NotTaken::Refused(_) | NotTaken::Full)) => {
+            Self::NotTaken(why @ (NotTaken::Refused(_) | NotTaken::Waiting(_))) => {
                 (StatusCode::TOO_MANY_REQUESTS, why.to_string())
             }
             Self::NotTaken(why @ NotTaken::Unknown(_)) => {
@@ -110,77 +123,74 @@ impl Taken {
 
 pub(super) async fn alertmanager(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
-    let words = formats::webhook(&body, shared.daemon.log_now())?;
-    take(&shared, words).await.map(|taken| Json(taken.json()))
+    let (who, words) = let_in(&shared, &caller, body, formats::webhook).await?;
+    take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
 pub(super) async fn prometheus(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
-    let words = formats::api(&body, shared.daemon.log_now())?;
-    take(&shared, words).await.map(|taken| Json(taken.json()))
+    let (who, words) = let_in(&shared, &caller, body, formats::api).await?;
+    take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
 /// Hospital's answer says how it was before, and nothing else.
 pub(super) async fn reception(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
-    let now = shared.daemon.log_now();
-    let read = {
-        let agent = shared.daemon.agent();
-        let library = agent.ledger().library();
-        let guest = |id: &str| library.guest_of(id).map(|guest| guest.name.clone());
-        hospital::reception(&body, now, guest)?
+    let daemon = Arc::clone(&shared.daemon);
+    let guest = move |id: &str| {
+        let agent = daemon.agent();
+        agent.ledger().library().guest_of(id).map(|guest| guest.name.clone())
     };
+    let read = move |body: &[u8], now| hospital::reception(body, now, guest);
+    let (who, read) = let_in(&shared, &caller, body, read).await?;
     let was = read.was;
-    take(&shared, read.words).await?;
+    take(&shared, &who.sender, read.words).await?;
     Ok(Json(json!({ "status": format!("was {was}") })))
 }
 
 /// Passive results of monitoring plugins.
 pub(super) async fn passive(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let body = let_in(&shared, &headers, body).await?;
-    let words = passive::results(&body, shared.daemon.log_now())?;
-    take_dated(&shared, words).await.map(|taken| Json(taken.json()))
+    let (who, words) = let_in(&shared, &caller, body, passive::results).await?;
+    take_dated(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
 /// JSON of a sender that `hearten.toml` has a mapping for.
 pub(super) async fn mapped(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
+    name: Result<Path<String>, PathRejection>,
+    caller: Caller,
     body: Body,
-) -> Result<Json<Value>, Response> {
-    let body = let_in(&shared, &headers, body).await.map_err(Failure::into_response)?;
-    let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.name.as_str() == name) else {
-        return Err(not_found("hearten.toml of this host has no [[intake]] of that name"));
-    };
-    let words = mapping.words(&body, shared.daemon.log_now());
-    let words = words.map_err(|error| Failure::from(error).into_response())?;
-    let taken = take_dated(&shared, words).await.map_err(Failure::into_response)?;
+) -> Result<Json<Value>, Failure> {
+    let mapping = name.ok().and_then(|Path(name)| {
+        shared.mappings.iter().find(|mapping| mapping.name.as_str() == name).cloned()
+    });
+    // Who may not come in is not told which there are.
+    let read = move |body: &[u8], now| mapping.map(|mapping| mapping.words(body, now)).transpose();
+    let (who, words) = let_in(&shared, &caller, body, read).await?;
+    let words = words.ok_or(Failure::NoSuchIntake)?;
+    let taken = take_dated(&shared, &who.sender, words).await?;
     Ok(Json(taken.json()))
 }
 
 /// The alerts that fire, as this peer's replica has them.
 pub(super) async fn firing(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Failure> {
-    shared.door.open(&headers).map_err(Failure::Barred)?;
+    shared.door.open(&caller).map_err(Failure::Barred)?;
     let at = shared.daemon.log_now();
     let view = AlertsView::of(&shared.daemon.agent(), at);
     let view =
@@ -189,92 +199,56 @@ pub(super) async fn firing(
 }
 
 pub(super) async fn no_such_path() -> Response {
-    not_found(
-        "there is nothing at this path: POST /v1/alertmanager, /api/v2/alerts, /v1/reception, \
+    let error = "there is nothing at this path: POST /v1/alertmanager, /api/v2/alerts, /v1/reception, \
          /v1/passive, /v1/report or /v1/intake/NAME, GET /v1/alerts, /v1/operation, /counters or /ping; POST /reservation, \
          /checkin, /snooze or /checkout, GET /reservation, /status, /badguests or /nodes; \
-         /ping/UUID or /ping/KEY/SLUG",
-    )
-}
-
-fn not_found(error: &str) -> Response {
+         /ping/UUID or /ping/KEY/SLUG";
     let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
     (StatusCode::NOT_FOUND, body).into_response()
 }
 
-/// A request's body, if it may come in. Alerts are everybody's.
-pub(super) async fn let_in(
+/// Which methods there are is in the answer's head.
+pub(super) async fn no_such_method(method: Method) -> Response {
+    let shown: String = method.as_str().chars().take(20).collect();
+    let error = format!("{shown} is not for this path: `Allow` says what is");
+    let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
+    (StatusCode::METHOD_NOT_ALLOWED, body).into_response()
+}
+
+/// Who sends a request and what its body says, if it may come in.
+pub(super) async fn let_in<T: Send + 'static>(
     shared: &Shared,
-    headers: &HeaderMap,
+    caller: &Caller,
     body: Body,
-) -> Result<Vec<u8>, Failure> {
-    let (_everybodys, body) = let_in_for(shared, headers, body).await?;
-    Ok(body)
+    read: impl FnOnce(&[u8], Timestamp) -> Result<T, Unreadable> + Send + 'static,
+) -> Result<(Known, T), Failure> {
+    let who = shared.door.open(caller).map_err(Failure::Barred)?;
+    let said = said(shared, caller, &who.sender, body, read).await?;
+    Ok((who, said))
 }
 
-/// The same, with whose jobs it is about.
-pub(super) async fn let_in_for(
+/// What the body of a request says that was let in.
+pub(super) async fn said<T: Send + 'static>(
     shared: &Shared,
-    headers: &HeaderMap,
+    caller: &Caller,
+    sender: &Sender,
     body: Body,
-) -> Result<(Namespace, Vec<u8>), Failure> {
-    let namespace = shared.door.open(headers).map_err(Failure::Barred)?;
-    Ok((namespace, read_body(headers, body).await?))
-}
-
-/// The body of a request that was let in.
-pub(super) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failure> {
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    let told = told.and_then(|length| length.parse::<usize>().ok());
-    if told.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Err(Failure::TooLarge);
-    }
-    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a body was not read");
-            Err(Failure::TooLarge)
-        }
-        Err(_elapsed) => Err(Failure::TooSlow),
-    }
-}
-
-/// The beginning of the body of a request that was let in, and whether there was more, which is
-/// read and not kept. For who sends something once and has no shorter way to say it.
-pub(super) async fn read_beginning(body: Body) -> Result<(Vec<u8>, bool), Failure> {
-    let reading = async {
-        let (mut kept, mut read) = (Vec::new(), 0_usize);
-        let mut frames = body.into_data_stream();
-        while let Some(frame) = frames.next().await {
-            let frame = frame.map_err(|error| {
-                tracing::debug!(%error, "a body was not read");
-                Failure::TooSlow
-            })?;
-            read = read.saturating_add(frame.len());
-            if read > PASSED_OVER_BYTES_MAX {
-                return Err(Failure::TooLarge);
-            }
-            let room = BODY_BYTES_MAX - kept.len();
-            kept.extend_from_slice(&frame[..room.min(frame.len())]);
-        }
-        let more = read > kept.len();
-        Ok((kept, more))
-    };
-    match tokio::time::timeout(BODY_WITHIN, reading).await {
-        Ok(read) => read,
-        Err(_elapsed) => Err(Failure::TooSlow),
-    }
+    read: impl FnOnce(&[u8], Timestamp) -> Result<T, Unreadable> + Send + 'static,
+) -> Result<T, Failure> {
+    let came = shared.bodies.whole(caller, sender, body).await?;
+    let now = shared.daemon.log_now();
+    Ok(shared.bodies.read(came, move |bytes, _cut| read(&bytes, now)).await??)
 }
 
 /// Brings what is new to the log, of a sender that says how it is and not since when.
-async fn take_dated(shared: &Shared, words: Words) -> Result<Taken, Failure> {
+async fn take_dated(shared: &Shared, sender: &Sender, words: Words) -> Result<Taken, Failure> {
     let Words { words, refused } = words;
     let told = words.len();
     let dated = dated(&shared.daemon, words);
     if told == 0 && !refused.is_empty() {
         return Err(Failure::Useless(refused));
     }
-    let taken = take(shared, Words { words: dated, refused: Vec::new() }).await?;
+    let taken = take(shared, sender, Words { words: dated, refused: Vec::new() }).await?;
     Ok(Taken { words: told, refused, ..taken })
 }
 
@@ -286,7 +260,7 @@ pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
 }
 
 /// Brings what is new to the log.
-async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
+async fn take(shared: &Shared, sender: &Sender, words: Words) -> Result<Taken, Failure> {
     let Words { words, refused } = words;
     if words.is_empty() && !refused.is_empty() {
         return Err(Failure::Useless(refused));
@@ -294,7 +268,7 @@ async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
     let count = words.len();
     let news = news(&shared.daemon, words);
     let taken = Taken { words: count, news: news.len(), refused };
-    shared.gatherer.commit(news).await.map_err(Failure::NotTaken)?;
+    shared.gatherer.commit(sender, news).await.map_err(Failure::NotTaken)?;
     Ok(taken)
 }
 

@@ -4,7 +4,13 @@
 //! tries again, as `curl --retry` does. A job that this peer does not know may have been reserved a
 //! moment ago at another: before it says so, it brings its replica up to date.
 
-use super::{Shared, door::Barred, gather::NotTaken, intake::let_in_for, intake::read_body};
+use super::{
+    Shared,
+    door::{Barred, Known},
+    gather::NotTaken,
+    intake::let_in,
+    sender::{Caller, Sender},
+};
 use crate::{
     control::views::state_of_heartbeat,
     daemon::{
@@ -23,7 +29,7 @@ use axum::{
     Json,
     body::Body,
     extract::{RawQuery, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use protocol::{
@@ -47,7 +53,7 @@ const LEADER_WITHIN: Duration = Duration::from_secs(5);
 /// So soon after it was brought up to date a replica knows what there is to know.
 const FRESH_FOR: Duration = Duration::from_millis(300);
 
-/// When this peer's replica was brought up to date last, for somebody's unknown job.
+/// When this peer's replica was brought up to date last, for what somebody said that it did not know.
 #[derive(Debug, Default)]
 pub(super) struct Freshness(Mutex<Option<Instant>>);
 
@@ -158,17 +164,19 @@ pub(super) async fn liveness() -> Json<Value> {
 /// `POST /reservation`
 pub(super) async fn reserve(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
-    let told = gotel::reservation(&body, healthchecks::new_uuid(rand::random()))?;
-    make(&shared, &jobs, told).await?;
+    let uuid = healthchecks::new_uuid(rand::random());
+    let read = move |body: &[u8], _now| gotel::reservation(body, uuid);
+    let (who, told) = let_in(&shared, &caller, body, read).await?;
+    make(&shared, &who, told).await?;
     Ok(Json(Value::from("OK")))
 }
 
 /// Brings a reservation to the log.
-pub(super) async fn make(shared: &Shared, jobs: &Namespace, mut told: Told) -> Result<(), Failure> {
+pub(super) async fn make(shared: &Shared, who: &Known, mut told: Told) -> Result<(), Failure> {
+    let jobs = &who.jobs;
     if let Word::Reserve(reservation) = &mut told.word {
         jobs.put(reservation)?;
     }
@@ -183,49 +191,47 @@ pub(super) async fn make(shared: &Shared, jobs: &Namespace, mut told: Told) -> R
             Some(_) | None => {}
         }
     }
-    Ok(shared.jobs.commit(vec![told.word]).await?)
+    Ok(shared.jobs.commit(&who.sender, vec![told.word]).await?)
 }
 
 /// `POST /checkin`
 pub(super) async fn check_in(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
-    let told = gotel::check_in(&body, shared.daemon.log_now())?;
-    let app = known(&shared, &jobs, told).await?.0;
+    let (who, told) = let_in(&shared, &caller, body, gotel::check_in).await?;
+    let app = known(&shared, &who, told).await?.0;
     Ok(success(format!("Application checked in: {app}")))
 }
 
 /// `POST /snooze`
 pub(super) async fn snooze(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
-    let app = known(&shared, &jobs, gotel::snooze(&body)?).await?.0;
+    let (who, told) = let_in(&shared, &caller, body, |body, _now| gotel::snooze(body)).await?;
+    let app = known(&shared, &who, told).await?.0;
     Ok(success(format!("Application alerting paused: {app}")))
 }
 
 /// `POST /checkout`
 pub(super) async fn check_out(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in_for(&shared, &headers, body).await?;
-    let told = gotel::check_out(&body)?;
+    let (who, told) = let_in(&shared, &caller, body, |body, _now| gotel::check_out(body)).await?;
     let name = gotel::name(&told.app, &told.component);
     let declared = {
         let agent = shared.daemon.agent();
-        jobs.find(agent.ledger().heartbeats(), &name).is_some_and(|job| job.declared)
+        who.jobs.find(agent.ledger().heartbeats(), &name).is_some_and(|job| job.declared)
     };
     if declared {
         return Err(Failure::Declared(name));
     }
-    let (app, component) = known(&shared, &jobs, told).await?;
+    let (app, component) = known(&shared, &who, told).await?;
     Ok(success(format!("Application Removed [{app}/{component}] ")))
 }
 
@@ -234,7 +240,8 @@ fn success(message: String) -> Json<Value> {
 }
 
 /// Brings a word about a job that there is to the log, by the job's number.
-async fn known(shared: &Shared, jobs: &Namespace, told: Told) -> Result<(String, String), Failure> {
+async fn known(shared: &Shared, who: &Known, told: Told) -> Result<(String, String), Failure> {
+    let jobs = &who.jobs;
     let Told { mut word, app, component } = told;
     let name = gotel::name(&app, &component);
     let id = find(shared, |heartbeats| jobs.find(heartbeats, &name).map(|job| job.id)).await?;
@@ -245,14 +252,14 @@ async fn known(shared: &Shared, jobs: &Namespace, told: Told) -> Result<(String,
         }
         Word::Reserve(_) | Word::Pause { .. } | Word::Beat(_) | Word::Vote { .. } => {}
     }
-    shared.jobs.commit(vec![word]).await?;
+    shared.jobs.commit(&who.sender, vec![word]).await?;
     Ok((app, component))
 }
 
 /// `/ping/…`
 pub(super) async fn ping(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     uri: Uri,
     RawQuery(query): RawQuery,
     body: Body,
@@ -260,26 +267,28 @@ pub(super) async fn ping(
     let path = uri.path().strip_prefix("/ping/").unwrap_or_default();
     // Who may not come in is not told what is wrong with his address.
     let read = healthchecks::call(path, query.as_deref());
-    let jobs = match &read {
-        Ok(Call { whose: Whose::Slug { key, .. }, .. }) => {
-            shared.door.open_with_key(&headers, key)?
-        }
-        Ok(Call { whose: Whose::Uuid(_), .. }) => {
-            shared.door.open_to_secret(&headers)?;
-            Namespace::ALL
-        }
-        Err(_) => shared.door.open(&headers)?,
+    let mut who = match &read {
+        Ok(Call { whose: Whose::Slug { key, .. }, .. }) => shared.door.by_key(&caller, key)?,
+        Ok(Call { whose: Whose::Uuid(_), .. }) => shared.door.by_secret(&caller)?,
+        Err(_) => shared.door.open(&caller)?,
     };
     let Call { whose, signal, run, create } = read?;
+    // A job that is in a loop has its own share; who guesses at jobs has that of his address.
+    if let Some(job) = by(shared.daemon.agent().ledger().heartbeats(), &who.jobs, &whose) {
+        who.sender = Sender::Job(job.name.clone());
+    }
+    let who = shared.door.let_in(who)?;
+    let jobs = &who.jobs;
     let at = shared.daemon.log_now();
-    let body = read_body(&headers, body).await?;
-    let body = shortened(&String::from_utf8_lossy(&body));
-    let look = |heartbeats: &Heartbeats| by(heartbeats, &jobs, &whose).map(|job| job.id);
+    let body = shared.bodies.shortened(&caller, &who.sender, body).await?;
+    let short = |body: Vec<u8>, _cut| shortened(&String::from_utf8_lossy(&body));
+    let body = shared.bodies.read(body, short).await?;
+    let look = |heartbeats: &Heartbeats| by(heartbeats, jobs, &whose).map(|job| job.id);
     let id = find(&shared, look).await?;
     let word = |job: JobRef| Word::Ping(Ping { job, at, signal, run, body });
     match (id, &whose) {
         (Some(id), _) => {
-            shared.jobs.commit(vec![word(JobRef::Id(id))]).await?;
+            shared.jobs.commit(&who.sender, vec![word(JobRef::Id(id))]).await?;
             Ok(ponged(StatusCode::OK, "OK"))
         }
         (None, Whose::Slug { slug, .. }) if create => {
@@ -287,7 +296,7 @@ pub(super) async fn ping(
             let mut reservation = created(slug);
             jobs.put(&mut reservation)?;
             let job = JobRef::Name(reservation.name.clone());
-            shared.jobs.commit(vec![Word::Reserve(reservation), word(job)]).await?;
+            shared.jobs.commit(&who.sender, vec![Word::Reserve(reservation), word(job)]).await?;
             Ok(ponged(StatusCode::CREATED, "Created"))
         }
         (None, Whose::Slug { slug, .. }) => Err(Failure::Unknown(jobs.job(slug))),
@@ -335,6 +344,12 @@ pub(super) async fn find<T>(
     if found.is_some() {
         return Ok(found);
     }
+    be_fresh(shared).await?;
+    Ok(look(shared.daemon.agent().ledger().heartbeats()))
+}
+
+/// Brings this peer's replica up to date, if that was not done a moment ago.
+pub(super) async fn be_fresh(shared: &Shared) -> Result<(), NotTaken> {
     // One after the other: who waited for somebody else's question has his answer with it.
     let asked = Instant::now();
     let mut fresh = shared.fresh.0.lock().await;
@@ -342,29 +357,27 @@ pub(super) async fn find<T>(
         catch_up(&shared.daemon).await?;
         *fresh = Some(Instant::now());
     }
-    drop(fresh);
-    Ok(look(shared.daemon.agent().ledger().heartbeats()))
+    Ok(())
 }
 
 /// Waits until this peer's replica has what the leader's has.
-async fn catch_up(daemon: &Daemon) -> Result<(), Failure> {
-    let unknown = |why: String| Failure::from(NotTaken::Unknown(why));
+async fn catch_up(daemon: &Daemon) -> Result<(), NotTaken> {
     match forward::ask_leader(daemon, &Ask::Time, LEADER_WITHIN).await {
         Ok(Reply::Time(_, index)) => {
             seen(daemon, Some(Position { index, term: 0 })).await;
             Ok(())
         }
-        Ok(_) => Err(unknown("the leader answered another question".to_owned())),
-        Err(error) => Err(unknown(error.to_string())),
+        Ok(_) => Err(NotTaken::Unknown("the leader answered another question".to_owned())),
+        Err(error) => Err(NotTaken::Unknown(error.to_string())),
     }
 }
 
 /// `GET /reservation`: newest check-in first.
 pub(super) async fn reservations(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Failure> {
-    let seen = shared.door.open(&headers)?;
+    let seen = shared.door.open(&caller)?.jobs;
     let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
     let jobs = agent.ledger().heartbeats().jobs();

@@ -1,15 +1,23 @@
 //! The HTTP address: whether the daemon lives, what it counts, and what other systems send.
 //!
-//! Whoever connects has so long to say what it wants, and only so many may be connected: one that
-//! dawdles, or a thousand of them, hold up nobody else.
+//! Whoever connects has so long to say what it wants, and everybody has a share of the connections,
+//! the requests, the long bodies and the words that wait: one that dawdles or is in a loop, or a
+//! thousand of them, hold up nobody else.
 
+mod bodies;
+mod connections;
 mod door;
 mod gather;
 mod intake;
 mod jobs;
 mod pace;
 mod pages;
+mod sender;
+mod shares;
 mod surgeons;
+mod tls;
+mod tokens;
+mod turns;
 
 use super::Daemon;
 use crate::intake::mapped::Mapping;
@@ -19,28 +27,20 @@ use axum::{
     routing::{any, get, post},
 };
 pub(super) use intake::{dated, news};
+pub(super) use tls::Files;
 
 use door::Door;
 use gather::Gatherer;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
-
-/// How many may be connected at the same time.
-const CONNECTIONS_MAX: usize = 256;
-
-/// How long a request's head may take.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+use tls::Tls;
 
 /// Where to listen, and who may send something.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
     /// Where.
     pub(super) at: SocketAddr,
+    /// With which certificate, where it speaks TLS.
+    pub(super) tls: Option<Files>,
     /// The file with the senders' tokens, if there is one.
     pub(super) tokens: Option<PathBuf>,
     /// How the JSON of other senders is understood.
@@ -56,6 +56,7 @@ struct Shared {
     fresh: jobs::Freshness,
     metrics: pace::Metrics,
     surgeons: surgeons::Surgeons,
+    bodies: bodies::Bodies,
     mappings: Vec<Mapping>,
 }
 
@@ -66,15 +67,21 @@ const BIND_AGAIN: Duration = Duration::from_secs(10);
 pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
     let at = address.at;
     let stop = daemon.stop.clone();
-    let listener = loop {
-        match tokio::net::TcpListener::bind(at).await {
-            Ok(listener) => break listener,
+    let (listener, tls) = loop {
+        let tls = address.tls.clone().map(Tls::of).transpose();
+        match (tokio::net::TcpListener::bind(at).await, tls) {
+            (Ok(listener), Ok(tls)) => break (listener, tls),
             // Whoever has it may go; the rest of the daemon does not wait for that.
-            Err(error) => {
+            (Err(error), _) => {
                 tracing::error!(address = %at, %error, "the HTTP address cannot be opened; set another with `http` in hearten.toml, or \"off\"");
                 *daemon.http_problem() = Some(format!(
                     "cannot listen on {at}: {error}; set another address with `http` in hearten.toml, or \"off\""
                 ));
+            }
+            // Without its certificate it is not spoken to in the clear instead.
+            (Ok(_), Err(error)) => {
+                tracing::error!(address = %at, %error, "the HTTP address has no certificate");
+                *daemon.http_problem() = Some(format!("no TLS on {at}: {error}"));
             }
         }
         tokio::select! {
@@ -118,6 +125,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/v1/report", post(surgeons::report))
         .route("/v1/intake/{name}", post(intake::mapped))
         .fallback(intake::no_such_path)
+        .method_not_allowed_fallback(intake::no_such_method)
         .with_state(Arc::new(Shared {
             daemon,
             door,
@@ -126,39 +134,10 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             fresh: jobs::Freshness::default(),
             metrics: pace::Metrics::default(),
             surgeons: surgeons::Surgeons::default(),
+            bodies: bodies::Bodies::default(),
             mappings: address.mappings,
         }));
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _from)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection to the HTTP address was not accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        // Beyond that a connection is closed at once, which its sender sees.
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let (router, stop) = (router.clone(), stop.clone());
-        drop(tokio::spawn(async move {
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-            let service = TowerToHyperService::new(router);
-            let connection = server.serve_connection(TokioIo::new(stream), service);
-            tokio::select! {
-                () = stop.cancelled() => {}
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection to the HTTP address ended");
-                },
-            }
-            drop(place);
-        }));
-    }
+    connections::serve(listener, tls, router, stop).await;
 }
 
 async fn counters(State(shared): State<Arc<Shared>>) -> Json<serde_json::Value> {

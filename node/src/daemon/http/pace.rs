@@ -6,17 +6,16 @@
 
 use super::{
     Shared,
+    door::Known,
     jobs::{Failure, find, may_make},
+    sender::{Caller, Sender},
 };
-use crate::intake::{
-    namespace::Namespace,
-    pacehb::{self, Asked, Heartbeat},
-};
+use crate::intake::pacehb::{self, Asked, Heartbeat};
 use axum::{
     Json,
     body::{Body, to_bytes},
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderValue, header},
 };
 use protocol::{
     heartbeat::{Due, Health, JobRef, Word, shortened},
@@ -91,45 +90,46 @@ impl Metrics {
 /// `POST /`
 pub(super) async fn beat(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in(&shared, &headers, body).await?;
-    take(&shared, &jobs, pacehb::heartbeat(&body, None)?).await
+    let (who, body) = let_in(&shared, &caller, body).await?;
+    take(&shared, &who, pacehb::heartbeat(&body, None)?).await
 }
 
 /// `POST /http`
 pub(super) async fn beat_of_http(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in(&shared, &headers, body).await?;
-    take(&shared, &jobs, pacehb::heartbeat(&body, Some("http"))?).await
+    let (who, body) = let_in(&shared, &caller, body).await?;
+    take(&shared, &who, pacehb::heartbeat(&body, Some("http"))?).await
 }
 
 /// `POST /vote`: as there, a vote before anybody was told of the check changes nothing.
 pub(super) async fn vote(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (jobs, body) = let_in(&shared, &headers, body).await?;
+    let (who, body) = let_in(&shared, &caller, body).await?;
     let (check, up) = pacehb::vote(&body)?;
+    let jobs = who.jobs.clone();
     let asked = Asked { key: String::new(), check: Some(check.clone()), kind: None, jobs };
     let voted = |job: &Job| Word::Vote { job: JobRef::Id(job.id), up };
     let words = find(&shared, |heartbeats| some(those(heartbeats, &asked).map(voted))).await?;
-    shared.jobs.commit(words.ok_or(Failure::Unknown(check))?).await?;
+    shared.jobs.commit(&who.sender, words.ok_or(Failure::Unknown(check))?).await?;
     Ok(Json(json!([])))
 }
 
 /// `GET /heartbeats`
 pub(super) async fn heartbeats(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Failure> {
-    let asked = let_ask(&shared, &headers, query.as_deref())?;
+    let (_, asked) = let_ask(&shared, &caller, query.as_deref())?;
     let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
     let listed = those(agent.ledger().heartbeats(), &asked).filter_map(|job| {
@@ -143,10 +143,10 @@ pub(super) async fn heartbeats(
 /// `DELETE /heartbeats`
 pub(super) async fn forget(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<&'static str, Failure> {
-    let asked = let_ask(&shared, &headers, query.as_deref())?;
+    let (who, asked) = let_ask(&shared, &caller, query.as_deref())?;
     let check = named(&asked)?;
     let look = |heartbeats: &Heartbeats| {
         some(those(heartbeats, &asked).map(|job| (job.id, job.name.clone(), job.declared)))
@@ -159,17 +159,17 @@ pub(super) async fn forget(
         shared.metrics.forget(&name);
         Word::Checkout { job: JobRef::Id(id) }
     };
-    shared.jobs.commit(jobs.into_iter().map(out).collect()).await?;
+    shared.jobs.commit(&who, jobs.into_iter().map(out).collect()).await?;
     Ok("OK")
 }
 
 /// `GET /history`: nothing of a check that is not known, as there.
 pub(super) async fn history(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Failure> {
-    let asked = let_ask(&shared, &headers, query.as_deref())?;
+    let (_, asked) = let_ask(&shared, &caller, query.as_deref())?;
     named(&asked)?;
     let look = |heartbeats: &Heartbeats| those(heartbeats, &asked).next().map(pacehb::history);
     Ok(Json(find(&shared, look).await?.unwrap_or_default().into()))
@@ -179,13 +179,14 @@ pub(super) async fn history(
 /// hook of his sends. What proves who somebody is stays out of it.
 pub(super) async fn echo(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<&'static str, Failure> {
-    shared.door.open(&headers)?;
+    shared.door.open(&caller)?;
     let body = read(body).await?;
     let secret = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
-    let headers: BTreeMap<&str, &HeaderValue> = headers
+    let headers: BTreeMap<&str, &HeaderValue> = caller
+        .headers
         .iter()
         .filter(|(name, _)| !secret.contains(name))
         .map(|(name, value)| (name.as_str(), value))
@@ -196,7 +197,8 @@ pub(super) async fn echo(
 }
 
 /// Brings a heartbeat to the log, and says how the check is by it.
-async fn take(shared: &Shared, jobs: &Namespace, told: Heartbeat) -> Result<Json<Value>, Failure> {
+async fn take(shared: &Shared, who: &Known, told: Heartbeat) -> Result<Json<Value>, Failure> {
+    let jobs = &who.jobs;
     let told = told.within(jobs)?;
     let at = shared.daemon.log_now();
     let judged = match (told.state, told.metric) {
@@ -215,7 +217,7 @@ async fn take(shared: &Shared, jobs: &Namespace, told: Heartbeat) -> Result<Json
             told.words(None, at, judged, uuid)
         }
     };
-    shared.jobs.commit(words).await?;
+    shared.jobs.commit(&who.sender, words).await?;
     Ok(Json(json!({ "status": judged.0.as_str() })))
 }
 
@@ -247,31 +249,32 @@ async fn read(body: Body) -> Result<Vec<u8>, Failure> {
 }
 
 /// A request's body, if its key may come in.
-async fn let_in(
-    shared: &Shared,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Namespace, Vec<u8>), Failure> {
+async fn let_in(shared: &Shared, caller: &Caller, body: Body) -> Result<(Known, Vec<u8>), Failure> {
     let body = read(body).await?;
     let key = pacehb::key(&body);
-    let jobs = open(shared, headers, key.as_deref().unwrap_or_default())?;
+    let who = open(shared, caller, key.as_deref().unwrap_or_default())?;
     key?;
-    Ok((jobs, body))
+    Ok((who, body))
 }
 
 /// What is asked for, if its key may come in.
-fn let_ask(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> Result<Asked, Failure> {
+fn let_ask(
+    shared: &Shared,
+    caller: &Caller,
+    query: Option<&str>,
+) -> Result<(Sender, Asked), Failure> {
     let asked = pacehb::asked(query);
-    let jobs = open(shared, headers, asked.as_ref().map_or("", |asked| &asked.key))?;
-    Ok(Asked { jobs, ..asked? })
+    let Known { jobs, sender } =
+        open(shared, caller, asked.as_ref().map_or("", |asked| &asked.key))?;
+    Ok((sender, Asked { jobs, ..asked? }))
 }
 
 /// Who may not come in is not told what is wrong with his request.
-fn open(shared: &Shared, headers: &HeaderMap, key: &str) -> Result<Namespace, Failure> {
-    if headers.contains_key(header::AUTHORIZATION) {
-        return Ok(shared.door.open(headers)?);
+fn open(shared: &Shared, caller: &Caller, key: &str) -> Result<Known, Failure> {
+    if caller.headers.contains_key(header::AUTHORIZATION) {
+        return Ok(shared.door.open(caller)?);
     }
-    Ok(shared.door.open_with_key(headers, key)?)
+    Ok(shared.door.open_with_key(caller, key)?)
 }
 
 #[cfg(test)]

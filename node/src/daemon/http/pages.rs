@@ -6,8 +6,9 @@
 
 use super::{
     Shared,
-    intake::{Failure as RequestFailure, read_body},
+    intake::said,
     jobs::{Failure, as_gotel, last_check_in, make, relative},
+    sender::Caller,
 };
 use crate::{control::views::state_of_heartbeat, intake::gotel};
 use axum::{
@@ -61,14 +62,14 @@ impl IntoResponse for PageFailure {
 }
 
 /// `GET /status`
-pub(super) async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Page {
-    let seen = shared.door.open_to_browser(&headers)?;
+pub(super) async fn status(State(shared): State<Arc<Shared>>, caller: Caller) -> Page {
+    let seen = shared.door.open_to_browser(&caller)?.jobs;
     let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
     let jobs = agent.ledger().heartbeats().jobs();
     let mut jobs: Vec<&Job> = jobs.filter(|job| seen.covers(job)).collect();
     jobs.sort_by_key(|job| (job.trouble.is_none(), Reverse(last_check_in(job))));
-    if wants_json(&headers) {
+    if wants_json(&caller.headers) {
         let result: Vec<Value> = jobs.into_iter().map(|job| as_gotel(job, at)).collect();
         return Ok(Json(json!({ "schema": 1, "success": true, "result": result })).into_response());
     }
@@ -114,23 +115,19 @@ fn row(job: &Job, at: Timestamp) -> Vec<Cell> {
 }
 
 /// `POST /status`: the form.
-pub(super) async fn reserve(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Page {
-    let jobs = shared.door.open_to_browser(&headers)?;
-    let body = read_body(&headers, body).await?;
+pub(super) async fn reserve(State(shared): State<Arc<Shared>>, caller: Caller, body: Body) -> Page {
+    let who = shared.door.open_to_browser(&caller)?;
     let uuid = crate::intake::healthchecks::new_uuid(rand::random());
-    let told = gotel::form(&body, uuid).map_err(RequestFailure::from)?;
-    make(&shared, &jobs, told).await?;
+    let read = move |body: &[u8], _now| gotel::form(body, uuid);
+    let told = said(&shared, &caller, &who.sender, body, read).await?;
+    make(&shared, &who, told).await?;
     Ok(Redirect::to("/status").into_response())
 }
 
 /// `GET /badguests`: who was missed or failed most often within a month, the worst first. GoTel
 /// forgets what is older.
-pub(super) async fn bad_guests(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Page {
-    let seen = shared.door.open_to_browser(&headers)?;
+pub(super) async fn bad_guests(State(shared): State<Arc<Shared>>, caller: Caller) -> Page {
+    let seen = shared.door.open_to_browser(&caller)?.jobs;
     let at = shared.daemon.log_now();
     let agent = shared.daemon.agent();
     let lately = |job: &Job| job.lately.lately(at);
@@ -141,7 +138,7 @@ pub(super) async fn bad_guests(State(shared): State<Arc<Shared>>, headers: Heade
     let label = |job: &Job, key: &str| job.labels.get(key).cloned();
     let app = |job: &Job| label(job, "app").unwrap_or_else(|| job.name.clone());
     let component = |job: &Job| label(job, "component").unwrap_or_default();
-    if wants_json(&headers) {
+    if wants_json(&caller.headers) {
         let guest = |job: &&Job| {
             json!({
                 "app": app(job), "component": component(job), "num_fails": lately(job),
@@ -164,8 +161,8 @@ pub(super) async fn bad_guests(State(shared): State<Arc<Shared>>, headers: Heade
 }
 
 /// `GET /nodes`: the peers, and who leads them.
-pub(super) async fn nodes(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Page {
-    shared.door.open_to_browser(&headers)?;
+pub(super) async fn nodes(State(shared): State<Arc<Shared>>, caller: Caller) -> Page {
+    shared.door.open_to_browser(&caller)?;
     let leader = shared.daemon.standing().leader;
     let agent = shared.daemon.agent();
     let mut nodes: Vec<Value> = Vec::new();
@@ -176,7 +173,7 @@ pub(super) async fn nodes(State(shared): State<Arc<Shared>>, headers: HeaderMap)
             "is_coordinator": leader == Some(peer),
         }));
     }
-    if wants_json(&headers) {
+    if wants_json(&caller.headers) {
         return Ok(Json(json!({ "schema": 1, "success": true, "result": nodes })).into_response());
     }
     let rows = nodes.iter().map(|node| {

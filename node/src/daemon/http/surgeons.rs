@@ -5,10 +5,7 @@
 //! when the answer is lost, not to another surgeon with the same id, not by another peer. A surgeon
 //! that vanishes with it leaves an unknown outcome, about which the runbook says what to do.
 
-use super::{
-    Shared,
-    intake::{Failure, read_beginning, read_body},
-};
+use super::{Shared, gather::NotTaken, intake::Failure, jobs::be_fresh, sender::Caller};
 use crate::{
     daemon::{Daemon, forward, service},
     intake::surgeon,
@@ -17,7 +14,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use protocol::{
@@ -66,13 +63,16 @@ impl Default for Surgeons {
 /// Something to do for the guest whose surgeon asks, as soon as there is something.
 pub(super) async fn operation(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Response, Response> {
     let failed = |failure: Failure| failure.into_response();
-    shared.door.open_to_secret(&headers).map_err(|why| failed(Failure::Barred(why)))?;
-    let body = read_body(&headers, body).await.map_err(failed)?;
-    let id = surgeon::asking(&body).map_err(|why| failed(why.into()))?;
+    let who = shared.door.open_to_secret(&caller);
+    let who = who.map_err(|why| failed(Failure::Barred(why)))?;
+    let body = shared.bodies.shortened(&caller, &who.sender, body).await.map_err(failed)?;
+    let asking = |body: Vec<u8>, _cut| surgeon::asking(&body);
+    let asking = shared.bodies.read(body, asking).await.map_err(failed)?;
+    let id = asking.map_err(|why| failed(why.into()))?;
     let Some(guest) = shared.daemon.agent().guest_of(&id) else { return Err(unknown_guest()) };
     let nothing = || StatusCode::NO_CONTENT.into_response();
     let Ok(_place) = shared.surgeons.0.try_acquire() else { return Ok(nothing()) };
@@ -142,30 +142,44 @@ async fn bring(
 /// How an operation ended. Told again it is answered like the first time.
 pub(super) async fn report(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Response> {
     let failed = |failure: Failure| failure.into_response();
-    shared.door.open_to_secret(&headers).map_err(|why| failed(Failure::Barred(why)))?;
-    // Logs that are too long must not make of an end that is known one that is not.
-    let (mut body, more) = read_beginning(body).await.map_err(failed)?;
-    if more {
-        body = surgeon::completed(&body);
-    }
+    let who = shared.door.open_to_secret(&caller);
+    let who = who.map_err(|why| failed(Failure::Barred(why)))?;
+    let body = shared.bodies.begun(&who.sender, body).await.map_err(failed)?;
     let daemon = &shared.daemon;
     let now = daemon.log_now();
-    let (operation, report) = surgeon::report(&body, now).map_err(|why| failed(why.into()))?;
+    let told = move |body: Vec<u8>, cut: bool| {
+        // Logs that are too long must not make of an end that is known one that is not.
+        let body = if cut { surgeon::completed(body) } else { body };
+        surgeon::report(&body, now)
+    };
+    let told = shared.bodies.read(body, told).await.map_err(failed)?;
+    let (operation, report) = told.map_err(|why| failed(why.into()))?;
+    // What a stranger makes up is no matter for the log.
+    if !is_known(&shared, operation).await.map_err(|why| failed(Failure::NotTaken(why)))? {
+        return Err(answer(StatusCode::NOT_FOUND, &Refusal::NoSuchOperation.to_string()));
+    }
     match bring(daemon, Record::Operated { operation, report }, REPORTED_WITHIN).await {
         Ok(Ok(_)) => Ok(Json(json!({ "status": "success" }))),
         Ok(Err(refusal @ Refusal::NoSuchOperation)) => {
             Err(answer(StatusCode::NOT_FOUND, &refusal.to_string()))
         }
         Ok(Err(refusal)) => Err(answer(StatusCode::CONFLICT, &refusal.to_string())),
-        Err(error) => {
-            let why = format!("not known to be in the log, send it again: {error}");
-            Err(answer(StatusCode::SERVICE_UNAVAILABLE, &why))
-        }
+        Err(error) => Err(failed(Failure::NotTaken(NotTaken::Unknown(error.to_string())))),
     }
+}
+
+/// Whether a surgeon was handed this, on a replica that is up to date before it says no.
+async fn is_known(shared: &Shared, operation: u64) -> Result<bool, NotTaken> {
+    let is_known = || shared.daemon.agent().ledger().guests().knows(operation);
+    if is_known() {
+        return Ok(true);
+    }
+    be_fresh(shared).await?;
+    Ok(is_known())
 }
 
 fn unknown_guest() -> Response {
