@@ -137,6 +137,40 @@ fn one_address_full_of_dawdlers_keeps_nobody_else_out() -> Result<()> {
     Ok(())
 }
 
+/// Tells of so many alerts from an address, numbered from this one on.
+fn tell(from: [u8; 4], port: u16, numbers: std::ops::Range<usize>) -> Result<Answer> {
+    let alert =
+        |number: usize| json!({ "labels": { "alertname": "Flood", "number": number.to_string() } });
+    let body = json!(numbers.map(alert).collect::<Vec<_>>()).to_string();
+    let head = format!(
+        "POST /api/v2/alerts HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    exchange_over(connect_from(from, port)?, &head, |stream| stream.write_all(body.as_bytes()))
+}
+
+#[test]
+fn one_who_makes_up_alerts_leaves_room_for_those_of_others() -> Result<()> {
+    const AT_ONCE: usize = 500;
+    const SHARE: usize = 7_500;
+    let (mesh, port) = mesh()?;
+    for from in (0..SHARE).step_by(AT_ONCE) {
+        let answer = tell(LOUD, port, from..from + AT_ONCE)?;
+        ensure!(answer.status == 200, "{from}: {answer:?}");
+    }
+    let refused = tell(LOUD, port, SHARE..SHARE + AT_ONCE)?;
+    let why = refused.error()?;
+    assert_eq!(
+        why, "too many alerts fire: 127.0.0.2 has 7500 of 10000 already, which is its share",
+        "{refused:?}"
+    );
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{refused:?}");
+    let answer = tell(QUIET, port, 9_000..9_100)?;
+    ensure!(answer.status == 200 && answer.body.contains("\"news\":100"), "{answer:?}");
+    drop(mesh);
+    Ok(())
+}
+
 /// A number of kibibytes that the system knows of a daemon.
 fn kib(host: &Host, what: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", host.pid()?))?;

@@ -146,7 +146,7 @@ impl Mapping {
         for (number, event) in events.iter().enumerate() {
             match self.word(event, now) {
                 Ok(word) => words.words.push(word),
-                Err(why) => words.refused.push(format!("event {}: {why}", number + 1)),
+                Err(why) => words.refuse("event", number, &why),
             }
         }
         Ok(words)

@@ -21,13 +21,16 @@ use protocol::{
     time::Timestamp,
 };
 use serde::Deserialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
 /// How far ahead of this mesh's time a sender's clock may be.
 const AHEAD_MAX: Duration = Duration::from_secs(3_600);
 
 /// The longest that an alert may be said to go on.
 const ENDS_WITHIN: Duration = Duration::from_secs(7 * 86_400);
+
+/// Of so many of a request's mistakes it is said what they are.
+const REFUSED_MAX: usize = 100;
 
 /// The annotations of an alert that say in a line what is wrong, the best first.
 const SUMMARIES: [&str; 4] = ["summary", "title", "description", "message"];
@@ -39,6 +42,17 @@ pub struct Words {
     pub words: Vec<Word>,
     /// What of it cannot be used, and why.
     pub refused: Vec<String>,
+}
+
+impl Words {
+    /// What of it cannot be used. An answer must not be longer than what it answers.
+    fn refuse(&mut self, what: &str, number: usize, why: &str) {
+        match self.refused.len().cmp(&REFUSED_MAX) {
+            Ordering::Less => self.refused.push(format!("{what} {}: {why}", number + 1)),
+            Ordering::Equal => self.refused.push("and more, of which nothing is said".to_owned()),
+            Ordering::Greater => {}
+        }
+    }
 }
 
 /// A request that cannot be read at all: what is wrong, and where.
@@ -115,7 +129,7 @@ fn words(told: impl IntoIterator<Item = serde_json::Value>, now: Timestamp) -> W
         let read = serde_json::from_value::<Told>(one).map_err(|error| error.to_string());
         match read.and_then(|told| told.word(now)) {
             Ok(word) => words.words.push(word),
-            Err(why) => words.refused.push(format!("alert {}: {why}", number + 1)),
+            Err(why) => words.refuse("alert", number, &why),
         }
     }
     words

@@ -95,7 +95,7 @@ pub fn results(body: &[u8], now: Timestamp) -> Result<Words, Unreadable> {
     for (number, one) in told.into_iter().enumerate() {
         match one.and_then(|told| told.words(now)) {
             Ok(said) => words.words.extend(said),
-            Err(why) => words.refused.push(format!("result {}: {why}", number + 1)),
+            Err(why) => words.refuse("result", number, &why),
         }
     }
     Ok(words)

@@ -147,3 +147,12 @@ fn what_cannot_be_read_says_why() {
         assert!(words.refused[0].contains(said), "{:?}", words.refused);
     }
 }
+
+#[test]
+fn of_a_request_that_is_wrong_all_over_only_so_much_is_said() {
+    let many = format!("[0{}]", ",0".repeat(10_000));
+    let words = alertmanager::api(many.as_bytes(), NOW).unwrap();
+    assert_eq!((words.words.len(), words.refused.len()), (0, 101));
+    assert!(words.refused[99].starts_with("alert 100: "), "{}", words.refused[99]);
+    assert_eq!(words.refused[100], "and more, of which nothing is said");
+}

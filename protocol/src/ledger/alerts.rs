@@ -75,6 +75,11 @@ impl Alerts {
         self.firing.iter().filter(fires).map(|(id, firing)| (*id, firing))
     }
 
+    /// How many are kept: those that fire, and some that fired a moment ago.
+    pub fn kept(&self) -> usize {
+        self.firing.len()
+    }
+
     /// Whether this alert fires at this moment.
     pub fn fires(&self, id: AlertId, at: Timestamp) -> bool {
         self.firing.get(&id).is_some_and(|firing| firing.fires_at(at))

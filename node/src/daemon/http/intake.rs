@@ -8,6 +8,7 @@ use super::{
     gather::NotTaken,
     sender::{Caller, Sender},
     shares::NoRoom,
+    tellers::InLog,
 };
 use crate::{
     control::views::AlertsView,
@@ -23,7 +24,7 @@ use axum::{
 };
 use protocol::{alert::Word, time::Timestamp};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// When a sender may try again.
 const AGAIN_AFTER_SECONDS: &str = "1";
@@ -41,6 +42,8 @@ pub(super) enum Failure {
     Unreadable(String),
     /// Nobody wrote a mapping of that name.
     NoSuchIntake,
+    /// Too many alerts fire of this sender's.
+    Firing(NoRoom),
     /// Nothing of it could be used.
     Useless(Vec<String>),
     /// It is not known to be committed.
@@ -61,6 +64,9 @@ impl Failure {
             }
             Self::Broken => {
                 (StatusCode::BAD_REQUEST, "the body is not what its head says of it".to_owned())
+            }
+            Self::Firing(why) => {
+                (StatusCode::TOO_MANY_REQUESTS, format!("too many alerts fire: {why}"))
             }
             Self::NoPlace(why) => {
                 let message = format!("too many long bodies at once: {why}");
@@ -268,8 +274,20 @@ async fn take(shared: &Shared, sender: &Sender, words: Words) -> Result<Taken, F
     let count = words.len();
     let news = news(&shared.daemon, words);
     let taken = Taken { words: count, news: news.len(), refused };
+    leaves_room(shared, sender, &news).map_err(Failure::Firing)?;
     shared.gatherer.commit(sender, news).await.map_err(Failure::NotTaken)?;
     Ok(taken)
+}
+
+/// Whether what a sender tells of leaves room for the alerts of others.
+fn leaves_room(shared: &Shared, sender: &Sender, news: &[Word]) -> Result<(), NoRoom> {
+    let at: Timestamp = shared.daemon.log_now();
+    let agent = shared.daemon.agent();
+    let alerts = agent.ledger().alerts();
+    let fires = |id| alerts.fires(id, at);
+    let log = InLog { kept: alerts.kept(), fires: &fires };
+    let mut tellers = shared.tellers.lock().unwrap_or_else(PoisonError::into_inner);
+    tellers.take(sender, news, &log, at)
 }
 
 /// What of it would change anything, as far as this peer knows.

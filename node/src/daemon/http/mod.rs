@@ -15,6 +15,7 @@ mod pages;
 mod sender;
 mod shares;
 mod surgeons;
+mod tellers;
 mod tls;
 mod tokens;
 mod turns;
@@ -31,7 +32,12 @@ pub(super) use tls::Files;
 
 use door::Door;
 use gather::Gatherer;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tls::Tls;
 
 /// Where to listen, and who may send something.
@@ -57,6 +63,7 @@ struct Shared {
     metrics: pace::Metrics,
     surgeons: surgeons::Surgeons,
     bodies: bodies::Bodies,
+    tellers: Mutex<tellers::Tellers>,
     mappings: Vec<Mapping>,
 }
 
@@ -135,6 +142,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
             metrics: pace::Metrics::default(),
             surgeons: surgeons::Surgeons::default(),
             bodies: bodies::Bodies::default(),
+            tellers: Mutex::default(),
             mappings: address.mappings,
         }));
     connections::serve(listener, tls, router, stop).await;
