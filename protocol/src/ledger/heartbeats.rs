@@ -28,6 +28,7 @@ mod feed;
 mod forget;
 mod job;
 mod learned;
+mod telling;
 mod words;
 
 pub use deadline::Deadline;
@@ -36,16 +37,16 @@ pub use feed::{Feed, HISTORY_MAX, Point, Quiet};
 pub use forget::Forgotten;
 pub use job::{Job, Run, Told, Trouble, TroubleKind};
 pub use learned::Learned;
+pub(super) use telling::Telling;
 
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{
     document::{Check, Jobs, Probe},
     heartbeat::{Beat, JobId, JobRef, NAMESPACE, Ping, Reservation, Schedule, Word},
     mistakes::{self, Mistake},
-    name::Name,
-    record::{Because, Missing},
+    record::Missing,
     refusal::Refusal,
-    time::{Timestamp, format_span},
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -417,47 +418,6 @@ impl Ledger {
             }
         }
         refused.filter(|_| !taken).map_or(Ok(Effect::Done), Err)
-    }
-
-    /// Whether an incident may be opened about a job: it is in this very trouble, the check is about
-    /// it, and nobody was told by this check yet.
-    pub(super) fn job_is_due(&self, because: &Because) -> Result<(), Refusal> {
-        let not = |why: String| Err(Refusal::Misassigned { why });
-        let Because::Job { check, job, since, .. } = because else { return Ok(()) };
-        let Some(known) = self.heartbeats.named(job) else {
-            return not(format!("there is no job \"{job}\""));
-        };
-        let about = self.library.check(check).filter(|check| known.is_subject_of(check));
-        let Some(about) = about else {
-            return not(format!("check \"{check}\" is not about job \"{job}\""));
-        };
-        if let Some(needed) = self.heartbeats.lacks(known, about, self.last_at) {
-            let needed = format_span(needed);
-            return not(format!("job \"{job}\" has to fail for {needed} more without a break"));
-        }
-        if known.is_quiet(self.last_at) {
-            return not(format!("job \"{job}\" is quiet for now, as somebody has voted"));
-        }
-        match &known.trouble {
-            Some(trouble) if trouble.since == *since && !trouble.told.contains(check) => Ok(()),
-            Some(_) | None => not(format!("job \"{job}\" is not in that trouble, or it is told")),
-        }
-    }
-
-    /// Keeps in mind that this check has told of the job's trouble, or that it has to tell anew.
-    pub(super) fn tell_of_job(&mut self, because: &Because, told: bool) {
-        let Because::Job { check, job, since, .. } = because else { return };
-        let at = self.last_at;
-        let Some(job) = self.heartbeats.find_mut(&JobRef::Name(job.clone())) else { return };
-        let trouble = job.trouble.as_mut();
-        if let Some(trouble) = trouble.filter(|trouble| trouble.since == *since) {
-            if told {
-                trouble.told.insert(check.clone());
-                job.quiet = Some(Quiet::told(job.quiet, at));
-            } else {
-                trouble.told.remove::<Name>(check);
-            }
-        }
     }
 }
 

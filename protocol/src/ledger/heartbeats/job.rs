@@ -107,10 +107,14 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// Since when the log has it.
     pub since: Timestamp,
-    /// Since when it fails without a break, where it has failed more than once; else as that.
+    /// Since when it is in trouble of whichever kind, without having been well in between.
+    pub began: Timestamp,
+    /// Since when it fails without a break, where it has failed more than once; else as `since`.
     pub unbroken_since: Timestamp,
-    /// The checks that have told of it.
+    /// The checks that have told of it, or of one before it since it was well last.
     pub told: BTreeSet<Name>,
+    /// Those of them whose incident an operator closed: they tell of the next one again.
+    pub(super) closed: BTreeSet<Name>,
 }
 
 /// The ways in which a job can be in trouble.
@@ -128,6 +132,13 @@ pub enum TroubleKind {
     },
     /// It said that it failed; with its exit code, where it told one.
     Failed(Option<u8>),
+}
+
+impl Trouble {
+    /// Whether the job was in trouble at that moment already and was not well since.
+    pub fn lasts_since(&self, since: Timestamp) -> bool {
+        self.began <= since
+    }
 }
 
 impl TroubleKind {
@@ -228,14 +239,24 @@ impl Job {
     }
 
     pub(super) fn fall_into(&mut self, kind: TroubleKind, at: Timestamp) {
+        let Some(before) = self.trouble.take() else {
+            let (told, closed) = (BTreeSet::new(), BTreeSet::new());
+            let (since, began, unbroken_since) = (at, at, at);
+            self.trouble = Some(Trouble { kind, since, began, unbroken_since, told, closed });
+            return;
+        };
         // The next trouble is another one, even within one millisecond.
-        let before = self.trouble.take();
-        let since = before
-            .as_ref()
-            .map_or(at, |before| at.max(before.since.plus(Duration::from_millis(1))));
-        let goes_on = before.filter(|before| before.kind.is_failure() && kind.is_failure());
-        let unbroken_since = goes_on.map_or(since, |before| before.unbroken_since);
-        self.trouble = Some(Trouble { kind, since, unbroken_since, told: BTreeSet::new() });
+        let since = at.max(before.since.plus(Duration::from_millis(1)));
+        let goes_on = before.kind.is_failure() && kind.is_failure();
+        self.trouble = Some(Trouble {
+            kind,
+            since,
+            began: before.began,
+            unbroken_since: if goes_on { before.unbroken_since } else { since },
+            // A job that fails again is not well: the incident that is open is about that as well.
+            told: before.told.difference(&before.closed).cloned().collect(),
+            closed: BTreeSet::new(),
+        });
     }
 
     /// The time until its next check-in teaches nothing: it may have called in vain.
