@@ -49,7 +49,7 @@ fn driver(check: &str) -> Driver {
 }
 
 fn tell(driver: &mut Driver, word: Word) {
-    driver.write(Record::JobsTold { words: vec![word] }).expect("it is taken");
+    driver.write(Record::JobsTold { words: vec![word], nonce: None }).expect("it is taken");
 }
 
 fn now(driver: &Driver) -> Timestamp {

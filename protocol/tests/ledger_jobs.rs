@@ -48,7 +48,7 @@ fn pass(mesh: &mut Mesh, minutes: u64) {
 }
 
 fn tell(mesh: &mut Mesh, word: Word) {
-    mesh.done(2, Record::JobsTold { words: vec![word] });
+    mesh.done(2, Record::JobsTold { words: vec![word], nonce: None });
 }
 
 fn reserve(mesh: &mut Mesh, name: &str, app: &str) -> JobId {
@@ -286,7 +286,7 @@ fn what_is_told_together_is_taken_or_refused_word_by_word() {
         Word::Ping(Ping { job, at, signal: Signal::Success, run: None, body: String::new() })
     };
     let unknown = || ping(JobRef::Name("nobody".to_owned()));
-    let mut told = |words: Vec<Word>| mesh.apply(2, Record::JobsTold { words });
+    let mut told = |words: Vec<Word>| mesh.apply(2, Record::JobsTold { words, nonce: None });
     let refused = Refusal::NoSuchJob { job: "nobody".to_owned() };
     assert_eq!(told(vec![unknown()]), Err(refused.clone()));
     assert_eq!(told(vec![ping(JobRef::Id(job))]), Ok(Effect::Done));
@@ -299,4 +299,53 @@ fn what_is_told_together_is_taken_or_refused_word_by_word() {
         Ok(Effect::PassedOver(vec![(0, refused.clone()), (1, refused)]))
     );
     assert_eq!(mesh.ledger.heartbeats().job(job).expect("it is there").checkins, 2);
+}
+
+#[test]
+fn what_is_brought_twice_because_an_answer_was_lost_counts_once() {
+    let mut mesh = mesh();
+    let job = reserve(&mut mesh, "job", "shop");
+    let gone = reserve(&mut mesh, "gone", "shop");
+    let ping = |signal: Signal| {
+        let (job, at) = (JobRef::Id(job), at(7));
+        Word::Ping(Ping { job, at, signal, run: None, body: String::new() })
+    };
+    let unknown = JobRef::Name("nobody".to_owned());
+    let words = vec![
+        ping(Signal::Success),
+        ping(Signal::Fail(None)),
+        Word::Checkout { job: unknown },
+        Word::Checkout { job: JobRef::Id(gone) },
+    ];
+    let mut told = |by: u64, words: &[Word], nonce: Option<u64>| {
+        mesh.now += 1_000;
+        let outcome = mesh.apply(by, Record::JobsTold { words: words.to_vec(), nonce });
+        let job = mesh.ledger.heartbeats().job(job).expect("it is there");
+        let version = job.version;
+        (outcome, (job.checkins, job.failures, job.recent.len()), version)
+    };
+    let refused = Refusal::NoSuchJob { job: "nobody".to_owned() };
+    let answer = Ok(Effect::PassedOver(vec![(2, refused)]));
+    let (outcome, counts, version) = told(2, &words, Some(1));
+    assert_eq!((&outcome, counts), (&answer, (1, 1, 2)));
+    // The next leader is told the same, after other things.
+    for other in 2..9 {
+        let vote = [Word::Vote { job: JobRef::Id(job), up: true }];
+        assert_eq!(told(2, &vote, Some(other)).0, Ok(Effect::Done));
+    }
+    let (outcome, counts, again) = told(2, &words, Some(1));
+    assert_eq!((&outcome, counts), (&answer, (1, 1, 2)));
+    assert_eq!(again, version);
+    // By another peer, or under another nonce, it is something else.
+    let (_, counts, _) = told(1, &words[..2], Some(1));
+    assert_eq!(counts, (2, 2, 4));
+    let (_, counts, _) = told(2, &words[..2], Some(9));
+    assert_eq!(counts, (3, 3, 6));
+    let (_, counts, _) = told(2, &words[..2], None);
+    assert_eq!(counts, (4, 4, 8));
+    let alone = [Word::Checkout { job: JobRef::Id(job) }];
+    for _ in 0..2 {
+        let record = Record::JobsTold { words: alone.to_vec(), nonce: Some(10) };
+        assert_eq!(mesh.apply(2, record), Ok(Effect::Done));
+    }
 }

@@ -22,6 +22,7 @@
 //!
 //! A leader adds to that what only it can know: how long it has led by its own monotonic clock.
 
+mod carried;
 mod deadline;
 mod failures;
 mod feed;
@@ -88,6 +89,8 @@ pub struct Heartbeats {
     forgets: bool,
     /// Those that were.
     gone: forget::Gone,
+    /// The entries that peers brought lately.
+    carried: carried::Carried,
 }
 
 impl Heartbeats {
@@ -367,36 +370,6 @@ impl Ledger {
     /// The jobs that must check in.
     pub const fn heartbeats(&self) -> &Heartbeats {
         &self.heartbeats
-    }
-
-    /// A peer passes on what it was told of jobs. What cannot be used is passed over, and the rest
-    /// taken: the words of one entry are of many jobs, and of many callers, that know nothing of each
-    /// other. So each is told of its own.
-    pub(super) fn take_job_words(&mut self, context: &Context, words: &[Word]) -> Outcome {
-        self.roster
-            .member(context.by)
-            .ok_or(Refusal::UnknownPeer { peer: context.by.to_string() })?;
-        if words.len() > WORDS_MAX || words.iter().any(|word| word.check_size().is_err()) {
-            let limit_bytes = u64::try_from(WORDS_MAX).unwrap_or(u64::MAX);
-            return Err(Refusal::TooLarge {
-                what: "what was told of jobs".to_owned(),
-                limit_bytes,
-            });
-        }
-        let mut refused = Vec::new();
-        for (place, word) in (0_u32..).zip(words) {
-            if let Err(refusal) = self.heartbeats.take(word, context.at) {
-                refused.push((place, refusal));
-            }
-        }
-        match (refused.pop(), words.len()) {
-            (None, _) => Ok(Effect::Done),
-            (Some((_, refusal)), 1) => Err(refusal),
-            (Some(last), _) => {
-                refused.push(last);
-                Ok(Effect::PassedOver(refused))
-            }
-        }
     }
 
     /// Jobs did not check in by their deadlines.

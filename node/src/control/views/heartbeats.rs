@@ -214,5 +214,6 @@ pub fn state(job: &Job, at: Timestamp) -> &'static str {
 pub fn pause(agent: &Agent, name: &str, pauses: bool) -> Result<Record, Refusal> {
     let job = agent.ledger().heartbeats().named(name);
     let known = job.ok_or_else(|| Refusal::NoSuchJob { job: name.chars().take(80).collect() })?;
-    Ok(Record::JobsTold { words: vec![Word::Pause { job: JobRef::Id(known.id), pauses }] })
+    let words = vec![Word::Pause { job: JobRef::Id(known.id), pauses }];
+    Ok(Record::JobsTold { words, nonce: None })
 }
