@@ -6,7 +6,7 @@ mod common;
 use common::{Mesh, at};
 use proptest::prelude::*;
 use protocol::{
-    heartbeat::{JobId, JobRef, Pace, Ping, Reservation, Schedule, Signal, Word},
+    heartbeat::{JobId, JobRef, NAMESPACE, Pace, Ping, Reservation, Schedule, Signal, Word},
     ledger::{Effect, Outcome, heartbeats::RETRIES_WITHIN},
     record::{Record, Silence},
     refusal::Refusal,
@@ -348,4 +348,30 @@ fn what_is_brought_twice_because_an_answer_was_lost_counts_once() {
         let record = Record::JobsTold { words: alone.to_vec(), nonce: Some(10) };
         assert_eq!(mesh.apply(2, record), Ok(Effect::Done));
     }
+}
+
+#[test]
+fn who_may_not_make_a_job_does_not_ping_anothers_of_that_name() {
+    let mut mesh = mesh();
+    let of = |namespace: &str| {
+        let mut reservation = Reservation::new("a/x", Pace::USUAL);
+        reservation.labels.insert(NAMESPACE.to_owned(), namespace.to_owned());
+        reservation.only_new = true;
+        Word::Reserve(reservation)
+    };
+    let ping = |signal: Signal| {
+        let (job, at) = (JobRef::Name("a/x".to_owned()), at(7));
+        Word::Ping(Ping { job, at, signal, run: None, body: String::new() })
+    };
+    tell(&mut mesh, of("a"));
+    // Both do so in the same moment: each is told of his own.
+    let (fails, does) = (|| ping(Signal::Fail(None)), || ping(Signal::Success));
+    let words = vec![of("b"), fails(), of("a"), does(), of("b"), fails(), fails()];
+    let outcome = mesh.apply(2, Record::JobsTold { words, nonce: None });
+    let namespace = Some("a".to_owned());
+    let refused = Refusal::JobOfAnother { job: "a/x".to_owned(), namespace };
+    let places = [0, 1, 4, 5, 6].map(|place| (place, refused.clone()));
+    assert_eq!(outcome, Ok(Effect::PassedOver(places.to_vec())));
+    let job = mesh.ledger.heartbeats().named("a/x").expect("it is there");
+    assert_eq!((job.checkins, job.failures), (1, 0));
 }

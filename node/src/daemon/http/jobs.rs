@@ -283,7 +283,7 @@ pub(super) async fn ping(
             Ok(ponged(StatusCode::OK, "OK"))
         }
         (None, Whose::Slug { slug, .. }) if create => {
-            may_make(&shared, &jobs.job(slug))?;
+            may_make(&shared, &jobs, &jobs.job(slug))?;
             let mut reservation = created(slug);
             jobs.put(&mut reservation)?;
             let job = JobRef::Name(reservation.name.clone());
@@ -295,14 +295,17 @@ pub(super) async fn ping(
     }
 }
 
-/// Whether a job of this name can be made, which its sender has not found.
-pub(super) fn may_make(shared: &Shared, name: &str) -> Result<(), Failure> {
+/// Whether a job of this name can be made, which its sender has not found. One of his own that is
+/// there by now, made by another of his requests, is left as it is and pinged.
+pub(super) fn may_make(shared: &Shared, jobs: &Namespace, name: &str) -> Result<(), Failure> {
     let agent = shared.daemon.agent();
     let heartbeats = agent.ledger().heartbeats();
-    if heartbeats.named(name).is_some() {
-        return Err(Failure::Taken(name.to_owned()));
+    match heartbeats.named(name) {
+        Some(job) if jobs.is_of(job) => Ok(()),
+        Some(_) => Err(Failure::Taken(name.to_owned())),
+        None if heartbeats.has_room() => Ok(()),
+        None => Err(Failure::Full),
     }
-    if heartbeats.has_room() { Ok(()) } else { Err(Failure::Full) }
 }
 
 /// A job that its first ping makes: once a day, an hour later at the latest, as at Healthchecks.

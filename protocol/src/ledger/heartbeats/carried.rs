@@ -4,12 +4,13 @@
 //! log twice. Then it changes nothing, and its answer is the one that it had: a check-in counts once,
 //! and who has checked out is not told that there is no such job.
 
-use super::WORDS_MAX;
+use super::{Heartbeats, WORDS_MAX};
 use crate::{
-    heartbeat::Word,
+    heartbeat::{JobRef, Word},
     ledger::{Context, Effect, Ledger, Outcome, roster::Roster},
     name::PeerId,
     refusal::Refusal,
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +47,38 @@ impl Carried {
     }
 }
 
+impl Heartbeats {
+    /// Takes what it can; says what is refused.
+    ///
+    /// Who reserves a job and pings it by its name does not know its number yet. Where his reservation
+    /// is refused, the name is another's job, and the ping is none of it.
+    fn take_all(&mut self, words: &[Word], at: Timestamp) -> Refused {
+        let mut withheld: BTreeMap<String, Refusal> = BTreeMap::new();
+        let mut refused = Vec::new();
+        for (place, word) in (0_u32..).zip(words) {
+            let taken = match (word, word.job()) {
+                (Word::Reserve(_), JobRef::Name(name)) => {
+                    let taken = self.take(word, at);
+                    match &taken {
+                        Ok(()) => withheld.remove(&name),
+                        Err(refusal) => withheld.insert(name, refusal.clone()),
+                    };
+                    taken
+                }
+                (_, JobRef::Name(name)) => {
+                    let withheld = withheld.get(&name).cloned();
+                    withheld.map_or_else(|| self.take(word, at), Err)
+                }
+                (_, JobRef::Id(_)) => self.take(word, at),
+            };
+            if let Err(refusal) = taken {
+                refused.push((place, refusal));
+            }
+        }
+        refused
+    }
+}
+
 impl Ledger {
     /// A peer passes on what it was told of jobs. What cannot be used is passed over, and the rest
     /// taken: the words of one entry are of many jobs, and of many callers, that know nothing of each
@@ -70,12 +103,7 @@ impl Ledger {
         if let Some(refused) = nonce.and_then(|nonce| carried.find(context.by, nonce)) {
             return told(refused.clone());
         }
-        let mut refused = Vec::new();
-        for (place, word) in (0_u32..).zip(words) {
-            if let Err(refusal) = self.heartbeats.take(word, context.at) {
-                refused.push((place, refusal));
-            }
-        }
+        let refused = self.heartbeats.take_all(words, context.at);
         // A word alone that is refused changes nothing.
         if let ([_], [(_, refusal)]) = (words, refused.as_slice()) {
             return Err(refusal.clone());
