@@ -305,9 +305,10 @@ fn who_stood_for_a_job_and_leaves_is_followed_by_another() {
     assert_eq!(peers, [first, id(2)]);
 }
 
-#[test]
-fn a_host_on_which_a_job_is_run_again_is_free_for_other_repairs_meanwhile() {
-    let job = r#"
+/// A job of `web-2` that a rung is climbed for, one that says this of itself.
+fn of_host(rung: &str) -> String {
+    format!(
+        r#"{DOCUMENTS}
 [[check]]
 name      = "orders"
 heartbeat = "orders"
@@ -316,14 +317,19 @@ host      = "web-2"
 
 [[runbook]]
 name = "run-again"
-on   = { check = "orders" }
+on   = {{ check = "orders" }}
 
 [[runbook.rung]]
 name   = "run it"
 run    = "run it"
-settle = "1h"
-"#;
-    let mut driver = Driver::with(3, &format!("{DOCUMENTS}{job}"));
+{rung}
+"#
+    )
+}
+
+#[test]
+fn a_host_on_which_a_job_is_run_again_is_free_for_other_repairs_meanwhile() {
+    let mut driver = Driver::with(3, &of_host("settle = \"1h\""));
     driver.effects.insert("run it".to_owned(), Effect::InVain);
     driver.pass(45_000);
     ping(&mut driver, Signal::Fail(None));
@@ -339,4 +345,18 @@ settle = "1h"
         .values()
         .find(|incident| incident.because.check() == Some(&name("orders")));
     assert_eq!(job.expect("it is open").state, State::Verifying);
+}
+
+#[test]
+fn a_host_that_is_rebooted_for_a_job_is_left_alone_until_that_has_settled() {
+    let mut driver = Driver::with(3, &of_host("settle = \"1m\"\nreboot = true"));
+    driver.effects.insert("run it".to_owned(), Effect::InVain);
+    driver.pass(45_000);
+    ping(&mut driver, Signal::Fail(None));
+    driver.until("it is rebooted", |driver| driver.executed() == [(2, "run it".to_owned())]);
+    let rebooted = driver.now;
+    driver.fails(2);
+    driver.until("the service is mended", |driver| driver.executed().len() == 2);
+    assert_eq!(driver.executed()[1], (2, "restart".to_owned()));
+    assert!(driver.now - rebooted >= 60_000, "{}", driver.history());
 }
