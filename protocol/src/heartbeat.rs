@@ -6,10 +6,12 @@
 //! what is done about a missed one stands in documents that operators signed.
 
 mod beat;
+mod body;
 mod calendar;
 mod schedule;
 
 pub use beat::{Beat, Health, Number};
+pub use body::{BODY_BYTES_MAX, shortened, shortened_ends};
 pub use schedule::{Due, ONE_IN, Rule, Schedule, ScheduleError};
 
 use crate::{ledger::roster::Member, time::Timestamp};
@@ -24,9 +26,6 @@ pub const LABELS_MAX: usize = 16;
 
 /// The most bytes of a label's key and of its value.
 pub const LABEL_BYTES_MAX: usize = 256;
-
-/// The most bytes that are kept of what a job says when it checks in.
-pub const BODY_BYTES_MAX: usize = 1_000;
 
 /// The most bytes of a text that is told when a job is missed.
 pub const TEXT_BYTES_MAX: usize = 600;
@@ -311,15 +310,6 @@ impl Reservation {
     }
 }
 
-/// What is kept of a body: its beginning, whole characters alone.
-pub fn shortened(body: &str) -> String {
-    let mut end = body.len().min(BODY_BYTES_MAX);
-    while !body.is_char_boundary(end) {
-        end -= 1;
-    }
-    body[..end].trim_end().to_owned()
-}
-
 /// Whether a job's label `host` names this member: by its name, the first part of it, or its
 /// address.
 pub fn is_host(told: &str, member: &Member) -> bool {
@@ -365,15 +355,5 @@ mod tests {
         assert_eq!(snooze(Duration::ZERO), Err(WordError::Span));
         assert_eq!(snooze(SPAN_MAX * 2), Err(WordError::Span));
         assert_eq!(snooze(Duration::from_secs(1)), Ok(()));
-    }
-
-    #[test]
-    fn of_a_long_body_the_beginning_is_kept() {
-        assert_eq!(shortened(" done \n"), " done");
-        assert_eq!(shortened(&"ä".repeat(BODY_BYTES_MAX)).len(), BODY_BYTES_MAX);
-        assert_eq!(
-            shortened(&format!("a{}", "ä".repeat(BODY_BYTES_MAX))).len(),
-            BODY_BYTES_MAX - 1
-        );
     }
 }

@@ -13,7 +13,12 @@ use std::{
     thread,
     time::Duration,
 };
-use tests::{Hook, Mesh, PATIENCE, parts::program, post, until, until_within, web::ask};
+use tests::{
+    Hook, Mesh, PATIENCE,
+    parts::program,
+    post, until, until_within,
+    web::{ask, exchange},
+};
 
 /// Nobody is missed before a leader has led for forty seconds.
 const LONG: Duration = Duration::from_secs(180);
@@ -442,5 +447,32 @@ fn what_is_wrong_with_a_request_is_said_in_json_and_changes_nothing() -> Result<
     let (status, told) = post(at, "/reservation", fine.to_string().as_bytes())?;
     assert_eq!((status, told), (200, json!("OK")));
     until_within(PATIENCE, "it is there", || job(&mesh, 0, "a/b"))?;
+    Ok(())
+}
+
+#[test]
+fn a_log_of_any_length_comes_with_a_ping_and_the_next_run_does_not_take_it_away() -> Result<()> {
+    let mesh = Mesh::with_http(1)?;
+    let at = port(&mesh, 0);
+    let ping = |path: &str, body: &str| {
+        let length = body.len();
+        let head = format!(
+            "POST /ping/k/{path} HTTP/1.1\r\nhost: 127.0.0.1:{at}\r\ncontent-length: {length}\r\n"
+        );
+        exchange(at, &head, body.as_bytes())
+    };
+    let log = format!("backup of db-1\n{}disk full\n", "copied\n".repeat(800_000));
+    ensure!(log.len() > 5 << 20, "{}", log.len());
+    assert_eq!(ping("db-nightly/1?create=1", &log)?, (201, "Created".to_owned()));
+    assert_eq!(ping("db-nightly", "done")?, (200, "OK".to_owned()));
+    let told = mesh[0].json(&["heartbeat", "show", "db-nightly"])?;
+    let counts = (&told["checkins"], &told["failures"], &told["body"]);
+    assert_eq!(counts, (&json!(1), &json!(1), &json!("done")));
+    let failed = told["failed_with"].as_str().context("it said something")?;
+    ensure!(failed.starts_with("backup of db-1\ncopied"), "{failed}");
+    ensure!(failed.contains(" bytes are left out]") && failed.ends_with("disk full"), "{failed}");
+    let shown = mesh[0].hearten(&["heartbeat", "show", "db-nightly"])?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    ensure!(shown.contains("when it failed last, it said:\n  backup of db-1"), "{shown}");
     Ok(())
 }

@@ -97,6 +97,9 @@ pub struct HeartbeatView {
     pub recent: Vec<SignalView>,
     /// What came with the latest signal that said something.
     pub body: String,
+    /// What came with its latest failure.
+    #[serde(default)]
+    pub failed_with: String,
 }
 
 /// A signal.
@@ -189,6 +192,7 @@ impl HeartbeatView {
             alert_text: job.text.clone(),
             recent: recent.collect(),
             body: job.body.clone(),
+            failed_with: job.failed_with.clone(),
         })
     }
 }

@@ -4,7 +4,12 @@
 //! tries again, as `curl --retry` does. A job that this peer does not know may have been reserved a
 //! moment ago at another: before it says so, it brings its replica up to date.
 
-use super::{Shared, door::Barred, gather::NotTaken, intake::let_in_for, intake::read_body};
+use super::{
+    Shared,
+    door::Barred,
+    gather::NotTaken,
+    intake::{Ends, let_in_for, read_ends},
+};
 use crate::{
     control::views::state_of_heartbeat,
     daemon::{
@@ -27,7 +32,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use protocol::{
-    heartbeat::{BODY_BYTES_MAX, JobRef, Pace, Ping, Reservation, Schedule, Word, shortened},
+    heartbeat::{BODY_BYTES_MAX, JobRef, Pace, Ping, Reservation, Schedule, Word, shortened_ends},
     ledger::heartbeats::{Heartbeats, JOBS_MAX, Job},
     record::Position,
     refusal::Refusal,
@@ -272,8 +277,8 @@ pub(super) async fn ping(
     };
     let Call { whose, signal, run, create } = read?;
     let at = shared.daemon.log_now();
-    let body = read_body(&headers, body).await?;
-    let body = shortened(&String::from_utf8_lossy(&body));
+    let Ends { beginning, between, end } = read_ends(body).await;
+    let body = shortened_ends(&beginning, between, &end);
     let look = |heartbeats: &Heartbeats| by(heartbeats, &jobs, &whose).map(|job| job.id);
     let id = find(&shared, look).await?;
     let word = |job: JobRef| Word::Ping(Ping { job, at, signal, run, body });

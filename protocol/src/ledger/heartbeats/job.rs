@@ -70,6 +70,8 @@ pub struct Job {
     pub recent: VecDeque<Told>,
     /// What came with the latest signal that said something.
     pub body: String,
+    /// What came with its latest failure: a run that is well does not take it away.
+    pub failed_with: String,
     /// What was learned of when it comes, where its schedule says so.
     pub learned: Option<Learned>,
     /// Whether the time until its next check-in teaches nothing.
@@ -185,6 +187,7 @@ impl Job {
             trouble: None,
             recent: VecDeque::new(),
             body: String::new(),
+            failed_with: String::new(),
             learned: Learned::of(&reservation.pace.schedule),
             teaches_nothing: false,
             feed: None,
@@ -369,6 +372,7 @@ impl Job {
             }
             Signal::Fail(code) => {
                 self.failures = self.failures.saturating_add(1);
+                self.failed_with.clone_from(&ping.body);
                 self.lately.add(at);
                 self.learn(at, ttl);
                 self.end_run(ping);
