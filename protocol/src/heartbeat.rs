@@ -16,10 +16,14 @@ pub use schedule::{Due, ONE_IN, Rule, Schedule, ScheduleError};
 
 use crate::{ledger::roster::Member, time::Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// The longest name of a job, in bytes: an application, a slash and a component.
 pub const NAME_BYTES_MAX: usize = 256;
+
+/// The longest name of a job that is a part of an address. Healthchecks'.
+pub const SLUG_BYTES_MAX: usize = 100;
 
 /// The most labels of a job.
 pub const LABELS_MAX: usize = 16;
@@ -308,6 +312,26 @@ impl Reservation {
         }
         Ok(())
     }
+}
+
+/// Whether this may be a job's name that is a part of an address. Healthchecks' slugs are some of
+/// these: they have small letters alone, and no `.`.
+pub fn is_slug(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=SLUG_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('.')
+}
+
+/// A UUID as an address has it.
+pub fn uuid_text(uuid: u128) -> String {
+    let digits = format!("{uuid:032x}");
+    let (a, b, c, d, e) =
+        (&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+/// What a document says of a UUID.
+pub fn hash_of_uuid(uuid: u128) -> [u8; 32] {
+    Sha256::digest(uuid_text(uuid).as_bytes()).into()
 }
 
 /// Whether a job's label `host` names this member: by its name, the first part of it, or its

@@ -375,3 +375,26 @@ fn who_may_not_make_a_job_does_not_ping_anothers_of_that_name() {
     let job = mesh.ledger.heartbeats().named("a/x").expect("it is there");
     assert_eq!((job.checkins, job.failures), (1, 0));
 }
+
+#[test]
+fn a_declared_job_is_known_by_the_uuid_whose_hash_its_document_has() {
+    const UUID: u128 = 0x5bf6_6975_d4c7_4bf5_bcc8_b8d8_a82e_a278;
+    // printf %s 5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278 | sha256sum
+    const HASH: &str = "614f72e1a65ad3435390830a966f382a3d218d3a77b00e033e49c23af51121e9";
+    let mut mesh = Mesh::of(1);
+    let mut known_after = |documents: &str| {
+        mesh.documents(documents).expect("valid documents");
+        let heartbeats = mesh.ledger.heartbeats();
+        assert_eq!(heartbeats.with_uuid(UUID + 1), None);
+        heartbeats.with_uuid(UUID).map(|job| job.name.clone())
+    };
+    let job =
+        |job: &str, more: &str| format!("[[check]]\nname = \"c\"\nheartbeat = \"{job}\"\n{more}\n");
+    let hash = format!("uuid_sha256 = \"{HASH}\"");
+    assert_eq!(known_after(&job("one", "")), None);
+    assert_eq!(known_after(&job("one", &hash)).as_deref(), Some("one"));
+    assert_eq!(known_after(&job("two", &hash)).as_deref(), Some("two"));
+    assert_eq!(known_after(&job("two", "")), None);
+    assert_eq!(known_after(&job("two", &hash)).as_deref(), Some("two"));
+    assert_eq!(known_after("[[remove]]\nkind = \"check\"\nname = \"c\""), None);
+}

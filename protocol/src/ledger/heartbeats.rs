@@ -43,7 +43,7 @@ pub(super) use telling::Telling;
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{
     document::{Check, Jobs, Probe},
-    heartbeat::{Beat, JobId, JobRef, NAMESPACE, Ping, Reservation, Schedule, Word},
+    heartbeat::{Beat, JobId, JobRef, NAMESPACE, Ping, Reservation, Schedule, Word, hash_of_uuid},
     mistakes::{self, Mistake},
     record::Missing,
     refusal::Refusal,
@@ -77,6 +77,8 @@ pub struct Heartbeats {
     jobs: BTreeMap<JobId, Job>,
     by_name: BTreeMap<String, JobId>,
     by_uuid: BTreeMap<u128, JobId>,
+    /// Those whose documents have the hash of a UUID.
+    by_hash: BTreeMap<[u8; 32], JobId>,
     /// Those that are missed or have failed.
     troubled: BTreeSet<JobId>,
     /// The highest number that was given.
@@ -124,9 +126,10 @@ impl Heartbeats {
         self.by_name.get(name).and_then(|id| self.jobs.get(id))
     }
 
-    /// The job with this secret.
+    /// The job with this secret: its own, or one whose hash a document has.
     pub fn with_uuid(&self, uuid: u128) -> Option<&Job> {
-        self.by_uuid.get(&uuid).and_then(|id| self.jobs.get(id))
+        let by_hash = || self.by_hash.get(&hash_of_uuid(uuid));
+        self.by_uuid.get(&uuid).or_else(by_hash).and_then(|id| self.jobs.get(id))
     }
 
     /// The job that is meant.
@@ -336,6 +339,14 @@ impl Heartbeats {
         for id in gone {
             self.forget(id);
         }
+        self.by_hash = library
+            .checks()
+            .filter_map(|check| {
+                let Probe::Heartbeat(probe) = &check.probe else { return None };
+                let Jobs::Job(reservation) = &probe.jobs else { return None };
+                Some((probe.uuid?, *self.by_name.get(&reservation.name)?))
+            })
+            .collect();
         // What a check that is gone told of is told again by one that comes back.
         for id in &self.troubled {
             if let Some(trouble) = self.jobs.get_mut(id).and_then(|job| job.trouble.as_mut()) {

@@ -28,7 +28,7 @@ use axum::{
     Json,
     body::Body,
     extract::{RawQuery, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use protocol::{
@@ -51,6 +51,13 @@ const LEADER_WITHIN: Duration = Duration::from_secs(5);
 
 /// So soon after it was brought up to date a replica knows what there is to know.
 const FRESH_FOR: Duration = Duration::from_millis(300);
+
+/// That a page may read what is answered, wherever it is from.
+const FOR_PAGES: (HeaderName, &str) = (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+
+/// What it may send.
+const PAGES_SEND: (HeaderName, &str) =
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "HEAD, GET, POST, OPTIONS");
 
 /// When this peer's replica was brought up to date last, for somebody's unknown job.
 #[derive(Debug, Default)]
@@ -257,6 +264,7 @@ async fn known(shared: &Shared, jobs: &Namespace, told: Told) -> Result<(String,
 /// `/ping/…`
 pub(super) async fn ping(
     State(shared): State<Arc<Shared>>,
+    method: Method,
     headers: HeaderMap,
     uri: Uri,
     RawQuery(query): RawQuery,
@@ -276,6 +284,11 @@ pub(super) async fn ping(
         Err(_) => shared.door.open(&headers)?,
     };
     let Call { whose, signal, run, create } = read?;
+    let by_secret = matches!(whose, Whose::Uuid(_));
+    if by_secret && method == Method::OPTIONS {
+        // A browser asks first whether its page may send more than a form does.
+        return Ok((StatusCode::NO_CONTENT, [FOR_PAGES, PAGES_SEND]).into_response());
+    }
     let at = shared.daemon.log_now();
     let Ends { beginning, between, end } = read_ends(body).await;
     let body = shortened_ends(&beginning, between, &end);
@@ -285,7 +298,8 @@ pub(super) async fn ping(
     match (id, &whose) {
         (Some(id), _) => {
             shared.jobs.commit(vec![word(JobRef::Id(id))]).await?;
-            Ok(ponged(StatusCode::OK, "OK"))
+            let ponged = ponged(StatusCode::OK, "OK");
+            Ok(if by_secret { ([FOR_PAGES], ponged).into_response() } else { ponged })
         }
         (None, Whose::Slug { slug, .. }) if create => {
             may_make(&shared, &jobs, &jobs.job(slug))?;
