@@ -30,15 +30,17 @@ mod forget;
 mod job;
 mod learned;
 mod telling;
+mod trouble;
 mod words;
 
 pub use deadline::Deadline;
 pub use failures::{FAILURE_DAYS, Failures};
 pub use feed::{Feed, HISTORY_MAX, Point, Quiet};
 pub use forget::Forgotten;
-pub use job::{Job, Run, Told, Trouble, TroubleKind};
+pub use job::{Job, Run, Told};
 pub use learned::Learned;
 pub(super) use telling::Telling;
+pub use trouble::{Trouble, TroubleKind};
 
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{
