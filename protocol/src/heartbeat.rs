@@ -6,27 +6,30 @@
 //! what is done about a missed one stands in documents that operators signed.
 
 mod beat;
+mod body;
 mod calendar;
 mod schedule;
 
 pub use beat::{Beat, Health, Number};
+pub use body::{BODY_BYTES_MAX, shortened, shortened_ends};
 pub use schedule::{Due, ONE_IN, Rule, Schedule, ScheduleError};
 
 use crate::{ledger::roster::Member, time::Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// The longest name of a job, in bytes: an application, a slash and a component.
 pub const NAME_BYTES_MAX: usize = 256;
+
+/// The longest name of a job that is a part of an address. Healthchecks'.
+pub const SLUG_BYTES_MAX: usize = 100;
 
 /// The most labels of a job.
 pub const LABELS_MAX: usize = 16;
 
 /// The most bytes of a label's key and of its value.
 pub const LABEL_BYTES_MAX: usize = 256;
-
-/// The most bytes that are kept of what a job says when it checks in.
-pub const BODY_BYTES_MAX: usize = 1_000;
 
 /// The most bytes of a text that is told when a job is missed.
 pub const TEXT_BYTES_MAX: usize = 600;
@@ -311,13 +314,24 @@ impl Reservation {
     }
 }
 
-/// What is kept of a body: its beginning, whole characters alone.
-pub fn shortened(body: &str) -> String {
-    let mut end = body.len().min(BODY_BYTES_MAX);
-    while !body.is_char_boundary(end) {
-        end -= 1;
-    }
-    body[..end].trim_end().to_owned()
+/// Whether this may be a job's name that is a part of an address. Healthchecks' slugs are some of
+/// these: they have small letters alone, and no `.`.
+pub fn is_slug(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=SLUG_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('.')
+}
+
+/// A UUID as an address has it.
+pub fn uuid_text(uuid: u128) -> String {
+    let digits = format!("{uuid:032x}");
+    let (a, b, c, d, e) =
+        (&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+/// What a document says of a UUID.
+pub fn hash_of_uuid(uuid: u128) -> [u8; 32] {
+    Sha256::digest(uuid_text(uuid).as_bytes()).into()
 }
 
 /// Whether a job's label `host` names this member: by its name, the first part of it, or its
@@ -365,15 +379,5 @@ mod tests {
         assert_eq!(snooze(Duration::ZERO), Err(WordError::Span));
         assert_eq!(snooze(SPAN_MAX * 2), Err(WordError::Span));
         assert_eq!(snooze(Duration::from_secs(1)), Ok(()));
-    }
-
-    #[test]
-    fn of_a_long_body_the_beginning_is_kept() {
-        assert_eq!(shortened(" done \n"), " done");
-        assert_eq!(shortened(&"ä".repeat(BODY_BYTES_MAX)).len(), BODY_BYTES_MAX);
-        assert_eq!(
-            shortened(&format!("a{}", "ä".repeat(BODY_BYTES_MAX))).len(),
-            BODY_BYTES_MAX - 1
-        );
     }
 }

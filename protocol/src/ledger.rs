@@ -332,7 +332,7 @@ impl Ledger {
                 self.not_rebooted(context, *incident, *attempt)
             }
             Record::Alerted { words } => self.take_words(context, words),
-            Record::JobsTold { words } => self.take_job_words(context, words),
+            Record::JobsTold { words, nonce } => self.take_job_words(context, words, *nonce),
             Record::Missed { jobs } => self.take_misses(context, jobs),
             Record::Forgotten { jobs } => self.take_silences(context, jobs),
             // That it has a time is all there is to it.

@@ -202,6 +202,9 @@ pub enum Record {
     JobsTold {
         /// What, in the order in which it was told.
         words: Vec<crate::heartbeat::Word>,
+        /// Drawn by who may bring it once more, because an answer was lost: a second time it changes
+        /// nothing.
+        nonce: Option<u64>,
     },
     /// Jobs did not check in by their deadlines.
     Missed {

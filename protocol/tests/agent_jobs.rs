@@ -6,12 +6,14 @@ mod common;
 use common::{
     CALL, DOCUMENTS,
     driver::{Driver, Effect},
-    id, name,
+    id, name, ordered, seconds,
 };
 use protocol::{
+    agent::Output,
     explain::why_not::Reason,
     heartbeat::{Beat, Health, JobRef, Pace, Ping, Reservation, Rule, Schedule, Signal, Word},
     ledger::incident::State,
+    order::Action,
     record::{Because, Record},
     refusal::Refusal,
     time::Timestamp,
@@ -47,7 +49,7 @@ fn driver(check: &str) -> Driver {
 }
 
 fn tell(driver: &mut Driver, word: Word) {
-    driver.write(Record::JobsTold { words: vec![word] }).expect("it is taken");
+    driver.write(Record::JobsTold { words: vec![word], nonce: None }).expect("it is taken");
 }
 
 fn now(driver: &Driver) -> Timestamp {
@@ -184,9 +186,129 @@ fn who_tells_nothing_any_more_is_forgotten_and_the_incident_says_so() {
     assert!(driver.ledger.heartbeats().forgotten("orders").is_none());
 }
 
+const RUN_AGAIN: &str = r#"
+[[check]]
+name      = "jobs"
+heartbeat = { app = "shop" }
+
+[[runbook]]
+name     = "run-again"
+on       = { check = "jobs" }
+cooldown = "0s"
+
+[[runbook.rung]]
+name   = "run it"
+run    = "run it"
+settle = "1m"
+"#;
+
+/// The job fails, and is run again.
+fn that_fails(effect: Effect) -> Driver {
+    let mut driver = Driver::with(2, &format!("{RUN_AGAIN}{CALL}"));
+    driver.effects.insert("run it".to_owned(), effect);
+    let mut reservation = Reservation::new("orders", Pace::USUAL);
+    reservation.labels = BTreeMap::from([("app".to_owned(), "shop".to_owned())]);
+    tell(&mut driver, Word::Reserve(reservation));
+    driver.pass(45_000);
+    ping(&mut driver, Signal::Fail(None));
+    driver.until("it is run again", |driver| !driver.executed().is_empty());
+    driver
+}
+
+fn proposed(driver: &Driver) -> usize {
+    driver.count(|output| {
+        matches!(
+            output,
+            Output::Propose { entry, .. } if matches!(entry.record, Record::Opened { .. })
+        )
+    })
+}
+
 #[test]
-fn a_host_on_which_a_job_is_run_again_is_free_for_other_repairs_meanwhile() {
-    let job = r#"
+fn a_job_that_is_run_again_and_fails_again_is_not_well_and_a_person_is_called() {
+    let mut driver = that_fails(Effect::InVain);
+    for _ in 0..4 {
+        driver.pass(10_000);
+        ping(&mut driver, Signal::Fail(Some(3)));
+    }
+    driver.until("a person is called", |driver| driver.incident().state == State::Escalated);
+    assert_eq!(driver.executed().len(), 1, "{}", driver.history());
+    assert_eq!(proposed(&driver), 1);
+    // Nor is it another one that it fails on, or does not come at all.
+    ping(&mut driver, Signal::Fail(None));
+    pass_quickly(&mut driver, 26 * 60);
+    assert_eq!(driver.incident().state, State::Escalated, "{}", driver.history());
+    ping(&mut driver, Signal::Success);
+    driver.until("it is over", |driver| driver.incident().state == State::Resolved);
+    assert!(driver.history().contains("checked in at"), "{}", driver.history());
+    ping(&mut driver, Signal::Fail(None));
+    driver.until("it is another one", |driver| open(driver) == 2);
+}
+
+#[test]
+fn a_job_that_was_missed_and_then_fails_is_not_well() {
+    let mut driver = driver("");
+    driver.pass(45_000);
+    beat(&mut driver, Health::Ok);
+    driver.until("it is missed", |driver| open(driver) == 1);
+    ping(&mut driver, Signal::Fail(None));
+    driver.pass(10_000);
+    assert_eq!(driver.incident().state, State::Escalated, "{}", driver.history());
+}
+
+#[test]
+fn what_is_told_while_a_job_is_being_run_again_is_not_proposed_in_vain() {
+    let mut driver = that_fails(Effect::Hangs);
+    ping(&mut driver, Signal::Fail(None));
+    driver.pass(5_000);
+    assert_eq!((open(&driver), proposed(&driver)), (1, 1));
+    // It was well for a moment: what comes next is told when nothing is being done any more.
+    ping(&mut driver, Signal::Success);
+    driver.pass(1_000);
+    ping(&mut driver, Signal::Fail(Some(4)));
+    driver.pass(5_000);
+    assert_eq!((open(&driver), proposed(&driver)), (1, 1));
+    let because = because(&driver);
+    let refused = driver.write(Record::Opened { peer: id(2), because }).expect_err("one is open");
+    let first = driver.incident().id;
+    assert_eq!(refused, Refusal::AlreadyOpen { incident: first });
+    driver.until("it is another one", |driver| open(driver) == 2);
+    assert_eq!(driver.ledger.incidents()[&first].state, State::Resolved);
+    assert_eq!(proposed(&driver), 2);
+}
+
+#[test]
+fn what_an_operator_closed_is_told_of_again_when_it_fails_again_and_not_before() {
+    let mut driver = that_fails(Effect::InVain);
+    driver.until("a person is called", |driver| driver.incident().state == State::Escalated);
+    ping(&mut driver, Signal::Fail(None));
+    let (incident, reason) = (driver.incident().id, "a disk is replaced".to_owned());
+    let order = ordered(1, now(&driver).plus(seconds(60)), Action::Close { incident, reason });
+    driver.write(Record::Ordered { order }).expect("it is closed");
+    driver.pass(10_000);
+    assert_eq!(open(&driver), 1, "{}", driver.history());
+    ping(&mut driver, Signal::Fail(None));
+    driver.until("it is another one", |driver| open(driver) == 2);
+}
+
+#[test]
+fn who_stood_for_a_job_and_leaves_is_followed_by_another() {
+    let mut driver = that_fails(Effect::InVain);
+    driver.until("a person is called", |driver| driver.incident().state == State::Escalated);
+    ping(&mut driver, Signal::Fail(None));
+    let first = driver.incident().peer;
+    assert_eq!(first, id(1));
+    driver.write(Record::PeerLeft { peer: first }).expect("it leaves");
+    driver.elect(2);
+    driver.until("it is told about another", |driver| open(driver) == 2);
+    let peers: Vec<_> = driver.ledger.incidents().values().map(|one| one.peer).collect();
+    assert_eq!(peers, [first, id(2)]);
+}
+
+/// A job of `web-2` that a rung is climbed for, one that says this of itself.
+fn of_host(rung: &str) -> String {
+    format!(
+        r#"{DOCUMENTS}
 [[check]]
 name      = "orders"
 heartbeat = "orders"
@@ -195,14 +317,19 @@ host      = "web-2"
 
 [[runbook]]
 name = "run-again"
-on   = { check = "orders" }
+on   = {{ check = "orders" }}
 
 [[runbook.rung]]
 name   = "run it"
 run    = "run it"
-settle = "1h"
-"#;
-    let mut driver = Driver::with(3, &format!("{DOCUMENTS}{job}"));
+{rung}
+"#
+    )
+}
+
+#[test]
+fn a_host_on_which_a_job_is_run_again_is_free_for_other_repairs_meanwhile() {
+    let mut driver = Driver::with(3, &of_host("settle = \"1h\""));
     driver.effects.insert("run it".to_owned(), Effect::InVain);
     driver.pass(45_000);
     ping(&mut driver, Signal::Fail(None));
@@ -218,4 +345,18 @@ settle = "1h"
         .values()
         .find(|incident| incident.because.check() == Some(&name("orders")));
     assert_eq!(job.expect("it is open").state, State::Verifying);
+}
+
+#[test]
+fn a_host_that_is_rebooted_for_a_job_is_left_alone_until_that_has_settled() {
+    let mut driver = Driver::with(3, &of_host("settle = \"1m\"\nreboot = true"));
+    driver.effects.insert("run it".to_owned(), Effect::InVain);
+    driver.pass(45_000);
+    ping(&mut driver, Signal::Fail(None));
+    driver.until("it is rebooted", |driver| driver.executed() == [(2, "run it".to_owned())]);
+    let rebooted = driver.now;
+    driver.fails(2);
+    driver.until("the service is mended", |driver| driver.executed().len() == 2);
+    assert_eq!(driver.executed()[1], (2, "restart".to_owned()));
+    assert!(driver.now - rebooted >= 60_000, "{}", driver.history());
 }

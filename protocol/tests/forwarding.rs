@@ -54,7 +54,7 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Booted { peer: id(2), boot_id: "b".to_owned() }, true, false),
         (Record::NotRebooted { incident, attempt }, false, true),
         (Record::Alerted { words: Vec::new() }, true, false),
-        (Record::JobsTold { words: Vec::new() }, true, false),
+        (Record::JobsTold { words: Vec::new(), nonce: None }, true, false),
         (Record::Missed { jobs: Vec::new() }, false, true),
         (Record::Forgotten { jobs: Vec::new() }, false, true),
         (Record::Listening, false, true),

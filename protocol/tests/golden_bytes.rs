@@ -144,7 +144,7 @@ fn records() -> Vec<(&'static str, Record)> {
             Record::Held { incident, refusal: Refusal::NoStorm { silent: 3, of: 10 } },
         ),
         ("alerted", Record::Alerted { words: words() }),
-        ("jobs-told", Record::JobsTold { words: job_words() }),
+        ("jobs-told", Record::JobsTold { words: job_words(), nonce: Some(7) }),
         (
             "missed",
             Record::Missed {
@@ -160,7 +160,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("opened-job", Record::Opened { peer: id(2), because: a_job() }),
         ("called-again", Record::CalledAgain { incident, notifier: name("ops") }),
         ("streamed", Record::Streamed { batch: batch() }),
-        ("jobs-told-beats", Record::JobsTold { words: beats("shop/orders") }),
+        ("jobs-told-beats", Record::JobsTold { words: beats("shop/orders"), nonce: None }),
         ("claimed", Record::Claimed { incident, attempt: 3, operation: [7; 32] }),
         ("operated", Record::Operated { operation: 5_000_000_000, report: ended(Outcome::Failed) }),
         (
@@ -179,6 +179,7 @@ fn records() -> Vec<(&'static str, Record)> {
                         grace: Duration::ZERO,
                     },
                 ))],
+                nonce: None,
             },
         ),
         (
@@ -309,8 +310,11 @@ fn ledger() -> Ledger {
     mesh.done(1, Record::Held { incident, refusal: Refusal::NoRunbook });
     mesh.assign(incident, 2);
     mesh.report(incident, 2, Outcome::Failed);
-    mesh.done(1, Record::JobsTold { words: job_words().into_iter().take(7).collect() });
-    mesh.done(1, Record::JobsTold { words: beats("shop/pace") });
+    mesh.done(
+        1,
+        Record::JobsTold { words: job_words().into_iter().take(7).collect(), nonce: None },
+    );
+    mesh.done(1, Record::JobsTold { words: beats("shop/pace"), nonce: Some(9) });
     mesh.ledger
 }
 

@@ -6,7 +6,7 @@ mod common;
 use common::{Mesh, at};
 use proptest::prelude::*;
 use protocol::{
-    heartbeat::{JobId, JobRef, Pace, Ping, Reservation, Schedule, Signal, Word},
+    heartbeat::{JobId, JobRef, NAMESPACE, Pace, Ping, Reservation, Schedule, Signal, Word},
     ledger::{Effect, Outcome, heartbeats::RETRIES_WITHIN},
     record::{Record, Silence},
     refusal::Refusal,
@@ -48,7 +48,7 @@ fn pass(mesh: &mut Mesh, minutes: u64) {
 }
 
 fn tell(mesh: &mut Mesh, word: Word) {
-    mesh.done(2, Record::JobsTold { words: vec![word] });
+    mesh.done(2, Record::JobsTold { words: vec![word], nonce: None });
 }
 
 fn reserve(mesh: &mut Mesh, name: &str, app: &str) -> JobId {
@@ -304,7 +304,7 @@ fn what_is_told_together_is_taken_or_refused_word_by_word() {
         Word::Ping(Ping { job, at, signal: Signal::Success, run: None, body: String::new() })
     };
     let unknown = || ping(JobRef::Name("nobody".to_owned()));
-    let mut told = |words: Vec<Word>| mesh.apply(2, Record::JobsTold { words });
+    let mut told = |words: Vec<Word>| mesh.apply(2, Record::JobsTold { words, nonce: None });
     let refused = Refusal::NoSuchJob { job: "nobody".to_owned() };
     assert_eq!(told(vec![unknown()]), Err(refused.clone()));
     assert_eq!(told(vec![ping(JobRef::Id(job))]), Ok(Effect::Done));
@@ -317,4 +317,102 @@ fn what_is_told_together_is_taken_or_refused_word_by_word() {
         Ok(Effect::PassedOver(vec![(0, refused.clone()), (1, refused)]))
     );
     assert_eq!(mesh.ledger.heartbeats().job(job).expect("it is there").checkins, 2);
+}
+
+#[test]
+fn what_is_brought_twice_because_an_answer_was_lost_counts_once() {
+    let mut mesh = mesh();
+    let job = reserve(&mut mesh, "job", "shop");
+    let gone = reserve(&mut mesh, "gone", "shop");
+    let ping = |signal: Signal| {
+        let (job, at) = (JobRef::Id(job), at(7));
+        Word::Ping(Ping { job, at, signal, run: None, body: String::new() })
+    };
+    let unknown = JobRef::Name("nobody".to_owned());
+    let words = vec![
+        ping(Signal::Success),
+        ping(Signal::Fail(None)),
+        Word::Checkout { job: unknown },
+        Word::Checkout { job: JobRef::Id(gone) },
+    ];
+    let mut told = |by: u64, words: &[Word], nonce: Option<u64>| {
+        mesh.now += 1_000;
+        let outcome = mesh.apply(by, Record::JobsTold { words: words.to_vec(), nonce });
+        let job = mesh.ledger.heartbeats().job(job).expect("it is there");
+        let version = job.version;
+        (outcome, (job.checkins, job.failures, job.recent.len()), version)
+    };
+    let refused = Refusal::NoSuchJob { job: "nobody".to_owned() };
+    let answer = Ok(Effect::PassedOver(vec![(2, refused)]));
+    let (outcome, counts, version) = told(2, &words, Some(1));
+    assert_eq!((&outcome, counts), (&answer, (1, 1, 2)));
+    // The next leader is told the same, after other things.
+    for other in 2..9 {
+        let vote = [Word::Vote { job: JobRef::Id(job), up: true }];
+        assert_eq!(told(2, &vote, Some(other)).0, Ok(Effect::Done));
+    }
+    let (outcome, counts, again) = told(2, &words, Some(1));
+    assert_eq!((&outcome, counts), (&answer, (1, 1, 2)));
+    assert_eq!(again, version);
+    // By another peer, or under another nonce, it is something else.
+    let (_, counts, _) = told(1, &words[..2], Some(1));
+    assert_eq!(counts, (2, 2, 4));
+    let (_, counts, _) = told(2, &words[..2], Some(9));
+    assert_eq!(counts, (3, 3, 6));
+    let (_, counts, _) = told(2, &words[..2], None);
+    assert_eq!(counts, (4, 4, 8));
+    let alone = [Word::Checkout { job: JobRef::Id(job) }];
+    for _ in 0..2 {
+        let record = Record::JobsTold { words: alone.to_vec(), nonce: Some(10) };
+        assert_eq!(mesh.apply(2, record), Ok(Effect::Done));
+    }
+}
+
+#[test]
+fn who_may_not_make_a_job_does_not_ping_anothers_of_that_name() {
+    let mut mesh = mesh();
+    let of = |namespace: &str| {
+        let mut reservation = Reservation::new("a/x", Pace::USUAL);
+        reservation.labels.insert(NAMESPACE.to_owned(), namespace.to_owned());
+        reservation.only_new = true;
+        Word::Reserve(reservation)
+    };
+    let ping = |signal: Signal| {
+        let (job, at) = (JobRef::Name("a/x".to_owned()), at(7));
+        Word::Ping(Ping { job, at, signal, run: None, body: String::new() })
+    };
+    tell(&mut mesh, of("a"));
+    // Both do so in the same moment: each is told of his own.
+    let (fails, does) = (|| ping(Signal::Fail(None)), || ping(Signal::Success));
+    let words = vec![of("b"), fails(), of("a"), does(), of("b"), fails(), fails()];
+    let outcome = mesh.apply(2, Record::JobsTold { words, nonce: None });
+    let namespace = Some("a".to_owned());
+    let refused = Refusal::JobOfAnother { job: "a/x".to_owned(), namespace };
+    let places = [0, 1, 4, 5, 6].map(|place| (place, refused.clone()));
+    assert_eq!(outcome, Ok(Effect::PassedOver(places.to_vec())));
+    let job = mesh.ledger.heartbeats().named("a/x").expect("it is there");
+    assert_eq!((job.checkins, job.failures), (1, 0));
+}
+
+#[test]
+fn a_declared_job_is_known_by_the_uuid_whose_hash_its_document_has() {
+    const UUID: u128 = 0x5bf6_6975_d4c7_4bf5_bcc8_b8d8_a82e_a278;
+    // printf %s 5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278 | sha256sum
+    const HASH: &str = "614f72e1a65ad3435390830a966f382a3d218d3a77b00e033e49c23af51121e9";
+    let mut mesh = Mesh::of(1);
+    let mut known_after = |documents: &str| {
+        mesh.documents(documents).expect("valid documents");
+        let heartbeats = mesh.ledger.heartbeats();
+        assert_eq!(heartbeats.with_uuid(UUID + 1), None);
+        heartbeats.with_uuid(UUID).map(|job| job.name.clone())
+    };
+    let job =
+        |job: &str, more: &str| format!("[[check]]\nname = \"c\"\nheartbeat = \"{job}\"\n{more}\n");
+    let hash = format!("uuid_sha256 = \"{HASH}\"");
+    assert_eq!(known_after(&job("one", "")), None);
+    assert_eq!(known_after(&job("one", &hash)).as_deref(), Some("one"));
+    assert_eq!(known_after(&job("two", &hash)).as_deref(), Some("two"));
+    assert_eq!(known_after(&job("two", "")), None);
+    assert_eq!(known_after(&job("two", &hash)).as_deref(), Some("two"));
+    assert_eq!(known_after("[[remove]]\nkind = \"check\"\nname = \"c\""), None);
 }

@@ -212,6 +212,25 @@ fn each_makes_and_sees_the_jobs_of_its_namespace_and_nobody_makes_anothers() -> 
 }
 
 #[test]
+fn what_others_are_refused_teaches_a_number_nothing() -> Result<()> {
+    let tenants = Tenants::move_in()?;
+    tenants.beat("s3cret", "team-a/load", "OK")?;
+    let number = |key: &str, check: &str, value: f64| {
+        let beat = json!({"api_key": key, "check": check, "metric": value});
+        anyhow::Ok(tenants.json("POST /", &beat)?.0)
+    };
+    // As many as it takes until one says something of the next.
+    for _ in 0..110 {
+        assert_eq!(number("aaa", "load", 900.0)?, 409);
+    }
+    assert_eq!(number("s3cret", "team-a/load", 42.0)?, 200);
+    let past = "GET /history?api_key=s3cret&check=team-a/load";
+    let (_, past) = tenants.json(past, &Value::Null)?;
+    ensure!(past[0]["current"] == 42 && past[0].get("predicted").is_none(), "{past}");
+    Ok(())
+}
+
+#[test]
 fn documents_choose_by_the_namespace_whom_to_tell_in_pacehbs_words() -> Result<()> {
     let tenants = Tenants::move_in()?;
     let (a, b) = (Hook::listen()?, Hook::listen()?);

@@ -21,6 +21,7 @@ pub(super) fn show(session: &Session, name: String, shown: Shown) -> Result<(), 
     output::show(shown, &answer, |answer| {
         let mut facts = answer.clone();
         let body = facts["body"].take();
+        let failed_with = facts["failed_with"].take();
         let recent = facts["recent"].take();
         if let Some(facts) = facts.as_object_mut() {
             facts.retain(|key, value| !value.is_null() && key != "schema");
@@ -31,8 +32,12 @@ pub(super) fn show(session: &Session, name: String, shown: Shown) -> Result<(), 
         let mut text = table::pairs(&facts);
         text.push('\n');
         text.push_str(&table::rows(&["AT", "SIGNAL"], signals, "it has told nothing yet"));
-        if let Some(body) = body.as_str().filter(|body| !body.is_empty()) {
-            text.push_str(&format!("\nit said:\n{}", table::indented(body, "  ")));
+        let latest = body.as_str().unwrap_or_default();
+        let failed = failed_with.as_str().filter(|failed| *failed != latest).unwrap_or_default();
+        for (said, body) in [("it said:", latest), ("when it failed last, it said:", failed)] {
+            if !body.is_empty() {
+                text.push_str(&format!("\n{said}\n{}", table::indented(body, "  ")));
+            }
         }
         text
     })

@@ -116,7 +116,8 @@ const AGAIN: Duration = Duration::from_millis(40);
 
 /// Brings an entry to the leader, whoever that is by then, and says what the log made of it.
 ///
-/// It may be appended twice when an answer is lost; every record is refused the second time.
+/// It may be appended twice when an answer is lost; every record is refused the second time, or
+/// changes nothing: what was told of jobs has a nonce, by which it is known.
 pub(crate) async fn to_leader(
     daemon: &Daemon,
     entry: Entry,

@@ -5,7 +5,8 @@
 //! is any of HEAD, GET and POST; what is posted is kept.
 
 use super::Unreadable;
-use protocol::{heartbeat::Signal, name::Name};
+pub use protocol::heartbeat::uuid_text;
+use protocol::heartbeat::{SLUG_BYTES_MAX, Signal, is_slug};
 
 /// Whose ping it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,27 +82,19 @@ pub fn uuid(text: &str) -> Result<u128, Unreadable> {
     u128::from_str_radix(&digits, 16).map_err(|_not_digits| refused())
 }
 
-/// Writes a UUID.
-pub fn uuid_text(uuid: u128) -> String {
-    let digits = format!("{uuid:032x}");
-    let (a, b, c, d, e) =
-        (&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]);
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
-
 /// A random number as a UUID of version 4.
 pub const fn new_uuid(random: u128) -> u128 {
     (random & !(0xf_u128 << 76) & !(0b11_u128 << 62)) | (0x4_u128 << 76) | (0b10_u128 << 62)
 }
 
 fn by_slug(key: &str, slug: &str) -> Result<Whose, Unreadable> {
-    let slug: String = slug.chars().take(80).collect();
-    if key.is_empty() || Name::parse(&slug).is_err() {
+    if key.is_empty() || !is_slug(slug) {
+        let slug: String = slug.chars().take(SLUG_BYTES_MAX + 1).collect();
         return Err(Unreadable(format!(
-            "{slug:?} is no slug: use letters, digits, \"-\", \"_\" and \".\""
+            "{slug:?} is no slug: use 1 to {SLUG_BYTES_MAX} letters, digits, \"-\", \"_\" and \".\", no \".\" first"
         )));
     }
-    Ok(Whose::Slug { key: key.to_owned(), slug })
+    Ok(Whose::Slug { key: key.to_owned(), slug: slug.to_owned() })
 }
 
 fn signal(word: &str) -> Result<Signal, Unreadable> {

@@ -143,9 +143,16 @@ fn addresses_of_healthchecks_are_read() {
     let slug = Whose::Slug { key: "k3y".to_owned(), slug: "db-backup".to_owned() };
     assert_eq!((call.whose, call.signal, call.create), (slug, Signal::Start, true));
     assert_eq!(call.run, Some(whose));
+    // As long as upstream has them, and beginning with what they may.
+    let long = format!("-_{}", "x".repeat(98));
+    let slug = Whose::Slug { key: "k3y".to_owned(), slug: long.clone() };
+    assert_eq!(read(&format!("k3y/{long}")).whose, slug);
     for (path, query) in [
         ("", None),
         ("nothing", None),
+        (&*format!("k3y/{long}x"), None),
+        ("k3y/.", None),
+        ("k3y/../fail", None),
         ("k3y/db backup", None),
         (&*format!("{UUID}/256"), None),
         (&*format!("{UUID}/-1"), None),

@@ -12,7 +12,7 @@ use protocol::{
 };
 
 /// The jobs of a sender: of this namespace; nothing where he sees all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Namespace(Option<Name>);
 
 impl Namespace {

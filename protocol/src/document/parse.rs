@@ -79,6 +79,8 @@ pub(super) enum Part {
     DependsOn,
     /// The check that an aggregate counts.
     Aggregate,
+    /// The hash of a job's UUID.
+    Uuid,
 }
 
 /// A walk through one file, and what it has found so far.

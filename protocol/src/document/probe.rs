@@ -60,6 +60,9 @@ pub struct HeartbeatProbe {
     /// After how long in which nothing was told of it a job is forgotten that no document declares;
     /// never unless said.
     pub forget_after: Option<Duration>,
+    /// SHA-256 of the UUID by which the job may be pinged that this document declares, as an address
+    /// has it: 32 digits in lower case, with hyphens.
+    pub uuid: Option<[u8; 32]>,
 }
 
 /// Which jobs a check is about.

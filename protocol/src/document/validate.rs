@@ -11,7 +11,7 @@ mod checks;
 mod notifiers;
 
 use super::{
-    Action, By, Document, DocumentKey, DocumentKind, Ladder, On, Runbook,
+    Action, By, Check, Document, DocumentKey, DocumentKind, Ladder, On, Runbook,
     bundle::{BUNDLE_BYTES_MAX, Bundle},
     parse::{Parsed, Part, parse},
     problem::{PROBLEMS_KEPT, Problem, Problems, did_you_mean, shown},
@@ -116,13 +116,20 @@ pub fn validate(
                 answering.entry(signal(&runbook.on)).or_default().push(runbook);
             }
         }
-        let change = Change { parsed, bundle: &bundle, after: &after, answering: &answering };
+        let secrets = checks::secrets(&after);
+        let change = Change {
+            parsed,
+            bundle: &bundle,
+            after: &after,
+            answering: &answering,
+            secrets: &secrets,
+        };
         for (place, one) in parsed.iter().enumerate() {
             match &one.document {
                 Document::Runbook(runbook) => change.runbook(place, one, runbook, &mut problems),
                 Document::Remove(key) => change.removal(one, key, &mut problems),
                 Document::Ladder(ladder) => change.ladder(one, ladder, &mut problems),
-                Document::Check(check) => change.check(one, check, &mut problems),
+                Document::Check(check) => change.check(place, one, check, &mut problems),
                 Document::Notifier(notifier) => change.notifier(one, notifier, &mut problems),
                 Document::Limits(_)
                 | Document::Mesh(_)
@@ -158,6 +165,8 @@ struct Change<'a> {
     after: &'a BTreeMap<DocumentKey, Document>,
     /// The runbooks after the change, by what they answer.
     answering: &'a BTreeMap<Signal<'a>, Vec<&'a Runbook>>,
+    /// The checks whose jobs have a UUID after the change, by its hash.
+    secrets: &'a BTreeMap<[u8; 32], Vec<&'a Check>>,
 }
 
 impl Change<'_> {

@@ -332,9 +332,11 @@ impl Ledger {
                 self.memory.tried(key, tried, plan.repeat.within);
             }
         }
-        // What is waited for after a rung for a job is the job, hours perhaps: its host is free.
-        let of_job = matches!(incident.because, Because::Job { .. });
-        if let Some(until) = incident.settles_until().filter(|_| !of_job) {
+        // What is waited for after a rung for a job is the job, hours perhaps: its host is free, unless
+        // it is being rebooted.
+        let reboots = incident.last_attempt().is_some_and(|last| last.reboot != Reboot::NotMeant);
+        let is_free = matches!(incident.because, Because::Job { .. }) && !reboots;
+        if let Some(until) = incident.settles_until().filter(|_| !is_free) {
             // A rung that settles quickly does not cut another one short.
             let known = self.settling.entry(incident.peer).or_insert(until);
             *known = until.max(*known);

@@ -2,6 +2,7 @@
 
 use super::{
     Context, Effect, Ledger, Outcome,
+    heartbeats::Telling,
     incident::{Fact, Incident, News, State},
     incidents::rung_on_peer,
 };
@@ -31,7 +32,7 @@ impl Ledger {
         // Where it was not the job that ended it, somebody else has to be told of it.
         let because = self.incidents.get(&id).map(|incident| incident.because.clone());
         if let Some(because) = because {
-            self.tell_of_job(&because, false);
+            self.tell_of_job(&because, Telling::Anew);
         }
         self.release(id);
         Ok(Effect::Done)
@@ -47,7 +48,9 @@ impl Ledger {
         let incident = self.still_open(id)?;
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
         end(incident, context.at, State::Closed, &silent);
+        let because = incident.because.clone();
         self.open.remove(&id);
+        self.tell_of_job(&because, Telling::Closed);
         // What is being executed goes on: until it has ended, or can no longer act, it counts.
         let incidents = &self.incidents;
         self.repairing.retain(|id| incidents.get(id).is_some_and(|i| counts_at(i, context.at)));

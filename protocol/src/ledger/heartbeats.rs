@@ -22,30 +22,34 @@
 //!
 //! A leader adds to that what only it can know: how long it has led by its own monotonic clock.
 
+mod carried;
 mod deadline;
 mod failures;
 mod feed;
 mod forget;
 mod job;
 mod learned;
+mod telling;
+mod trouble;
 mod words;
 
 pub use deadline::Deadline;
 pub use failures::{FAILURE_DAYS, Failures};
 pub use feed::{Feed, HISTORY_MAX, Point, Quiet};
 pub use forget::Forgotten;
-pub use job::{Job, Run, Told, Trouble, TroubleKind};
+pub use job::{Job, Run, Told};
 pub use learned::Learned;
+pub(super) use telling::Telling;
+pub use trouble::{Trouble, TroubleKind};
 
 use super::{Context, Effect, Ledger, Outcome, documents::Library};
 use crate::{
     document::{Check, Jobs, Probe},
-    heartbeat::{Beat, JobId, JobRef, NAMESPACE, Ping, Reservation, Schedule, Word},
+    heartbeat::{Beat, JobId, JobRef, NAMESPACE, Ping, Reservation, Schedule, Word, hash_of_uuid},
     mistakes::{self, Mistake},
-    name::Name,
-    record::{Because, Missing},
+    record::Missing,
     refusal::Refusal,
-    time::{Timestamp, format_span},
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -75,6 +79,8 @@ pub struct Heartbeats {
     jobs: BTreeMap<JobId, Job>,
     by_name: BTreeMap<String, JobId>,
     by_uuid: BTreeMap<u128, JobId>,
+    /// Those whose documents have the hash of a UUID.
+    by_hash: BTreeMap<[u8; 32], JobId>,
     /// Those that are missed or have failed.
     troubled: BTreeSet<JobId>,
     /// The highest number that was given.
@@ -87,6 +93,8 @@ pub struct Heartbeats {
     forgets: bool,
     /// Those that were.
     gone: forget::Gone,
+    /// The entries that peers brought lately.
+    carried: carried::Carried,
 }
 
 impl Heartbeats {
@@ -120,9 +128,10 @@ impl Heartbeats {
         self.by_name.get(name).and_then(|id| self.jobs.get(id))
     }
 
-    /// The job with this secret.
+    /// The job with this secret: its own, or one whose hash a document has.
     pub fn with_uuid(&self, uuid: u128) -> Option<&Job> {
-        self.by_uuid.get(&uuid).and_then(|id| self.jobs.get(id))
+        let by_hash = || self.by_hash.get(&hash_of_uuid(uuid));
+        self.by_uuid.get(&uuid).or_else(by_hash).and_then(|id| self.jobs.get(id))
     }
 
     /// The job that is meant.
@@ -332,6 +341,14 @@ impl Heartbeats {
         for id in gone {
             self.forget(id);
         }
+        self.by_hash = library
+            .checks()
+            .filter_map(|check| {
+                let Probe::Heartbeat(probe) = &check.probe else { return None };
+                let Jobs::Job(reservation) = &probe.jobs else { return None };
+                Some((probe.uuid?, *self.by_name.get(&reservation.name)?))
+            })
+            .collect();
         // What a check that is gone told of is told again by one that comes back.
         for id in &self.troubled {
             if let Some(trouble) = self.jobs.get_mut(id).and_then(|job| job.trouble.as_mut()) {
@@ -368,36 +385,6 @@ impl Ledger {
         &self.heartbeats
     }
 
-    /// A peer passes on what it was told of jobs. What cannot be used is passed over, and the rest
-    /// taken: the words of one entry are of many jobs, and of many callers, that know nothing of each
-    /// other. So each is told of its own.
-    pub(super) fn take_job_words(&mut self, context: &Context, words: &[Word]) -> Outcome {
-        self.roster
-            .member(context.by)
-            .ok_or(Refusal::UnknownPeer { peer: context.by.to_string() })?;
-        if words.len() > WORDS_MAX || words.iter().any(|word| word.check_size().is_err()) {
-            let limit_bytes = u64::try_from(WORDS_MAX).unwrap_or(u64::MAX);
-            return Err(Refusal::TooLarge {
-                what: "what was told of jobs".to_owned(),
-                limit_bytes,
-            });
-        }
-        let mut refused = Vec::new();
-        for (place, word) in (0_u32..).zip(words) {
-            if let Err(refusal) = self.heartbeats.take(word, context.at) {
-                refused.push((place, refusal));
-            }
-        }
-        match (refused.pop(), words.len()) {
-            (None, _) => Ok(Effect::Done),
-            (Some((_, refusal)), 1) => Err(refusal),
-            (Some(last), _) => {
-                refused.push(last);
-                Ok(Effect::PassedOver(refused))
-            }
-        }
-    }
-
     /// Jobs did not check in by their deadlines.
     pub(super) fn take_misses(&mut self, context: &Context, missed: &[Missing]) -> Outcome {
         if missed.len() > WORDS_MAX {
@@ -417,47 +404,6 @@ impl Ledger {
             }
         }
         refused.filter(|_| !taken).map_or(Ok(Effect::Done), Err)
-    }
-
-    /// Whether an incident may be opened about a job: it is in this very trouble, the check is about
-    /// it, and nobody was told by this check yet.
-    pub(super) fn job_is_due(&self, because: &Because) -> Result<(), Refusal> {
-        let not = |why: String| Err(Refusal::Misassigned { why });
-        let Because::Job { check, job, since, .. } = because else { return Ok(()) };
-        let Some(known) = self.heartbeats.named(job) else {
-            return not(format!("there is no job \"{job}\""));
-        };
-        let about = self.library.check(check).filter(|check| known.is_subject_of(check));
-        let Some(about) = about else {
-            return not(format!("check \"{check}\" is not about job \"{job}\""));
-        };
-        if let Some(needed) = self.heartbeats.lacks(known, about, self.last_at) {
-            let needed = format_span(needed);
-            return not(format!("job \"{job}\" has to fail for {needed} more without a break"));
-        }
-        if known.is_quiet(self.last_at) {
-            return not(format!("job \"{job}\" is quiet for now, as somebody has voted"));
-        }
-        match &known.trouble {
-            Some(trouble) if trouble.since == *since && !trouble.told.contains(check) => Ok(()),
-            Some(_) | None => not(format!("job \"{job}\" is not in that trouble, or it is told")),
-        }
-    }
-
-    /// Keeps in mind that this check has told of the job's trouble, or that it has to tell anew.
-    pub(super) fn tell_of_job(&mut self, because: &Because, told: bool) {
-        let Because::Job { check, job, since, .. } = because else { return };
-        let at = self.last_at;
-        let Some(job) = self.heartbeats.find_mut(&JobRef::Name(job.clone())) else { return };
-        let trouble = job.trouble.as_mut();
-        if let Some(trouble) = trouble.filter(|trouble| trouble.since == *since) {
-            if told {
-                trouble.told.insert(check.clone());
-                job.quiet = Some(Quiet::told(job.quiet, at));
-            } else {
-                trouble.told.remove::<Name>(check);
-            }
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Context, Effect, Ledger, Outcome,
+    heartbeats::Telling,
     incident::{EVIDENCE_MARGIN, Fact, Incident, News, State, Subject},
     limits,
     roster::Standing,
@@ -128,7 +129,7 @@ impl Ledger {
         match because {
             Because::Silent { .. } => self.count_silence(context.at),
             Because::Storm { .. } => self.engage(context, id),
-            Because::Job { .. } => self.tell_of_job(because, true),
+            Because::Job { .. } => self.tell_of_job(because, Telling::Told),
             Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => {}
         }
         Ok(Effect::Opened(id))

@@ -136,7 +136,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
         }
         Record::Booted { peer, boot_id } => format!("booted {peer} {boot_id}"),
         Record::Alerted { words } => format!("alerted {} words", words.len()),
-        Record::JobsTold { words } => format!("jobs told {} words", words.len()),
+        Record::JobsTold { words, .. } => format!("jobs told {} words", words.len()),
         Record::Missed { jobs } => format!("missed {} jobs", jobs.len()),
         Record::Forgotten { jobs } => format!("forgotten {} jobs", jobs.len()),
         Record::Listening => "listening".to_owned(),

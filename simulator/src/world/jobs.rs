@@ -77,7 +77,7 @@ impl World<'_> {
                 body: String::new(),
             };
             let words = reservation(&turn.job, job.every).into_iter().chain([Word::Ping(ping)]);
-            let record = Record::JobsTold { words: words.collect() };
+            let record = Record::JobsTold { words: words.collect(), nonce: None };
             let entry = Entry { at, by: leader, term: self.raft.term, record };
             self.propose(leader, entry, Client::Operator);
         }

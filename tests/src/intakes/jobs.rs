@@ -70,7 +70,7 @@ fn take(ground: &mut Ground, words: Vec<Word>) -> bool {
         assert_eq!(word.check(), Ok(()), "what an intake has read can be kept: {word:?}");
     }
     let count = words.len();
-    let refused = match ground.tell(Record::JobsTold { words }) {
+    let refused = match ground.tell(Record::JobsTold { words, nonce: None }) {
         Ok(Effect::PassedOver(refused)) => {
             refused.into_iter().map(|(_, refusal)| refusal).collect()
         }

@@ -97,6 +97,9 @@ pub struct HeartbeatView {
     pub recent: Vec<SignalView>,
     /// What came with the latest signal that said something.
     pub body: String,
+    /// What came with its latest failure.
+    #[serde(default)]
+    pub failed_with: String,
 }
 
 /// A signal.
@@ -189,6 +192,7 @@ impl HeartbeatView {
             alert_text: job.text.clone(),
             recent: recent.collect(),
             body: job.body.clone(),
+            failed_with: job.failed_with.clone(),
         })
     }
 }
@@ -214,5 +218,6 @@ pub fn state(job: &Job, at: Timestamp) -> &'static str {
 pub fn pause(agent: &Agent, name: &str, pauses: bool) -> Result<Record, Refusal> {
     let job = agent.ledger().heartbeats().named(name);
     let known = job.ok_or_else(|| Refusal::NoSuchJob { job: name.chars().take(80).collect() })?;
-    Ok(Record::JobsTold { words: vec![Word::Pause { job: JobRef::Id(known.id), pauses }] })
+    let words = vec![Word::Pause { job: JobRef::Id(known.id), pauses }];
+    Ok(Record::JobsTold { words, nonce: None })
 }

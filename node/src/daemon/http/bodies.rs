@@ -172,6 +172,56 @@ fn is_told_to_fit(caller: &Caller) -> Result<(), Failure> {
     if told.is_some_and(|length| length > BYTES_MAX) { Err(Failure::TooLarge) } else { Ok(()) }
 }
 
+/// The ends of a body, of some kilobytes each, and how many bytes between them were read and not
+/// kept. For what is worth a look and must not keep the rest of a request from being taken: of what
+/// is too long, or comes too slowly, there is what had come.
+pub(super) async fn read_ends(body: Body) -> Ends {
+    let mut ends = Ends::default();
+    let reading = async {
+        let mut frames = body.into_data_stream();
+        while let Some(frame) = frames.next().await {
+            match frame {
+                Ok(frame) => ends.add(&frame),
+                Err(error) => {
+                    tracing::debug!(%error, "a body was not read");
+                    return;
+                }
+            }
+            if ends.between > PASSED_OVER_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(WITHIN, reading).await.is_err() {
+        tracing::debug!("a body did not come in time");
+    }
+    ends
+}
+
+/// What is kept of each end of a body.
+const END_BYTES_MAX: usize = 4 << 10;
+
+/// The beginning of a body, its end, and how much lies between them.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    pub(super) beginning: Vec<u8>,
+    pub(super) between: usize,
+    pub(super) end: Vec<u8>,
+}
+
+impl Ends {
+    fn add(&mut self, mut bytes: &[u8]) {
+        let room = END_BYTES_MAX - self.beginning.len();
+        let (first, rest) = bytes.split_at(room.min(bytes.len()));
+        self.beginning.extend_from_slice(first);
+        bytes = rest;
+        self.end.extend_from_slice(bytes);
+        let gone = self.end.len().saturating_sub(END_BYTES_MAX);
+        self.end.drain(..gone);
+        self.between += gone;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,5 +296,26 @@ mod tests {
         // What was read is held no more.
         kept(&bodies, held.pop().ok_or(Failure::TooSlow)).await.unwrap();
         bodies.whole(&caller, &sender(1), body(100_000)).await.unwrap();
+    }
+
+    #[test]
+    fn of_a_long_body_both_ends_are_kept_however_it_comes() {
+        let body: Vec<u8> = (0..30_000_u32).flat_map(u32::to_be_bytes).collect();
+        for piece in [1, 1_000, 4_096, 5_000, 200_000] {
+            let mut ends = Ends::default();
+            for frame in body.chunks(piece) {
+                ends.add(frame);
+            }
+            let Ends { beginning, between, end } = ends;
+            assert_eq!(beginning, &body[..END_BYTES_MAX], "{piece}");
+            assert_eq!(end, &body[body.len() - END_BYTES_MAX..], "{piece}");
+            assert_eq!(between, body.len() - 2 * END_BYTES_MAX, "{piece}");
+        }
+        let mut short = Ends::default();
+        short.add(&body[..5_000]);
+        assert_eq!(
+            (short.between, [short.beginning, short.end].concat()),
+            (0, body[..5_000].to_vec())
+        );
     }
 }

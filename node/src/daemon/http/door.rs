@@ -113,11 +113,12 @@ impl Door {
         self.let_in(self.by_key(caller, key)?)
     }
 
-    /// The same for who has a secret that nobody else knows.
+    /// The same for who has a secret that nobody else knows; pages have none.
     ///
     /// # Errors
     /// [`Barred`].
     pub(super) fn open_to_secret(&self, caller: &Caller) -> Result<Known, Barred> {
+        self.is_from_no_page(&caller.headers)?;
         self.let_in(self.by_secret(caller)?)
     }
 
@@ -130,12 +131,12 @@ impl Door {
         self.known(caller, Some(key))
     }
 
-    /// Who comes with a secret, which is looked at elsewhere; he has had no turn yet.
+    /// Who comes with a job's own secret, which is looked at elsewhere; he has had no turn yet. A
+    /// page may send it as well: one that knows the secret may ping this job and nothing else.
     ///
     /// # Errors
     /// [`Barred`].
     pub(super) fn by_secret(&self, caller: &Caller) -> Result<Known, Barred> {
-        self.is_from_no_page(&caller.headers)?;
         if self.tokens.is_none() && self.loopback {
             is_for_loopback(&caller.headers)?;
         }
@@ -310,6 +311,8 @@ mod tests {
         page.headers.insert("sec-fetch-site", "cross-site".parse().unwrap());
         assert_eq!(jobs(door.open_to_secret(&page)), Err(Barred::Browser));
         assert_eq!(jobs(door.open_with_key(&page, "s3cret")), Err(Barred::Browser));
+        // Only who knows a job's secret finds it.
+        assert_eq!(jobs(door.by_secret(&page)), Ok(Namespace::ALL));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Gathered for heartbeat::Word {
     }
 
     fn record(words: Vec<Self>) -> Record {
-        Record::JobsTold { words }
+        Record::JobsTold { words, nonce: Some(rand::random()) }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::{
     Shared,
+    bodies::{Ends, read_ends},
     door::{Barred, Known},
     gather::NotTaken,
     intake::let_in,
@@ -29,11 +30,11 @@ use axum::{
     Json,
     body::Body,
     extract::{RawQuery, State},
-    http::{StatusCode, Uri, header},
+    http::{HeaderName, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use protocol::{
-    heartbeat::{BODY_BYTES_MAX, JobRef, Pace, Ping, Reservation, Schedule, Word, shortened},
+    heartbeat::{BODY_BYTES_MAX, JobRef, Pace, Ping, Reservation, Schedule, Word, shortened_ends},
     ledger::heartbeats::{Heartbeats, JOBS_MAX, Job},
     record::Position,
     refusal::Refusal,
@@ -52,6 +53,13 @@ const LEADER_WITHIN: Duration = Duration::from_secs(5);
 
 /// So soon after it was brought up to date a replica knows what there is to know.
 const FRESH_FOR: Duration = Duration::from_millis(300);
+
+/// That a page may read what is answered, wherever it is from.
+const FOR_PAGES: (HeaderName, &str) = (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+
+/// What it may send.
+const PAGES_SEND: (HeaderName, &str) =
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "HEAD, GET, POST, OPTIONS");
 
 /// When this peer's replica was brought up to date last, for what somebody said that it did not know.
 #[derive(Debug, Default)]
@@ -259,6 +267,7 @@ async fn known(shared: &Shared, who: &Known, told: Told) -> Result<(String, Stri
 /// `/ping/…`
 pub(super) async fn ping(
     State(shared): State<Arc<Shared>>,
+    method: Method,
     caller: Caller,
     uri: Uri,
     RawQuery(query): RawQuery,
@@ -279,20 +288,25 @@ pub(super) async fn ping(
     }
     let who = shared.door.let_in(who)?;
     let jobs = &who.jobs;
+    let by_secret = matches!(whose, Whose::Uuid(_));
+    if by_secret && method == Method::OPTIONS {
+        // A browser asks first whether its page may send more than a form does.
+        return Ok((StatusCode::NO_CONTENT, [FOR_PAGES, PAGES_SEND]).into_response());
+    }
     let at = shared.daemon.log_now();
-    let body = shared.bodies.shortened(&caller, &who.sender, body).await?;
-    let short = |body: Vec<u8>, _cut| shortened(&String::from_utf8_lossy(&body));
-    let body = shared.bodies.read(body, short).await?;
+    let Ends { beginning, between, end } = read_ends(body).await;
+    let body = shortened_ends(&beginning, between, &end);
     let look = |heartbeats: &Heartbeats| by(heartbeats, jobs, &whose).map(|job| job.id);
     let id = find(&shared, look).await?;
     let word = |job: JobRef| Word::Ping(Ping { job, at, signal, run, body });
     match (id, &whose) {
         (Some(id), _) => {
             shared.jobs.commit(&who.sender, vec![word(JobRef::Id(id))]).await?;
-            Ok(ponged(StatusCode::OK, "OK"))
+            let ponged = ponged(StatusCode::OK, "OK");
+            Ok(if by_secret { ([FOR_PAGES], ponged).into_response() } else { ponged })
         }
         (None, Whose::Slug { slug, .. }) if create => {
-            may_make(&shared, &jobs.job(slug))?;
+            may_make(&shared, &jobs, &jobs.job(slug))?;
             let mut reservation = created(slug);
             jobs.put(&mut reservation)?;
             let job = JobRef::Name(reservation.name.clone());
@@ -304,14 +318,17 @@ pub(super) async fn ping(
     }
 }
 
-/// Whether a job of this name can be made, which its sender has not found.
-pub(super) fn may_make(shared: &Shared, name: &str) -> Result<(), Failure> {
+/// Whether a job of this name can be made, which its sender has not found. One of his own that is
+/// there by now, made by another of his requests, is left as it is and pinged.
+pub(super) fn may_make(shared: &Shared, jobs: &Namespace, name: &str) -> Result<(), Failure> {
     let agent = shared.daemon.agent();
     let heartbeats = agent.ledger().heartbeats();
-    if heartbeats.named(name).is_some() {
-        return Err(Failure::Taken(name.to_owned()));
+    match heartbeats.named(name) {
+        Some(job) if jobs.is_of(job) => Ok(()),
+        Some(_) => Err(Failure::Taken(name.to_owned())),
+        None if heartbeats.has_room() => Ok(()),
+        None => Err(Failure::Full),
     }
-    if heartbeats.has_room() { Ok(()) } else { Err(Failure::Full) }
 }
 
 /// A job that its first ping makes: once a day, an hour later at the latest, as at Healthchecks.

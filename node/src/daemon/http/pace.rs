@@ -10,7 +10,10 @@ use super::{
     jobs::{Failure, find, may_make},
     sender::{Caller, Sender},
 };
-use crate::intake::pacehb::{self, Asked, Heartbeat};
+use crate::intake::{
+    namespace::Namespace,
+    pacehb::{self, Asked, Heartbeat},
+};
 use axum::{
     Json,
     body::{Body, to_bytes},
@@ -28,7 +31,7 @@ use protocol::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -53,27 +56,40 @@ const QUESTION: Question = Question {
     side: Side::Both,
 };
 
-/// What was learned of the numbers that this peer was told.
+/// What was learned of the numbers that this peer was told, by the jobs' names.
 #[derive(Debug, Default)]
-pub(super) struct Metrics(Mutex<BTreeMap<String, (Timestamp, Metric)>>);
+pub(super) struct Metrics(Mutex<BTreeMap<String, Learned>>);
+
+/// What was learned of one.
+#[derive(Debug)]
+struct Learned {
+    /// Who told it first, and takes up the room.
+    whose: Namespace,
+    latest: Timestamp,
+    metric: Metric,
+}
 
 impl Metrics {
     /// How a check is by its number, and which one was expected. Where nothing more can be learned
     /// that is not known, as at `PaceHB` when its learner does not answer.
-    fn judge(&self, name: &str, at: Timestamp, value: f64) -> (Health, Option<f64>) {
+    fn judge(
+        &self,
+        whose: &Namespace,
+        name: &str,
+        at: Timestamp,
+        value: f64,
+    ) -> (Health, Option<f64>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.contains_key(name) && known.len() >= METRICS_MAX {
-            known.retain(|_, (latest, _)| at.since(*latest) <= SILENT_MAX);
-            if known.len() >= METRICS_MAX {
-                return (Health::Unknown, None);
-            }
+        if !known.contains_key(name) && !make_room(&mut known, whose, at) {
+            return (Health::Unknown, None);
         }
-        let (latest, metric) = known.entry(name.to_owned()).or_default();
-        if at.since(*latest) > SILENT_MAX {
-            *metric = Metric::default();
+        let new = || Learned { whose: whose.clone(), latest: at, metric: Metric::default() };
+        let one = known.entry(name.to_owned()).or_insert_with(new);
+        if at.since(one.latest) > SILENT_MAX {
+            one.metric = Metric::default();
         }
-        *latest = at;
-        match metric.observe(at, value, &QUESTION) {
+        one.latest = at;
+        match one.metric.observe(at, value, &QUESTION) {
             Some(expected) if expected.is_broken_by(value, QUESTION.side) => {
                 (Health::Critical, Some(expected.value))
             }
@@ -85,6 +101,25 @@ impl Metrics {
     fn forget(&self, name: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
+}
+
+/// Makes room for one more number of a sender's, where there is some for him: who has the most gives
+/// way to who has less, so that nobody keeps others from having theirs learned.
+fn make_room(known: &mut BTreeMap<String, Learned>, whose: &Namespace, at: Timestamp) -> bool {
+    if known.len() < METRICS_MAX {
+        return true;
+    }
+    known.retain(|_, one| at.since(one.latest) <= SILENT_MAX);
+    if known.len() < METRICS_MAX {
+        return true;
+    }
+    let count = |of: &Namespace| known.values().filter(|one| one.whose == *of).count();
+    let namespaces: BTreeSet<&Namespace> = known.values().map(|one| &one.whose).collect();
+    let most = namespaces.into_iter().map(|of| (count(of), of.clone())).max();
+    let Some((_, most)) = most.filter(|(most, _)| count(whose) + 1 < *most) else { return false };
+    let his = known.iter().filter(|(_, one)| one.whose == most);
+    let oldest = his.min_by_key(|(_, one)| one.latest).map(|(name, _)| name.clone());
+    oldest.is_some_and(|name| known.remove(&name).is_some())
 }
 
 /// `POST /`
@@ -201,24 +236,26 @@ async fn take(shared: &Shared, who: &Known, told: Heartbeat) -> Result<Json<Valu
     let jobs = &who.jobs;
     let told = told.within(jobs)?;
     let at = shared.daemon.log_now();
+    if find(shared, |heartbeats| his(heartbeats, jobs, &told).map(|_| ())).await?.is_none() {
+        may_make(shared, jobs, &told.name)?;
+    }
+    // Nothing is learned of a number before it is known that the check is his.
     let judged = match (told.state, told.metric) {
-        (None, Some(value)) => shared.metrics.judge(&told.name, at, value),
+        (None, Some(value)) => shared.metrics.judge(jobs, &told.name, at, value),
         (state, _) => (state.unwrap_or(Health::Unknown), None),
     };
     let uuid = crate::intake::healthchecks::new_uuid(rand::random());
-    let look = |heartbeats: &Heartbeats| {
-        let job = heartbeats.named(&told.name).filter(|job| jobs.covers(job))?;
-        Some(told.words(Some(job), at, judged, uuid))
-    };
-    let words = match find(shared, look).await? {
-        Some(words) => words,
-        None => {
-            may_make(shared, &told.name)?;
-            told.words(None, at, judged, uuid)
-        }
+    let words = {
+        let agent = shared.daemon.agent();
+        told.words(his(agent.ledger().heartbeats(), jobs, &told), at, judged, uuid)
     };
     shared.jobs.commit(&who.sender, words).await?;
     Ok(Json(json!({ "status": judged.0.as_str() })))
+}
+
+/// The job that a heartbeat is about, if its sender sees it.
+fn his<'a>(heartbeats: &'a Heartbeats, jobs: &Namespace, told: &Heartbeat) -> Option<&'a Job> {
+    heartbeats.named(&told.name).filter(|job| jobs.covers(job))
 }
 
 /// The jobs that are asked for.
@@ -280,6 +317,7 @@ fn open(shared: &Shared, caller: &Caller, key: &str) -> Result<Known, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::name::Name;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(1_795_226_400_000 + seconds * 1_000)
@@ -288,28 +326,53 @@ mod tests {
     #[test]
     fn a_number_is_critical_when_it_is_not_what_it_usually_is() {
         let metrics = Metrics::default();
-        assert_eq!(metrics.judge("a", at(0), 42.0), (Health::Ok, None));
+        assert_eq!(metrics.judge(&Namespace::ALL, "a", at(0), 42.0), (Health::Ok, None));
         for minute in 1..200 {
             let value = 42.0 + f64::from(u8::try_from(minute % 3).unwrap());
-            let (health, predicted) = metrics.judge("a", at(60 * minute), value);
+            let (health, predicted) = metrics.judge(&Namespace::ALL, "a", at(60 * minute), value);
             assert_eq!(health, Health::Ok, "{minute} {predicted:?}");
         }
-        let (health, predicted) = metrics.judge("a", at(60 * 200), 900.0);
+        let (health, predicted) = metrics.judge(&Namespace::ALL, "a", at(60 * 200), 900.0);
         assert_eq!(health, Health::Critical);
         assert!(predicted.is_some_and(|value| (40.0..46.0).contains(&value)), "{predicted:?}");
         // An hour later it is another number.
-        assert_eq!(metrics.judge("a", at(60 * 300), 900.0), (Health::Ok, None));
+        assert_eq!(metrics.judge(&Namespace::ALL, "a", at(60 * 300), 900.0), (Health::Ok, None));
     }
 
     #[test]
     fn only_so_many_numbers_are_learned_and_silent_ones_make_room() {
         let metrics = Metrics::default();
         for number in 0..METRICS_MAX {
-            metrics.judge(&number.to_string(), at(0), 1.0);
+            metrics.judge(&Namespace::ALL, &number.to_string(), at(0), 1.0);
         }
-        assert_eq!(metrics.judge("more", at(1), 1.0), (Health::Unknown, None));
-        assert_eq!(metrics.judge("7", at(1), 1.0).0, Health::Ok);
-        assert_eq!(metrics.judge("more", at(3_601), 1.0), (Health::Ok, None));
+        assert_eq!(metrics.judge(&Namespace::ALL, "more", at(1), 1.0), (Health::Unknown, None));
+        assert_eq!(metrics.judge(&Namespace::ALL, "7", at(1), 1.0).0, Health::Ok);
+        assert_eq!(metrics.judge(&Namespace::ALL, "more", at(3_601), 1.0), (Health::Ok, None));
         assert_eq!(metrics.0.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn who_has_many_numbers_learned_gives_way_to_who_has_few() {
+        let metrics = Metrics::default();
+        let team = |name: &str| Namespace::of(Name::parse(name).unwrap());
+        let (a, b) = (team("a"), team("b"));
+        let judge =
+            |whose: &Namespace, name: String, at: Timestamp| metrics.judge(whose, &name, at, 1.0).0;
+        for number in 0..METRICS_MAX {
+            let seconds = u64::try_from(METRICS_MAX - number).unwrap();
+            assert_eq!(judge(&a, format!("a/{number}"), at(seconds)), Health::Ok);
+        }
+        let late = at(2_000);
+        assert_eq!(judge(&a, "a/more".to_owned(), late), Health::Unknown);
+        for number in 0..METRICS_MAX / 2 {
+            assert_eq!(judge(&b, format!("b/{number}"), late), Health::Ok, "{number}");
+        }
+        // Each has half: nobody has to give way any more.
+        assert_eq!(judge(&b, "b/more".to_owned(), late), Health::Unknown);
+        assert_eq!(judge(&a, "a/more".to_owned(), late), Health::Unknown);
+        let known = metrics.0.lock().unwrap();
+        assert_eq!(known.len(), METRICS_MAX);
+        // The one that was told longest ago went first.
+        assert!(known.contains_key("a/0") && !known.contains_key("a/999"));
     }
 }

@@ -164,6 +164,10 @@ impl Agent {
                 if self.ledger.heartbeats().lacks(job, check, at).is_some() {
                     continue;
                 }
+                // Of an earlier trouble, for which something is still being done.
+                if self.ledger.open_about_job(&check.name, &job.name).is_some() {
+                    continue;
+                }
                 let Some(peer) = self.stands_for(job, check) else { continue };
                 let because = Because::Job {
                     check: check.name.clone(),
@@ -219,11 +223,9 @@ impl Agent {
                 None => format!("job \"{name}\" was checked out"),
             });
         };
-        let well = match &job.trouble {
-            // Another one has an incident of its own.
-            Some(trouble) => trouble.since != since,
-            None => true,
-        };
+        // One that fails again is as ill as before; one that was well in between has an incident of
+        // its own.
+        let well = job.trouble.as_ref().is_none_or(|trouble| !trouble.lasts_since(since));
         well.then(|| match job.last {
             _ if job.paused => format!("job \"{name}\" pauses"),
             Some(last) if last >= since => format!("job \"{name}\" checked in at {last}"),

@@ -297,7 +297,7 @@ impl Agent {
                 Because::Check { check, .. } | Because::Operator { check: Some(check), .. } => {
                     format!("check \"{check}\" still fails")
                 }
-                Because::Job { job, .. } => format!("job \"{job}\" did not check in"),
+                Because::Job { job, .. } => format!("job \"{job}\" is not well"),
                 Because::Silent { .. } => "the peer is still silent".to_owned(),
                 Because::Ladder { ladder, .. } => {
                     format!("checks of ladder \"{ladder}\" still fail")

@@ -90,6 +90,7 @@ pub(super) fn check(
     let parts = BTreeMap::from([
         (Part::DependsOn, reader.offset_of("depends_on")),
         (Part::Aggregate, reader.offset_of("aggregate")),
+        (Part::Uuid, reader.offset_of("uuid_sha256")),
     ]);
     reader.finish();
     let check = Check {

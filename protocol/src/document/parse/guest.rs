@@ -20,25 +20,13 @@ pub(super) fn guest(table: Table<'_>, report: &mut Report) -> Option<Guest> {
     if !reader.has("surgeon_sha256") {
         reader.missing("surgeon_sha256", "what `hearten guest new NAME` prints");
     }
-    let surgeon = surgeon(&mut reader);
+    let hint = "write the hash that `hearten guest new NAME` prints";
+    let surgeon = reader.sha256("surgeon_sha256", hint);
     let labels = labels(&mut reader);
     let address = address(&mut reader);
     let claim_within = reader.span("claim_within", CLAIM_WITHIN, Zero::Refused);
     reader.finish();
     Some(Guest { name: name?, labels, address, surgeon: surgeon?, claim_within })
-}
-
-fn surgeon(reader: &mut Reader<'_, '_>) -> Option<[u8; 32]> {
-    let text = reader.text("surgeon_sha256")?;
-    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes());
-    let hash = bytes.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    if hash.is_none() {
-        // Whoever writes the id itself has given it away: it is not repeated here.
-        let message = "\"surgeon_sha256\" must be 64 hexadecimal digits";
-        let hint = "write the hash that `hearten guest new NAME` prints".to_owned();
-        reader.complain("surgeon_sha256", message, Some(hint));
-    }
-    hash
 }
 
 fn labels(reader: &mut Reader<'_, '_>) -> Labels {

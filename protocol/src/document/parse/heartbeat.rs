@@ -7,9 +7,11 @@ use super::{
 };
 use crate::{
     document::{HeartbeatProbe, Jobs},
-    heartbeat::{ONE_IN, Pace, Reservation, Rule, Schedule, ScheduleError, Word, WordError},
+    heartbeat::{
+        ONE_IN, Pace, Reservation, Rule, SLUG_BYTES_MAX, Schedule, ScheduleError, Word, WordError,
+        is_slug,
+    },
     learn::OneIn,
-    name::Name,
     time::format_span,
 };
 use std::time::Duration;
@@ -17,8 +19,11 @@ use std::time::Duration;
 const EXAMPLE: &str = "heartbeat = \"nightly-backup\" or heartbeat = { app = \"billing\" }";
 
 /// Keys that say more of a job that is declared.
-const OF_A_JOB: [&str; 8] =
-    ["period", "cron", "on_calendar", "learned", "time_zone", "grace", "host", "alert_text"];
+const OF_A_JOB: [&str; 9] =
+    ["period", "cron", "on_calendar", "learned", "time_zone", "grace", "host", "alert_text", UUID];
+
+/// The hash of the secret by which it may be pinged.
+const UUID: &str = "uuid_sha256";
 
 /// The keys that say when it must check in, of which a job has one.
 const SCHEDULES: [&str; 4] = ["period", "cron", "on_calendar", "learned"];
@@ -32,13 +37,15 @@ const FORGET_AFTER_MIN: Duration = Duration::from_secs(3_600);
 pub(super) fn heartbeat(reader: &mut Reader<'_, '_>) -> Option<HeartbeatProbe> {
     let failing_for = reader.span("failing_for", Duration::ZERO, Zero::Allowed);
     let forget_after = forget_after(reader);
+    let hint = "write what `printf %s UUID | sha256sum` prints, of the UUID in lower case";
+    let uuid = reader.sha256(UUID, hint);
     let jobs = jobs(reader)?;
     if matches!(jobs, Jobs::Job(_)) && reader.has("forget_after") {
         let message = "\"forget_after\" has no meaning for a job of this document";
         let hint = "leave it out: the job is forgotten when its check is removed";
         reader.complain("forget_after", message, Some(hint.to_owned()));
     }
-    Some(HeartbeatProbe { jobs, failing_for, forget_after })
+    Some(HeartbeatProbe { jobs, failing_for, forget_after, uuid })
 }
 
 fn forget_after(reader: &mut Reader<'_, '_>) -> Option<Duration> {
@@ -78,9 +85,11 @@ fn jobs(reader: &mut Reader<'_, '_>) -> Option<Jobs> {
         );
         return None;
     };
-    if Name::parse(name).is_err() {
-        let hint = "use letters, digits, \"-\", \"_\" and \".\": it is a part of an address";
-        reader.complain("heartbeat", "\"heartbeat\" is no name of a job", Some(hint.to_owned()));
+    if !is_slug(name) {
+        let hint = format!(
+            "use 1 to {SLUG_BYTES_MAX} letters, digits, \"-\", \"_\" and \".\", no \".\" first: it is a part of an address"
+        );
+        reader.complain("heartbeat", "\"heartbeat\" is no name of a job", Some(hint));
         return None;
     }
     let mut reservation = Reservation::new(name, pace?);

@@ -34,7 +34,7 @@ pub(super) const KINDS: [&str; 14] = [
 ];
 
 /// Keys that stand beside a probe and belong to it.
-const BESIDE: [(&str, &str); 19] = [
+const BESIDE: [(&str, &str); 20] = [
     ("status", "http"),
     ("body", "http"),
     ("tls_expires_within", "http"),
@@ -52,6 +52,7 @@ const BESIDE: [(&str, &str); 19] = [
     ("grace", "heartbeat"),
     ("host", "heartbeat"),
     ("alert_text", "heartbeat"),
+    ("uuid_sha256", "heartbeat"),
     ("failing_for", "heartbeat"),
     ("forget_after", "heartbeat"),
 ];

@@ -110,6 +110,19 @@ impl<'a, 'r> Reader<'a, 'r> {
         value.as_str()
     }
 
+    /// The SHA-256 of a secret. Whoever writes the secret itself has given it away: it is not
+    /// repeated here.
+    pub(super) fn sha256(&mut self, key: &'static str, hint: &str) -> Option<[u8; 32]> {
+        let text = self.text(key)?;
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+        let hash = bytes.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        if hash.is_none() {
+            let message = format!("\"{key}\" must be 64 hexadecimal digits");
+            self.complain(key, &message, Some(hint.to_owned()));
+        }
+        hash
+    }
+
     /// A name of this document or of another.
     pub(super) fn name(&mut self, key: &'static str) -> Option<Name> {
         let text = self.text(key)?;

@@ -3,15 +3,56 @@
 use super::{Change, Part, near, problem};
 use crate::{
     document::{
-        Check, Document, DocumentKey, DocumentKind, Probe, parse::Parsed, problem::Problem,
+        Check, Document, DocumentKey, DocumentKind, Jobs, Probe, parse::Parsed, problem::Problem,
     },
     name::Name,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The hash of the UUID of the job that a check declares, and the job's name.
+fn secret(check: &Check) -> Option<([u8; 32], &str)> {
+    let Probe::Heartbeat(probe) = &check.probe else { return None };
+    match &probe.jobs {
+        Jobs::Job(reservation) => Some((probe.uuid?, &reservation.name)),
+        Jobs::Those(_) => None,
+    }
+}
+
+/// The checks whose jobs have a UUID, by its hash.
+pub(super) fn secrets(
+    documents: &BTreeMap<DocumentKey, Document>,
+) -> BTreeMap<[u8; 32], Vec<&Check>> {
+    let mut secrets: BTreeMap<[u8; 32], Vec<&Check>> = BTreeMap::new();
+    for document in documents.values() {
+        if let Document::Check(check) = document
+            && let Some((hash, _)) = secret(check)
+        {
+            secrets.entry(hash).or_default().push(check);
+        }
+    }
+    secrets
+}
 
 impl Change<'_> {
-    pub(super) fn check(&self, one: &Parsed, check: &Check, problems: &mut Vec<Problem>) {
+    pub(super) fn check(
+        &self,
+        place: usize,
+        one: &Parsed,
+        check: &Check,
+        problems: &mut Vec<Problem>,
+    ) {
         let subject = format!("check \"{}\"", check.name);
+        if let Some(other) = self.of_same_secret(place, check) {
+            let key = DocumentKey { kind: DocumentKind::Check, name: other.name.clone() };
+            let message = format!(
+                "{subject}: check \"{}\"{} has the same UUID for another job",
+                other.name,
+                self.place_of(&key)
+            );
+            let hint = "each job has its own: whoever pings by it says of one job how it is";
+            let (part, key) = (Some(Part::Uuid), Some("uuid_sha256"));
+            problems.push(problem(one, part, key, message, Some(hint.to_owned())));
+        }
         for parent in &check.depends_on {
             let message = match self.check_named(parent) {
                 None => format!("{subject} depends on check \"{parent}\", which is not there"),
@@ -49,6 +90,21 @@ impl Change<'_> {
                 .filter(|_| self.check_named(&aggregate.check).is_none());
             problems.push(problem(one, Some(Part::Aggregate), Some("aggregate"), message, hint));
         }
+    }
+
+    /// Another check's job that has the UUID of this one's; of two in the same bundle, the later one
+    /// is to blame.
+    fn of_same_secret(&self, place: usize, check: &Check) -> Option<&Check> {
+        let (hash, job) = secret(check)?;
+        let earlier = |other: &Check| {
+            let key = DocumentKey { kind: DocumentKind::Check, name: other.name.clone() };
+            self.bundle.get(&key).is_none_or(|other| *other < place)
+        };
+        let others = self.secrets.get(&hash)?.iter().copied();
+        others.filter(|other| earlier(other)).find(|other| {
+            let another = secret(other).is_some_and(|(_, theirs)| theirs != job);
+            other.name != check.name && another
+        })
     }
 
     /// What a check that the bundle leaves alone needs of what it takes away.

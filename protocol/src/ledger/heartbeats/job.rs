@@ -1,16 +1,15 @@
 //! One job: what it told, and what is wrong with it.
 
-use super::{Failures, Feed, Learned, Quiet};
+use super::{Failures, Feed, Learned, Quiet, Trouble, TroubleKind};
 use crate::{
     document::{Check, Jobs, Probe},
     heartbeat::{Beat, Health, JobId, NAMESPACE, Pace, Ping, Reservation, Schedule, Signal},
     mistakes::{self, Mistake},
-    name::Name,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
@@ -70,6 +69,8 @@ pub struct Job {
     pub recent: VecDeque<Told>,
     /// What came with the latest signal that said something.
     pub body: String,
+    /// What came with its latest failure: a run that is well does not take it away.
+    pub failed_with: String,
     /// What was learned of when it comes, where its schedule says so.
     pub learned: Option<Learned>,
     /// Whether the time until its next check-in teaches nothing.
@@ -98,46 +99,6 @@ pub struct Told {
     pub at: Timestamp,
     /// What it said.
     pub signal: Signal,
-}
-
-/// What is wrong with a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// What.
-    pub kind: TroubleKind,
-    /// Since when the log has it.
-    pub since: Timestamp,
-    /// Since when it fails without a break, where it has failed more than once; else as that.
-    pub unbroken_since: Timestamp,
-    /// The checks that have told of it.
-    pub told: BTreeSet<Name>,
-}
-
-/// The ways in which a job can be in trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TroubleKind {
-    /// It did not check in by this moment.
-    Missed {
-        /// The deadline.
-        deadline: Timestamp,
-    },
-    /// It began and did not end by this moment.
-    Overran {
-        /// The deadline.
-        deadline: Timestamp,
-    },
-    /// It said that it failed; with its exit code, where it told one.
-    Failed(Option<u8>),
-}
-
-impl TroubleKind {
-    /// Whether the job itself said so.
-    pub const fn is_failure(self) -> bool {
-        match self {
-            Self::Failed(_) => true,
-            Self::Missed { .. } | Self::Overran { .. } => false,
-        }
-    }
 }
 
 impl Job {
@@ -174,6 +135,7 @@ impl Job {
             trouble: None,
             recent: VecDeque::new(),
             body: String::new(),
+            failed_with: String::new(),
             learned: Learned::of(&reservation.pace.schedule),
             teaches_nothing: false,
             feed: None,
@@ -225,17 +187,6 @@ impl Job {
             Jobs::Job(reservation) => reservation.name == self.name,
             Jobs::Those(selector) => selector.fits(&self.labels),
         }
-    }
-
-    pub(super) fn fall_into(&mut self, kind: TroubleKind, at: Timestamp) {
-        // The next trouble is another one, even within one millisecond.
-        let before = self.trouble.take();
-        let since = before
-            .as_ref()
-            .map_or(at, |before| at.max(before.since.plus(Duration::from_millis(1))));
-        let goes_on = before.filter(|before| before.kind.is_failure() && kind.is_failure());
-        let unbroken_since = goes_on.map_or(since, |before| before.unbroken_since);
-        self.trouble = Some(Trouble { kind, since, unbroken_since, told: BTreeSet::new() });
     }
 
     /// The time until its next check-in teaches nothing: it may have called in vain.
@@ -348,6 +299,7 @@ impl Job {
             }
             Signal::Fail(code) => {
                 self.failures = self.failures.saturating_add(1);
+                self.failed_with.clone_from(&ping.body);
                 self.lately.add(at);
                 self.learn(at, ttl);
                 self.end_run(ping);

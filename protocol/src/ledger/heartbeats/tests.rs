@@ -173,10 +173,23 @@ fn a_failure_is_trouble_at_once_and_says_what_it_said() {
         "{}",
         job.in_words(at(6))
     );
-    ping(&mut heartbeats, 6, Signal::Log);
+    let says = |heartbeats: &mut Heartbeats, second: u64, signal: Signal, body: &str| {
+        let (job, at) = (JobRef::Name("job".to_owned()), at(second));
+        let ping = Ping { job, at, signal, run: None, body: body.to_owned() };
+        heartbeats.take(&Word::Ping(ping), at).unwrap();
+        let job = heartbeats.named("job").unwrap();
+        (job.body.clone(), job.failed_with.clone())
+    };
+    let texts = |body: &str, failed_with: &str| (body.to_owned(), failed_with.to_owned());
+    let failed = "disk full\nmore";
+    assert_eq!(says(&mut heartbeats, 6, Signal::Log, "a note"), texts("a note", failed));
     assert_eq!(heartbeats.troubled().count(), 1, "a note changes nothing");
-    ping(&mut heartbeats, 7, Signal::Success);
+    let told = heartbeats.named("job").unwrap().in_words(at(6));
+    assert!(told.contains("exit code 3: disk full"), "{told}");
+    assert_eq!(says(&mut heartbeats, 7, Signal::Success, "done"), texts("done", failed));
     assert_eq!(heartbeats.troubled().count(), 0);
+    // The next failure is not told in the words of the one before.
+    assert_eq!(says(&mut heartbeats, 8, Signal::Fail(None), ""), texts("done", ""));
 }
 
 #[test]

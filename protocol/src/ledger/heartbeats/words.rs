@@ -67,7 +67,7 @@ impl Job {
             TroubleKind::Failed(Some(code)) => format!("failed with exit code {code}"),
             TroubleKind::Failed(None) => "failed".to_owned(),
         };
-        let said = match (trouble.kind, self.body.lines().next()) {
+        let said = match (trouble.kind, self.failed_with.lines().next()) {
             (TroubleKind::Failed(_), Some(line)) => format!(": {}", line.trim()),
             (
                 TroubleKind::Missed { .. } | TroubleKind::Overran { .. } | TroubleKind::Failed(_),
