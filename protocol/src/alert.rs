@@ -56,11 +56,22 @@ pub enum Word {
     Ended {
         /// Which.
         alert: AlertId,
-        /// When it began, by its sender's clock.
-        starts_at: Timestamp,
-        /// When it ended.
+        /// Since when it had fired, by its sender's clock; nothing where that is not said, and who
+        /// said that it fires does not matter.
+        starts_at: Option<Timestamp>,
+        /// When it ended, by its sender's clock.
         at: Timestamp,
     },
+}
+
+impl Word {
+    /// Which alert it is about.
+    pub fn alert(&self) -> AlertId {
+        match self {
+            Self::Fires(alert) => alert.id(),
+            Self::Ended { alert, .. } => *alert,
+        }
+    }
 }
 
 /// Why an alert is not taken.

@@ -264,7 +264,7 @@ fn words() -> Vec<Word> {
     let labels = BTreeMap::from([("alertname".to_owned(), "Down".to_owned())]);
     let alert =
         Alert::new(labels, "it is down", moment(700), Some(moment(900))).expect("it is an alert");
-    let ended = Word::Ended { alert: alert.id(), starts_at: moment(700), at: moment(800) };
+    let ended = Word::Ended { alert: alert.id(), starts_at: Some(moment(700)), at: moment(800) };
     vec![Word::Fires(alert), ended]
 }
 

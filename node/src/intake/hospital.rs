@@ -75,7 +75,7 @@ pub fn reception(
     let mut words = Words::default();
     let guest = guest(&told.id);
     match told.word(now, guest) {
-        Ok(word) => words.words.push(word),
+        Ok(word) => words.undated.push(word),
         Err(why) => words.refused.push(why),
     }
     Ok(Reception { words, was })
@@ -100,7 +100,7 @@ impl Kapacitor {
         let alert = Alert::new(labels, &self.message, at, None);
         let alert = alert.map_err(|error| error.to_string())?;
         match self.level.as_str() {
-            "OK" => Ok(Word::Ended { alert: alert.id(), starts_at: at, at }),
+            "OK" => Ok(Word::Ended { alert: alert.id(), starts_at: None, at }),
             "INFO" | "WARNING" | "CRITICAL" => Ok(Word::Fires(alert)),
             other => Err(format!("level {other:?} is none of OK, INFO, WARNING and CRITICAL")),
         }

@@ -13,6 +13,12 @@ fn one(words: &Words) -> &Word {
     &words.words[0]
 }
 
+/// The one word that does not say since when it is so.
+fn how(words: &Words) -> &Word {
+    assert_eq!((words.undated.len(), words.len(), &words.refused), (1, 1, &Vec::new()));
+    &words.undated[0]
+}
+
 fn webhook(status: &str) -> serde_json::Value {
     json!({
         "version": "4", "groupKey": "{}:{}", "truncatedAlerts": 0, "status": status,
@@ -37,7 +43,7 @@ fn a_firing_alert_of_alertmanager_fires_until_its_end_is_told() {
     assert_eq!(alert.starts_at.to_string(), "2026-01-01T00:05:00.123Z");
     let ended = alertmanager::webhook(&body(&webhook("resolved")), NOW).unwrap();
     let Word::Ended { alert: id, starts_at, at } = one(&ended) else { panic!("{ended:?}") };
-    assert_eq!((*id, *starts_at), (alert.id(), alert.starts_at));
+    assert_eq!((*id, *starts_at), (alert.id(), Some(alert.starts_at)));
     assert_eq!(at.to_string(), "2026-01-01T00:09:00.000Z");
 }
 
@@ -75,6 +81,49 @@ fn prometheus_gives_an_end_that_counts_unless_it_tells_again() {
 }
 
 #[test]
+fn what_says_no_end_fires_for_five_minutes_and_what_says_no_beginning_is_dated_by_the_log() {
+    let api = |more: serde_json::Value| {
+        let mut alert = json!({ "labels": { "alertname": "Down" } });
+        for (key, value) in more.as_object().unwrap() {
+            alert[key] = value.clone();
+        }
+        alertmanager::api(&body(&json!([alert])), NOW).unwrap()
+    };
+    let in_five_minutes = Some(NOW.plus(Duration::from_secs(300)));
+    let bare = api(json!({}));
+    let [Word::Fires(alert)] = &bare.undated[..] else { panic!("{bare:?}") };
+    assert_eq!((alert.ends_at, bare.words.len()), (in_five_minutes, 0));
+    let dated = api(json!({ "startsAt": "2026-01-01T00:05:00Z" }));
+    let Word::Fires(alert) = one(&dated) else { panic!("{dated:?}") };
+    assert_eq!(alert.ends_at, in_five_minutes);
+    let over = api(json!({ "endsAt": "2026-01-01T00:09:00Z" }));
+    assert!(matches!(over.undated[..], [Word::Ended { starts_at: None, .. }]), "{over:?}");
+    // An Alertmanager says when it is over; of some who use its form one does not know since when.
+    let mut group = webhook("firing");
+    group["alerts"][0]["startsAt"] = json!("0001-01-01T00:00:00Z");
+    let words = alertmanager::webhook(&body(&group), NOW).unwrap();
+    let [Word::Fires(alert)] = &words.undated[..] else { panic!("{words:?}") };
+    assert_eq!(alert.ends_at, None);
+}
+
+#[test]
+fn an_end_is_dated_by_its_senders_clock_unless_it_is_far_off() {
+    let ended = |since: &str, ends: &str| {
+        let mut group = webhook("resolved");
+        group["alerts"][0]["startsAt"] = json!(since);
+        group["alerts"][0]["endsAt"] = json!(ends);
+        let words = alertmanager::webhook(&body(&group), NOW).unwrap();
+        let Word::Ended { at, .. } = one(&words) else { panic!("{words:?}") };
+        at.to_string()
+    };
+    let ahead = ended("2026-01-01T00:40:00Z", "2026-01-01T00:50:00Z");
+    assert_eq!(ahead, "2026-01-01T00:50:00.000Z");
+    assert_eq!(ended("2026-01-01T00:05:00Z", "2099-01-01T00:00:00Z"), NOW.to_string());
+    let since = "2026-01-01T00:40:00.000Z";
+    assert_eq!(ended(since, "0001-01-01T00:00:00Z"), since, "not before it began");
+}
+
+#[test]
 fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
     let kapacitor = |level: &str, before: &str| {
         let value = json!({
@@ -86,13 +135,13 @@ fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
     };
     let fires = kapacitor("CRITICAL", "OK");
     assert_eq!(fires.was, "OK");
-    let Word::Fires(alert) = one(&fires.words) else { panic!("{fires:?}") };
+    let Word::Fires(alert) = how(&fires.words) else { panic!("{fires:?}") };
     assert_eq!(alert.labels["host"], "web-1");
     // A repetition fires as well: the level counts, not the edge.
-    assert!(matches!(one(&kapacitor("CRITICAL", "CRITICAL").words), Word::Fires(_)));
+    assert!(matches!(how(&kapacitor("CRITICAL", "CRITICAL").words), Word::Fires(_)));
     let over = kapacitor("OK", "CRITICAL");
     assert_eq!(over.was, "CRITICAL");
-    assert!(matches!(one(&over.words), Word::Ended { alert: id, .. } if *id == alert.id()));
+    assert!(matches!(how(&over.words), Word::Ended { alert: id, .. } if *id == alert.id()));
     let older = hospital::reception(&body(&webhook("resolved")), NOW, |_id| None).unwrap();
     assert_eq!((older.was, older.words.words.len()), ("CRITICAL", 1));
 }
@@ -108,13 +157,13 @@ fn an_alert_that_names_a_guest_by_its_surgeons_id_is_about_the_guest_and_keeps_t
         hospital::reception(&body(&value), NOW, guest).unwrap()
     };
     let fires = told("CRITICAL");
-    let Word::Fires(alert) = one(&fires.words) else { panic!("{fires:?}") };
+    let Word::Fires(alert) = how(&fires.words) else { panic!("{fires:?}") };
     assert_eq!(
         (alert.labels["host"].as_str(), alert.labels["alertname"].as_str()),
         ("old-db", "DatabaseDown")
     );
     assert!(!format!("{alert:?}").contains("s3cret"), "{alert:?}");
-    assert!(matches!(one(&told("OK").words), Word::Ended { alert: id, .. } if *id == alert.id()));
+    assert!(matches!(how(&told("OK").words), Word::Ended { alert: id, .. } if *id == alert.id()));
 }
 
 #[test]

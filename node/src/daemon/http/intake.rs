@@ -155,7 +155,7 @@ pub(super) async fn passive(
 ) -> Result<Json<Value>, Failure> {
     let body = let_in(&shared, &headers, body).await?;
     let words = passive::results(&body, shared.daemon.log_now())?;
-    take_dated(&shared, words).await.map(|taken| Json(taken.json()))
+    take(&shared, words).await.map(|taken| Json(taken.json()))
 }
 
 /// JSON of a sender that `hearten.toml` has a mapping for.
@@ -171,7 +171,7 @@ pub(super) async fn mapped(
     };
     let words = mapping.words(&body, shared.daemon.log_now());
     let words = words.map_err(|error| Failure::from(error).into_response())?;
-    let taken = take_dated(&shared, words).await.map_err(Failure::into_response)?;
+    let taken = take(&shared, words).await.map_err(Failure::into_response)?;
     Ok(Json(taken.json()))
 }
 
@@ -266,19 +266,7 @@ pub(super) async fn read_beginning(body: Body) -> Result<(Vec<u8>, bool), Failur
     }
 }
 
-/// Brings what is new to the log, of a sender that says how it is and not since when.
-async fn take_dated(shared: &Shared, words: Words) -> Result<Taken, Failure> {
-    let Words { words, refused } = words;
-    let told = words.len();
-    let dated = dated(&shared.daemon, words);
-    if told == 0 && !refused.is_empty() {
-        return Err(Failure::Useless(refused));
-    }
-    let taken = take(shared, Words { words: dated, refused: Vec::new() }).await?;
-    Ok(Taken { words: told, refused, ..taken })
-}
-
-/// Such words, as the log knows them.
+/// Words that say how it is and not since when, as the log knows them.
 pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
     let now: Timestamp = daemon.log_now();
     let agent = daemon.agent();
@@ -287,11 +275,12 @@ pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
 
 /// Brings what is new to the log.
 async fn take(shared: &Shared, words: Words) -> Result<Taken, Failure> {
-    let Words { words, refused } = words;
-    if words.is_empty() && !refused.is_empty() {
+    let count = words.len();
+    let Words { mut words, undated, refused } = words;
+    if count == 0 && !refused.is_empty() {
         return Err(Failure::Useless(refused));
     }
-    let count = words.len();
+    words.extend(dated(&shared.daemon, undated));
     let news = news(&shared.daemon, words);
     let taken = Taken { words: count, news: news.len(), refused };
     shared.gatherer.commit(news).await.map_err(Failure::NotTaken)?;
