@@ -207,7 +207,7 @@ fn what_is_wrong_with_a_request_is_said_and_comes_to_nothing() -> Result<()> {
     let (status, told) = post(at, "/v1/reception", kapacitor.as_bytes())?;
     assert!(status == 400 && told["error"].as_str().is_some_and(|e| e.contains("odd")), "{told}");
     let (status, told) = post(at, "/v1/reception", &good)?;
-    assert_eq!((status, told), (200, json!({ "status": "was OK" })));
+    assert_eq!((status, told), (200, json!({ "status": "was CRITICAL" })));
     mesh.incident(0, "the good one is an incident", |incident| incident["peer"] == "h1")?;
     assert_eq!(mesh.incidents(0)?.len(), 1, "and nothing else is");
     Ok(())

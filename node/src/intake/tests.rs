@@ -1,5 +1,7 @@
 use super::{alertmanager, hospital, *};
+use protocol::{alert::AlertId, ledger::alerts::Alerts, name::Name};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// 2026-01-01T00:10:00Z.
 const NOW: Timestamp = Timestamp::from_millis(1_767_226_200_000);
@@ -11,12 +13,6 @@ fn body(value: &serde_json::Value) -> Vec<u8> {
 fn one(words: &Words) -> &Word {
     assert_eq!((words.words.len(), &words.refused), (1, &Vec::new()), "{words:?}");
     &words.words[0]
-}
-
-/// The one word that does not say since when it is so.
-fn how(words: &Words) -> &Word {
-    assert_eq!((words.undated.len(), words.len(), &words.refused), (1, 1, &Vec::new()));
-    &words.undated[0]
 }
 
 fn webhook(status: &str) -> serde_json::Value {
@@ -123,47 +119,89 @@ fn an_end_is_dated_by_its_senders_clock_unless_it_is_far_off() {
     assert_eq!(ended(since, "0001-01-01T00:00:00Z"), since, "not before it began");
 }
 
+/// Kapacitor's alert, while nothing fires.
+fn kapacitor(id: &str, message: &str, level: &str, before: &str) -> hospital::Reception {
+    let value = json!({
+        "id": id, "message": message, "details": "", "duration": 0, "time": "test",
+        "level": level, "previousLevel": before,
+        "data": { "series": [{ "name": "cpu", "tags": { "host": "web-1" } }] },
+    });
+    let guest = |id: &str| (id == "s3cret").then(|| Name::parse("old-db").unwrap());
+    hospital::reception(&body(&value), NOW, &Alerts::default(), guest).unwrap()
+}
+
+/// The alert that fires by it, if one does, and those that are over.
+fn levels(reception: &hospital::Reception) -> (Option<Alert>, BTreeSet<AlertId>) {
+    let words = &reception.words;
+    assert_eq!((words.undated.len(), words.len(), &words.refused), (3, 3, &Vec::new()));
+    let (mut fires, mut over) = (None, BTreeSet::new());
+    for word in &words.undated {
+        match word {
+            Word::Fires(alert) => fires = Some(alert.clone()),
+            Word::Ended { alert, .. } => drop(over.insert(*alert)),
+        }
+    }
+    (fires, over)
+}
+
 #[test]
 fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
-    let kapacitor = |level: &str, before: &str| {
-        let value = json!({
-            "id": "cpu", "message": "cpu is CRITICAL", "details": "", "duration": 0,
-            "time": "2026-01-01T00:08:00Z", "level": level, "previousLevel": before,
-            "data": { "series": [{ "name": "cpu", "tags": { "host": "web-1" } }] },
-        });
-        hospital::reception(&body(&value), NOW, |_id| None).unwrap()
-    };
-    let fires = kapacitor("CRITICAL", "OK");
-    assert_eq!(fires.was, "OK");
-    let Word::Fires(alert) = how(&fires.words) else { panic!("{fires:?}") };
-    assert_eq!(alert.labels["host"], "web-1");
+    // It said "was CRITICAL" when it began an operation: when the level had been OK.
+    for (level, before, was) in [
+        ("CRITICAL", "OK", "CRITICAL"),
+        ("CRITICAL", "CRITICAL", "OK"),
+        ("OK", "CRITICAL", "OK"),
+        ("OK", "OK", "CRITICAL"),
+        ("CRITICAL", "", "OK"),
+    ] {
+        assert_eq!(kapacitor("cpu", "busy", level, before).was, was, "{before} to {level}");
+    }
+    let (fires, _) = levels(&kapacitor("cpu", "busy", "CRITICAL", "OK"));
+    let alert = fires.unwrap();
+    let label = |key: &str| alert.labels.get(key).map(String::as_str);
+    assert_eq!((label("host"), label("alertname")), (Some("web-1"), Some("cpu")));
+    assert_eq!((label("alert_type"), label("severity")), (Some("busy"), Some("critical")));
     // A repetition fires as well: the level counts, not the edge.
-    assert!(matches!(how(&kapacitor("CRITICAL", "CRITICAL").words), Word::Fires(_)));
-    let over = kapacitor("OK", "CRITICAL");
-    assert_eq!(over.was, "CRITICAL");
-    assert!(matches!(how(&over.words), Word::Ended { alert: id, .. } if *id == alert.id()));
-    let older = hospital::reception(&body(&webhook("resolved")), NOW, |_id| None).unwrap();
-    assert_eq!((older.was, older.words.words.len()), ("CRITICAL", 1));
+    assert!(levels(&kapacitor("cpu", "busy", "CRITICAL", "CRITICAL")).0.is_some());
+    for (status, was) in [("resolved", "OK"), ("firing", "CRITICAL")] {
+        let older =
+            hospital::reception(&body(&webhook(status)), NOW, &Alerts::default(), |_id| None);
+        let older = older.unwrap();
+        assert_eq!((older.was, older.words.words.len()), (was, 1));
+    }
+}
+
+#[test]
+fn one_level_ends_the_others_and_each_type_is_an_alert_of_its_own() {
+    let told = |message: &str, level: &str| levels(&kapacitor("cpu", message, level, "OK"));
+    let (critical, others) = told("busy", "CRITICAL");
+    let (warning, _) = told("busy", "WARNING");
+    let (info, _) = told("busy", "INFO");
+    let ids: BTreeSet<AlertId> =
+        [critical.unwrap(), warning.unwrap(), info.unwrap()].iter().map(Alert::id).collect();
+    assert_eq!((ids.len(), others.len(), others.is_subset(&ids)), (3, 2, true));
+    assert_eq!(told("busy", "OK"), (None, ids.clone()));
+    assert!(told("QueueFull", "OK").1.is_disjoint(&ids), "another type");
+    // What Kapacitor writes into a message unless told otherwise, and what many have it write.
+    for (one, other) in [
+        ("cpu is CRITICAL", "cpu is OK"),
+        ("[WARNING] cpu: 93.2% used", "[CRITICAL] cpu: 99.1% used"),
+    ] {
+        assert_eq!(told(one, "OK").1, told(other, "OK").1, "{one}");
+    }
 }
 
 #[test]
 fn an_alert_that_names_a_guest_by_its_surgeons_id_is_about_the_guest_and_keeps_the_id_to_itself() {
-    let guest = |id: &str| (id == "s3cret").then(|| protocol::name::Name::parse("old-db").unwrap());
-    let told = |level: &str| {
-        let value = json!({
-            "id": "s3cret", "message": "DatabaseDown", "time": "2026-01-01T00:08:00Z",
-            "level": level, "previousLevel": "OK",
-        });
-        hospital::reception(&body(&value), NOW, guest).unwrap()
-    };
-    let fires = told("CRITICAL");
-    let Word::Fires(alert) = how(&fires.words) else { panic!("{fires:?}") };
+    let (fires, _) = levels(&kapacitor("s3cret", "DatabaseDown", "CRITICAL", "OK"));
+    let alert = fires.unwrap();
     assert_eq!(
         (alert.labels["host"].as_str(), alert.labels["alertname"].as_str()),
         ("old-db", "DatabaseDown")
     );
     assert!(!format!("{alert:?}").contains("s3cret"), "{alert:?}");
-    assert!(matches!(how(&told("OK").words), Word::Ended { alert: id, .. } if *id == alert.id()));
+    let (_, over) = levels(&kapacitor("s3cret", "DatabaseDown", "OK", "CRITICAL"));
+    assert!(over.contains(&alert.id()));
 }
 
 #[test]

@@ -47,7 +47,9 @@ fn said(ground: &mut Ground, kind: u8, body: &[u8]) -> bool {
     let read = match kind {
         b'w' => alertmanager::webhook(body, now),
         b'a' => alertmanager::api(body, now),
-        b'h' => hospital::reception(body, now, guest).map(|read| read.words),
+        b'h' => {
+            hospital::reception(body, now, ground.ledger.alerts(), guest).map(|read| read.words)
+        }
         b'p' => passive::results(body, now),
         _ => mapping.words(body, now),
     };
@@ -132,7 +134,7 @@ fn is_small(word: &Word) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::ground, *};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -183,5 +185,25 @@ mod tests {
         assert_eq!(entries(&mut ground, b'a', 50, &format!("[{alert}]")), 17);
         assert_eq!(ground.ledger.alerts().firing(ground.now.plus(2 * MINUTE)).count(), 5);
         assert_eq!(ground.ledger.alerts().firing(ground.now.plus(5 * MINUTE)).count(), 4);
+    }
+
+    #[test]
+    fn an_ok_in_other_words_ends_what_fires_of_its_id() {
+        let mut ground = Ground::new();
+        let mut firing = |id: &str, message: &str, level: &str| {
+            let body = format!(r#"{{ "id": "{id}", "message": "{message}", "level": "{level}" }}"#);
+            said(&mut ground, b'h', body.as_bytes());
+            ground.wait(MINUTE);
+            ground.ledger.alerts().firing(ground.now).count()
+        };
+        for id in ["cpu", ground::SURGEON] {
+            assert_eq!(firing(id, "too busy", "WARNING"), 1);
+            assert_eq!(firing(id, "too busy", "CRITICAL"), 1, "another level");
+            assert_eq!(firing(id, "QueueFull", "CRITICAL"), 2, "another type");
+            assert_eq!(firing("other", "fine", "OK"), 2, "another id");
+            assert_eq!(firing(id, "QueueFull", "OK"), 1, "this type alone");
+            assert_eq!(firing(id, "QueueFull", "INFO"), 2);
+            assert_eq!(firing(id, "at work as usual", "OK"), 0);
+        }
     }
 }

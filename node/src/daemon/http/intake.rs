@@ -73,13 +73,39 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, error) = self.told();
-        let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
-        let again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        if again.contains(&status) {
-            (status, [(header::RETRY_AFTER, AGAIN_AFTER_SECONDS)], body).into_response()
-        } else {
-            (status, body).into_response()
-        }
+        answer(status, &error)
+    }
+}
+
+fn answer(status: StatusCode, error: &str) -> Response {
+    let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
+    let again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+    if again.contains(&status) {
+        (status, [(header::RETRY_AFTER, AGAIN_AFTER_SECONDS)], body).into_response()
+    } else {
+        (status, body).into_response()
+    }
+}
+
+/// The same for the webhook of an Alertmanager, which sends again what is answered with 5xx, and
+/// gives up at once what is answered with 429 (its `notify/webhook` has a `Retrier` without codes).
+#[derive(Debug)]
+pub(super) struct WebhookFailure(Failure);
+
+impl IntoResponse for WebhookFailure {
+    fn into_response(self) -> Response {
+        let (status, error) = self.0.told();
+        let status = match status {
+            StatusCode::TOO_MANY_REQUESTS => StatusCode::SERVICE_UNAVAILABLE,
+            other => other,
+        };
+        answer(status, &error)
+    }
+}
+
+impl From<Failure> for WebhookFailure {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
     }
 }
 
@@ -112,10 +138,10 @@ pub(super) async fn alertmanager(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Value>, WebhookFailure> {
     let body = let_in(&shared, &headers, body).await?;
-    let words = formats::webhook(&body, shared.daemon.log_now())?;
-    take(&shared, words).await.map(|taken| Json(taken.json()))
+    let words = formats::webhook(&body, shared.daemon.log_now()).map_err(Failure::from)?;
+    Ok(take(&shared, words).await.map(|taken| Json(taken.json()))?)
 }
 
 pub(super) async fn prometheus(
@@ -128,7 +154,7 @@ pub(super) async fn prometheus(
     take(&shared, words).await.map(|taken| Json(taken.json()))
 }
 
-/// Hospital's answer says how it was before, and nothing else.
+/// Hospital's answer says "was", and what it would have begun an operation for or not.
 pub(super) async fn reception(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
@@ -140,7 +166,7 @@ pub(super) async fn reception(
         let agent = shared.daemon.agent();
         let library = agent.ledger().library();
         let guest = |id: &str| library.guest_of(id).map(|guest| guest.name.clone());
-        hospital::reception(&body, now, guest)?
+        hospital::reception(&body, now, agent.ledger().alerts(), guest)?
     };
     let was = read.was;
     take(&shared, read.words).await?;
@@ -294,4 +320,23 @@ pub(in crate::daemon) fn news(daemon: &Daemon, mut words: Vec<Word>) -> Vec<Word
     let alerts = agent.ledger().alerts();
     words.retain(|word| alerts.is_news(word, at));
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alertmanager_is_told_to_send_again_where_others_are_told_that_it_is_too_much() {
+        let full = || Failure::NotTaken(NotTaken::Full);
+        let unreadable = || Failure::Unreadable("no JSON".to_owned());
+        for (response, status, again) in [
+            (full().into_response(), StatusCode::TOO_MANY_REQUESTS, true),
+            (WebhookFailure(full()).into_response(), StatusCode::SERVICE_UNAVAILABLE, true),
+            (WebhookFailure(unreadable()).into_response(), StatusCode::BAD_REQUEST, false),
+        ] {
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), again);
+        }
+    }
 }
