@@ -122,6 +122,10 @@ fn records() -> Vec<(&'static str, Record)> {
             "ordered-run",
             order(Action::RunRunbook { runbook: name("again"), peer: id(2), reason: reason() }),
         ),
+        (
+            "ordered-alert-end",
+            order(Action::EndAlert { alert: words()[0].alert(), reason: reason() }),
+        ),
         ("opened-ladder", Record::Opened { peer: id(2), because: on_a_ladder() }),
         ("skipped", Record::Skipped { incident, rung: 1, refusal: Refusal::NoRunbook }),
         ("restarted", Record::Restarted { incident }),

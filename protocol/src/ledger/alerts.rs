@@ -86,6 +86,12 @@ impl Alerts {
         Said { claims: claims.unwrap_or_default(), ends: self.ended.get(&id).cloned() }
     }
 
+    /// An operator has ended it. That is no sender's word: whoever says again that it fires, in
+    /// whatever words, is heard.
+    pub(super) fn drop(&mut self, id: AlertId) {
+        self.firing.remove(&id);
+    }
+
     /// A word of a sender that says how it is and not since when, dated as the log knows it: what
     /// fires already goes on, what has ended begins anew, and what does not fire has no end.
     pub fn dated(&self, word: Word, now: Timestamp) -> Option<Word> {

@@ -84,6 +84,14 @@ impl Ledger {
                 let reason = bounded(reason)?;
                 self.run_runbook(context, runbook, *peer, &reason)
             }
+            Action::EndAlert { alert, reason } => {
+                bounded(reason)?;
+                if !self.alerts.fires(*alert, context.at) {
+                    return Err(Refusal::UnknownAlert { alert: *alert });
+                }
+                self.alerts.drop(*alert);
+                Ok(Effect::Done)
+            }
         }
     }
 }
