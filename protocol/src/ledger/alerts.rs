@@ -7,9 +7,15 @@
 mod said;
 
 use self::said::{Claims, Ends, Said};
-use super::{Context, Effect, Ledger, Outcome};
+use super::{
+    Context, Effect, Ledger, Outcome,
+    incident::{Fact, Incident},
+    questions::short,
+};
 use crate::{
     alert::{Alert, AlertId, Word},
+    document::Probe,
+    name::IncidentId,
     refusal::Refusal,
     time::Timestamp,
 };
@@ -84,12 +90,6 @@ impl Alerts {
     fn said(&self, id: AlertId) -> Said {
         let claims = self.firing.get(&id).map(|firing| firing.claims.clone());
         Said { claims: claims.unwrap_or_default(), ends: self.ended.get(&id).cloned() }
-    }
-
-    /// An operator has ended it. That is no sender's word: whoever says again that it fires, in
-    /// whatever words, is heard.
-    pub(super) fn drop(&mut self, id: AlertId) {
-        self.firing.remove(&id);
     }
 
     /// A word of a sender that says how it is and not since when, dated as the log knows it: what
@@ -251,6 +251,42 @@ impl Ledger {
     /// The alerts that other systems told of.
     pub const fn alerts(&self) -> &Alerts {
         &self.alerts
+    }
+
+    /// An operator ends what its senders do not. That is no word of theirs: whoever says again that
+    /// it fires is heard.
+    pub(super) fn end_alert(
+        &mut self,
+        context: &Context,
+        id: AlertId,
+        operator: [u8; 32],
+        reason: &str,
+    ) -> Outcome {
+        let fires = |firing: &Firing| firing.fires_at(context.at);
+        if !self.alerts.firing.get(&id).is_some_and(fires) {
+            return Err(Refusal::UnknownAlert { alert: id });
+        }
+        let Some(Firing { alert, .. }) = self.alerts.firing.remove(&id) else {
+            return Err(Refusal::UnknownAlert { alert: id });
+        };
+        let by_it: Vec<IncidentId> = self
+            .open_incidents()
+            .filter(|incident| self.is_about(&alert, incident))
+            .map(|incident| incident.id)
+            .collect();
+        for one in by_it {
+            let fact = Fact::AlertEnded(id, short(operator), reason.to_owned());
+            self.still_open(one)?.note(context.at, context.by, fact);
+        }
+        Ok(Effect::Done)
+    }
+
+    /// Whether the check that an incident is about fails by this alert.
+    fn is_about(&self, alert: &Alert, incident: &Incident) -> bool {
+        let check = incident.because.check().and_then(|check| self.library.check(check));
+        let Some(Probe::Alert(probe)) = check.map(|check| &check.probe) else { return false };
+        let mut hosts = self.roster.hosts();
+        hosts.any(|(peer, member)| peer == incident.peer && probe.fits(alert, member))
     }
 
     /// A peer passes on what it was told. All of it is taken, or nothing.

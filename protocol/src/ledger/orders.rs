@@ -85,12 +85,8 @@ impl Ledger {
                 self.run_runbook(context, runbook, *peer, &reason)
             }
             Action::EndAlert { alert, reason } => {
-                bounded(reason)?;
-                if !self.alerts.fires(*alert, context.at) {
-                    return Err(Refusal::UnknownAlert { alert: *alert });
-                }
-                self.alerts.drop(*alert);
-                Ok(Effect::Done)
+                let reason = bounded(reason)?;
+                self.end_alert(context, *alert, operator, &reason)
             }
         }
     }
