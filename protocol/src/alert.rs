@@ -34,6 +34,25 @@ impl fmt::Display for AlertId {
     }
 }
 
+/// What is no id of an alert.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is no id of an alert: it has 16 digits of 0 to f, as `hearten alert list` shows it"
+)]
+pub struct AlertIdError(String);
+
+impl AlertId {
+    /// Reads an id as it is shown.
+    ///
+    /// # Errors
+    /// [`AlertIdError`].
+    pub fn parse(text: &str) -> Result<Self, AlertIdError> {
+        let is_one = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| is_one);
+        number.map(Self).ok_or_else(|| AlertIdError(text.chars().take(80).collect()))
+    }
+}
+
 /// A condition that another system tells of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
@@ -56,11 +75,22 @@ pub enum Word {
     Ended {
         /// Which.
         alert: AlertId,
-        /// When it began, by its sender's clock.
-        starts_at: Timestamp,
-        /// When it ended.
+        /// Since when it had fired, by its sender's clock; nothing where that is not said, and who
+        /// said that it fires does not matter.
+        starts_at: Option<Timestamp>,
+        /// When it ended, by its sender's clock.
         at: Timestamp,
     },
+}
+
+impl Word {
+    /// Which alert it is about.
+    pub fn alert(&self) -> AlertId {
+        match self {
+            Self::Fires(alert) => alert.id(),
+            Self::Ended { alert, .. } => *alert,
+        }
+    }
 }
 
 /// Why an alert is not taken.
@@ -189,6 +219,10 @@ mod tests {
         again.summary = "other words".to_owned();
         again.starts_at = Timestamp::from_millis(9);
         assert_eq!(one.id(), again.id());
+        assert_eq!(AlertId::parse(&one.id().to_string()), Ok(one.id()));
+        for wrong in ["", "7", "INC-42", "+23456789abcdef0", "0123456789abcdefa"] {
+            assert!(AlertId::parse(wrong).is_err(), "{wrong}");
+        }
         assert_ne!(one.id(), alert(&[("alertname", "Down"), ("instance", "web-2")]).id());
         // What stands in the key cannot be moved into the value.
         assert_ne!(alert(&[("a", "bc")]).id(), alert(&[("ab", "c")]).id());

@@ -57,6 +57,7 @@ pub const fn fact_name(fact: &Fact) -> &'static str {
         Fact::NotRebooted(_) => "NotRebooted",
         Fact::Claimed(_) => "Claimed",
         Fact::Withdrawn(..) => "Withdrawn",
+        Fact::AlertEnded(..) => "AlertEnded",
     }
 }
 
@@ -92,6 +93,9 @@ pub fn line(ledger: &Ledger, incident: &Incident, line: &Line) -> String {
             format!("rung {} is denied by operator {operator}: {reason}", rung(incident, *place))
         }
         Fact::Acknowledged(operator) => format!("operator {operator} has seen it"),
+        Fact::AlertEnded(alert, operator, reason) => {
+            format!("alert {alert} is ended by operator {operator}: {reason}")
+        }
         Fact::Skipped(place, refusal) => {
             format!("rung {} is passed over: {refusal}", rung(incident, *place))
         }
@@ -153,7 +157,8 @@ pub fn story(
             | Fact::Rebooted(_)
             | Fact::NotRebooted(_)
             | Fact::Claimed(_)
-            | Fact::Withdrawn(..) => line(ledger, incident, entry),
+            | Fact::Withdrawn(..)
+            | Fact::AlertEnded(..) => line(ledger, incident, entry),
         };
         story.push(Sentence { at: Some(entry.at), text });
         if entry.fact == Fact::Opened {

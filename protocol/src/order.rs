@@ -4,6 +4,7 @@
 //! or stop the mesh by itself. A nonce and an expiry keep an order from being given twice.
 
 use crate::{
+    alert::AlertId,
     codec,
     document::{
         Selector,
@@ -83,6 +84,13 @@ pub enum Action {
         runbook: Name,
         /// For which peer.
         peer: PeerId,
+        /// The operator's words.
+        reason: String,
+    },
+    /// This alert fires no more, until somebody says again that it does.
+    EndAlert {
+        /// Which alert.
+        alert: AlertId,
         /// The operator's words.
         reason: String,
     },

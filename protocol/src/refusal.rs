@@ -3,6 +3,7 @@
 mod name;
 
 use crate::{
+    alert::AlertId,
     document::DocumentKey,
     name::{IncidentId, Name, PeerId},
     time::Timestamp,
@@ -584,6 +585,12 @@ pub enum Refusal {
     NotForgotten {
         /// Why not.
         why: String,
+    },
+    /// There is no such alert, or it fires no more.
+    #[error("no alert {alert} fires: `hearten alert list` shows those that do")]
+    UnknownAlert {
+        /// As it was named.
+        alert: AlertId,
     },
 }
 

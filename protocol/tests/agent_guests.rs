@@ -70,7 +70,7 @@ fn fires(driver: &mut Driver) {
 
 fn ends(driver: &mut Driver) {
     let at = Timestamp::from_millis(driver.now);
-    let words = vec![Word::Ended { alert: alert(0).id(), starts_at: at, at }];
+    let words = vec![Word::Ended { alert: alert(0).id(), starts_at: Some(at), at }];
     driver.write(Record::Alerted { words }).expect("it is taken");
 }
 

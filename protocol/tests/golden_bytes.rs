@@ -122,6 +122,10 @@ fn records() -> Vec<(&'static str, Record)> {
             "ordered-run",
             order(Action::RunRunbook { runbook: name("again"), peer: id(2), reason: reason() }),
         ),
+        (
+            "ordered-alert-end",
+            order(Action::EndAlert { alert: words()[0].alert(), reason: reason() }),
+        ),
         ("opened-ladder", Record::Opened { peer: id(2), because: on_a_ladder() }),
         ("skipped", Record::Skipped { incident, rung: 1, refusal: Refusal::NoRunbook }),
         ("restarted", Record::Restarted { incident }),
@@ -265,7 +269,7 @@ fn words() -> Vec<Word> {
     let labels = BTreeMap::from([("alertname".to_owned(), "Down".to_owned())]);
     let alert =
         Alert::new(labels, "it is down", moment(700), Some(moment(900))).expect("it is an alert");
-    let ended = Word::Ended { alert: alert.id(), starts_at: moment(700), at: moment(800) };
+    let ended = Word::Ended { alert: alert.id(), starts_at: Some(moment(700)), at: moment(800) };
     vec![Word::Fires(alert), ended]
 }
 

@@ -37,7 +37,7 @@ fn fires(what: &str, since: u64) -> Word {
 }
 
 fn ended(what: &str, since: u64) -> Word {
-    Word::Ended { alert: alert(what, since).id(), starts_at: at(since), at: at(since) }
+    Word::Ended { alert: alert(what, since).id(), starts_at: Some(at(since)), at: at(since) }
 }
 
 fn first(partition: u32, next: u64) -> Record {

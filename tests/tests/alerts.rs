@@ -2,8 +2,13 @@
 //! often; what is wrong with a request is said, and comes to nothing.
 
 use anyhow::{Result, ensure};
+use protocol::time::Timestamp;
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 use tests::{Mesh, PATIENCE, post, until, until_within, web::ask};
 
 /// A runbook that writes down that it was begun, for whom.
@@ -114,6 +119,58 @@ fn an_alert_is_one_incident_about_its_host_until_its_sender_says_that_it_is_over
     Ok(())
 }
 
+/// So many seconds after what was an hour ago.
+fn moment(seconds: u64) -> Result<Timestamp> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let an_hour_ago = now.saturating_sub(Duration::from_secs(3_600));
+    let at = an_hour_ago + Duration::from_secs(seconds);
+    Ok(Timestamp::from_millis(u64::try_from(at.as_millis())?))
+}
+
+#[test]
+fn two_senders_of_one_alert_are_one_incident_until_both_say_that_it_is_over() -> Result<()> {
+    let mesh = mesh_with_http()?;
+    let (first, second) = (moment(600)?, moment(900)?);
+    let labels = json!({ "alertname": "ExporterDown", "severity": "page", "instance": "h2:9100" });
+    // Two Prometheus, which see it since different moments and tell any host.
+    let says = |host: usize, since: Timestamp, until: Timestamp| {
+        let alert = json!([{ "labels": labels, "startsAt": since, "endsAt": until }]);
+        let told = post(port(&mesh, host), "/api/v2/alerts", alert.to_string().as_bytes())?;
+        ensure!(told.0 == 200, "{told:?}");
+        Ok(told.1["news"].clone())
+    };
+    let fires = |host: usize| {
+        let (_, told) =
+            ask(port(&mesh, host), "GET /v1/alerts HTTP/1.1\r\nhost: localhost\r\n", b"")?;
+        anyhow::Ok(told["alerts"].clone())
+    };
+    assert_eq!(says(0, second, moment(3_900)?)?, json!(1));
+    assert_eq!(says(1, first, moment(3_900)?)?, json!(1));
+    mesh.incident(0, "it is verified", |incident| state(incident, "verifying"))?;
+    assert_eq!(says(2, second, moment(3_599)?)?, json!(1), "the second one sees no more of it");
+    assert_eq!(says(0, second, moment(3_901)?)?, json!(0), "a late copy");
+    assert_eq!(fires(2)?[0]["starts_at"], json!(first), "the first one does");
+    assert_eq!(says(1, first, moment(5_000)?)?, json!(1));
+    assert_eq!(says(2, first, moment(3_599)?)?, json!(1));
+    assert_eq!(fires(2)?, json!([]));
+    mesh.incident(0, "it is resolved", |incident| state(incident, "resolved"))?;
+
+    // Two Alertmanagers: the one that tells of the end had heard of an earlier beginning.
+    let hook = |host: usize, status: &str, since: &str| {
+        let told = post(port(&mesh, host), "/v1/alertmanager", &webhook("h1", status, since))?;
+        anyhow::Ok(told.1["news"].clone())
+    };
+    assert_eq!(hook(0, "firing", "2026-01-01T12:00:00Z")?, json!(1));
+    mesh.incident(0, "it is verified", |incident| state(incident, "verifying"))?;
+    assert_eq!(hook(1, "resolved", "2026-01-01T11:00:00Z")?, json!(1));
+    assert_eq!(fires(1)?, json!([]));
+    mesh.incident(0, "it is resolved", |incident| {
+        incident["peer"] == "h1" && state(incident, "resolved")
+    })?;
+    assert_eq!(mesh.incidents(0)?.len(), 2, "one alert is one incident");
+    Ok(())
+}
+
 #[test]
 fn what_is_wrong_with_a_request_is_said_and_comes_to_nothing() -> Result<()> {
     let mesh = mesh_with_http()?;
@@ -150,7 +207,7 @@ fn what_is_wrong_with_a_request_is_said_and_comes_to_nothing() -> Result<()> {
     let (status, told) = post(at, "/v1/reception", kapacitor.as_bytes())?;
     assert!(status == 400 && told["error"].as_str().is_some_and(|e| e.contains("odd")), "{told}");
     let (status, told) = post(at, "/v1/reception", &good)?;
-    assert_eq!((status, told), (200, json!({ "status": "was OK" })));
+    assert_eq!((status, told), (200, json!({ "status": "was CRITICAL" })));
     mesh.incident(0, "the good one is an incident", |incident| incident["peer"] == "h1")?;
     assert_eq!(mesh.incidents(0)?.len(), 1, "and nothing else is");
     Ok(())

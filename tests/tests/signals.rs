@@ -63,6 +63,30 @@ fn what_a_program_of_the_host_says_fails_its_check_until_it_says_that_it_is_over
     ensure!(why.contains("md0: 1 of 2"), "{incident:#}");
     // Said again, here or for it elsewhere, it is the same.
     ensure!(mesh[1].ok(&degraded)?.contains("fires already"));
+    // One that nobody ends is ended by an operator; told again, it fires again.
+    let about = incident["id"].as_str().unwrap_or_default();
+    let listed = mesh[2].json(&["alert", "list"])?;
+    let row = &listed["alerts"][0];
+    let (id, held) = (row["id"].as_str().unwrap_or_default(), row["until"].as_str().unwrap_or("?"));
+    assert_eq!(row["ends_at"], Value::Null, "{listed}");
+    ensure!(mesh[2].ok(&["alert", "list"])?.contains(held), "{listed}");
+    let end = ["alert", "end", id, "--reason", "the array is gone"];
+    let ended = mesh[0].json(&end)?;
+    assert_eq!(
+        (&ended["id"], &ended["name"], &ended["checks"]),
+        (&json!(id), &json!("RaidDegraded"), &json!(["raid on h2"])),
+    );
+    until_failing(&mesh, "h2", &[])?;
+    until("its incident says so", || {
+        let told = mesh[1].ok(&["incident", "explain", about]).ok()?;
+        told.contains("the array is gone").then_some(())
+    })?;
+    mesh[0].refused(&end, 3, &[id, "hearten alert list"])?;
+    let (code, said) = mesh[0].fails(&["alert", "end", "INC-1", "--reason", "x"])?;
+    ensure!(code == 2 && said.contains("16 digits"), "{said}");
+    mesh[1].refused(&end, 4, &["--key"])?;
+    ensure!(mesh[1].ok(&degraded)?.trim_end().ends_with("fires"), "it fires again");
+    until_failing(&mesh, "h2", &["raid"])?;
     let elsewhere = [&degraded[..], &["--host", "h2"]].concat();
     ensure!(mesh[2].ok(&elsewhere)?.contains("fires already"));
     ensure!(mesh[2].ok(&[&elsewhere[..], &["--over"]].concat())?.contains("is over"));

@@ -16,7 +16,8 @@ pub use host::{
 };
 pub use incidents::{ExplainOptions, IncidentCommand, IncidentListOptions, Since};
 pub use outside::{
-    AlertCommand, GuestCommand, HeartbeatCommand, NewGuestOptions, SignalOptions, StreamCommand,
+    AlertCommand, EndAlertOptions, GuestCommand, HeartbeatCommand, NewGuestOptions, SignalOptions,
+    StreamCommand,
 };
 
 use crate::setup::data_dir;
@@ -86,7 +87,7 @@ pub enum Command {
         #[command(subcommand)]
         command: CheckCommand,
     },
-    /// Show what other systems say.
+    /// Show what other systems say, and end what they do not.
     Alert {
         /// What to do.
         #[command(subcommand)]

@@ -179,7 +179,10 @@ fn carry_out(session: &Session, command: Command) -> Result<u8, Failure> {
             HeartbeatCommand::Pause { name } => heartbeats::pause(session, name, true)?,
             HeartbeatCommand::Resume { name } => heartbeats::pause(session, name, false)?,
         },
-        Command::Alert { command: AlertCommand::List(shown) } => alerts::list(session, shown)?,
+        Command::Alert { command } => match command {
+            AlertCommand::List(shown) => alerts::list(session, shown)?,
+            AlertCommand::End(options) => alerts::end(session, options)?,
+        },
         Command::Signal(options) => signals::signal(session, options)?,
         Command::Operator { key } => repairs::operator(session, key)?,
         Command::Freeze { reason, key } => orders::freeze(session, reason, key)?,

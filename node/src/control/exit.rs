@@ -73,6 +73,7 @@ impl From<&Refusal> for Exit {
             | Refusal::UnknownIncident { .. }
             | Refusal::UnknownDocument { .. }
             | Refusal::UnknownMaintenance { .. }
+            | Refusal::UnknownAlert { .. }
             | Refusal::NoSuchJob { .. }
             | Refusal::NoSuchOperation
             | Refusal::NoRunbook => Self::NotFound,

@@ -49,7 +49,7 @@ pub(super) async fn take(daemon: &Daemon, signal: Signal) -> Result<Value, Failu
     let alert = alert.map_err(|error| usage(error.to_string()))?;
     let id = alert.id();
     let word = if signal.over {
-        Word::Ended { alert: id, starts_at: now, at: now }
+        Word::Ended { alert: id, starts_at: None, at: now }
     } else {
         Word::Fires(alert)
     };

@@ -112,7 +112,7 @@ fn words(
         };
         match read {
             Ok(read) => {
-                words.extend(read.words);
+                words.extend(read.undated);
                 for why in read.refused {
                     tracing::warn!(source = %mapping.name, %why, "an event was not understood");
                 }

@@ -5,6 +5,11 @@ use super::{Unreadable, Words, words};
 use protocol::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use std::time::Duration;
+
+/// For how long an alert without an end fires unless it is told again: the `resolve_timeout` of an
+/// Alertmanager that is told none.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// The webhook's envelope.
 #[derive(Debug, Deserialize)]
@@ -33,7 +38,7 @@ pub fn webhook(body: &[u8], now: Timestamp) -> Result<Words, Unreadable> {
         );
         return Err(Unreadable(why));
     }
-    let mut words = words(group.alerts, now);
+    let mut words = words(group.alerts, now, None);
     if group.truncated_alerts > 0 {
         let of = group.group_key.unwrap_or_default();
         words.refused.push(format!(
@@ -44,11 +49,11 @@ pub fn webhook(body: &[u8], now: Timestamp) -> Result<Words, Unreadable> {
     Ok(words)
 }
 
-/// Every alert that a Prometheus sends.
+/// Every alert that a Prometheus sends, or whoever sends as it does.
 ///
 /// # Errors
 /// What cannot be read, with its line and column.
 pub fn api(body: &[u8], now: Timestamp) -> Result<Words, Unreadable> {
     let alerts: Vec<Value> = serde_json::from_slice(body)?;
-    Ok(words(alerts, now))
+    Ok(words(alerts, now, Some(RESOLVE_TIMEOUT)))
 }

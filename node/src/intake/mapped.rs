@@ -123,7 +123,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// Reads a body. The words say how it is, not since when.
+    /// Reads a body. The words say how it is, and since when only where the mapping says it.
     ///
     /// # Errors
     /// What cannot be read.
@@ -145,7 +145,8 @@ impl Mapping {
         let mut words = Words::default();
         for (number, event) in events.iter().enumerate() {
             match self.word(event, now) {
-                Ok(word) => words.words.push(word),
+                Ok(word) if self.time.is_some() => words.words.push(word),
+                Ok(word) => words.undated.push(word),
                 Err(why) => words.refuse("event", number, &why),
             }
         }
@@ -177,7 +178,7 @@ impl Mapping {
         let fires = self.fires.as_ref().map_or(!over, |fires| fires.holds(event));
         match (fires, over) {
             (true, false) => Ok(Word::Fires(alert)),
-            (false, true) => Ok(Word::Ended { alert: alert.id(), starts_at: since, at: since }),
+            (false, true) => Ok(Word::Ended { alert: alert.id(), starts_at: None, at: since }),
             (true, true) => Err("it says both that it fires and that it is over".to_owned()),
             (false, false) => Err("it says neither that it fires nor that it is over".to_owned()),
         }
@@ -253,7 +254,7 @@ mod tests {
                     "rack": null, "text": "99 %" })
         };
         let words = read(json!([event(1), event(0)]));
-        let [Word::Fires(alert), Word::Ended { alert: ended, .. }] = &words.words[..] else {
+        let [Word::Fires(alert), Word::Ended { alert: ended, .. }] = &words.undated[..] else {
             panic!("{words:?}")
         };
         assert_eq!(*ended, alert.id(), "its end is known by the same labels");
@@ -272,7 +273,7 @@ mod tests {
             (json!("x"), "/trigger/name"),
         ] {
             let words = read(json!([bad, good]));
-            assert_eq!(words.words.len(), 1, "{words:?}");
+            assert_eq!(words.undated.len(), 1, "{words:?}");
             assert!(words.refused[0].contains(why), "{words:?}");
         }
         let error = mapping().words(b"{}", NOW).unwrap_err().to_string();

@@ -40,6 +40,8 @@ const SUMMARIES: [&str; 4] = ["summary", "title", "description", "message"];
 pub struct Words {
     /// What is to be brought to the log, in the order of the request.
     pub words: Vec<Word>,
+    /// What says how it is and not since when: the log dates it.
+    pub undated: Vec<Word>,
     /// What of it cannot be used, and why.
     pub refused: Vec<String>,
 }
@@ -52,6 +54,16 @@ impl Words {
             Ordering::Equal => self.refused.push("and more, of which nothing is said".to_owned()),
             Ordering::Greater => {}
         }
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.words.len() + self.undated.len()
+    }
+
+    /// Whether it says nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -82,11 +94,13 @@ struct Told {
 }
 
 impl Told {
-    /// What it says at this moment of the mesh's time.
-    fn word(self, now: Timestamp) -> Result<Word, String> {
+    /// What it says at this moment of the mesh's time, and whether it says since when it is so. An
+    /// alert without an end fires so long unless it is told again, or until its end is told.
+    fn word(self, now: Timestamp, lasts: Option<Duration>) -> Result<(Word, bool), String> {
         let summary = SUMMARIES.iter().find_map(|key| self.annotations.get(*key));
         let summary = summary.map_or("", String::as_str);
-        let starts_at = moment("startsAt", self.starts_at.as_deref())?.unwrap_or(now);
+        let since = moment("startsAt", self.starts_at.as_deref())?;
+        let starts_at = since.unwrap_or(now);
         let ends_at = moment("endsAt", self.ends_at.as_deref())?;
         if starts_at > now.plus(AHEAD_MAX) {
             return Err(format!(
@@ -101,15 +115,18 @@ impl Told {
         };
         // Alertmanager says when it would forget a firing alert itself; it will tell of its end.
         let told_until = ends_at.filter(|_| self.status.is_none());
+        let told_until = told_until.or(lasts.map(|lasts| now.plus(lasts)));
         let until = told_until.map(|ends| ends.min(now.plus(ENDS_WITHIN)));
         let alert = Alert::new(self.labels, summary, starts_at, until);
         let alert = alert.map_err(|error| error.to_string())?;
-        Ok(if resolved {
-            let at = ends_at.filter(|ends| *ends <= now).unwrap_or(now);
-            Word::Ended { alert: alert.id(), starts_at, at }
+        let word = if resolved {
+            // By the clock that said when it began.
+            let at = ends_at.filter(|ends| *ends <= now.plus(AHEAD_MAX)).unwrap_or(now);
+            Word::Ended { alert: alert.id(), starts_at: since, at: at.max(starts_at) }
         } else {
             Word::Fires(alert)
-        })
+        };
+        Ok((word, since.is_some()))
     }
 }
 
@@ -123,12 +140,17 @@ fn moment(key: &str, text: Option<&str>) -> Result<Option<Timestamp>, String> {
 }
 
 /// Alerts one after the other; what is wrong with one does not keep the others out.
-fn words(told: impl IntoIterator<Item = serde_json::Value>, now: Timestamp) -> Words {
+fn words(
+    told: impl IntoIterator<Item = serde_json::Value>,
+    now: Timestamp,
+    lasts: Option<Duration>,
+) -> Words {
     let mut words = Words::default();
     for (number, one) in told.into_iter().enumerate() {
         let read = serde_json::from_value::<Told>(one).map_err(|error| error.to_string());
-        match read.and_then(|told| told.word(now)) {
-            Ok(word) => words.words.push(word),
+        match read.and_then(|told| told.word(now, lasts)) {
+            Ok((word, true)) => words.words.push(word),
+            Ok((word, false)) => words.undated.push(word),
             Err(why) => words.refuse("alert", number, &why),
         }
     }

@@ -61,7 +61,7 @@ impl Told {
             Ok(if code == self.return_code {
                 Word::Fires(alert)
             } else {
-                Word::Ended { alert: alert.id(), starts_at: now, at: now }
+                Word::Ended { alert: alert.id(), starts_at: None, at: now }
             })
         };
         STATES.into_iter().map(word).collect()
@@ -94,7 +94,7 @@ pub fn results(body: &[u8], now: Timestamp) -> Result<Words, Unreadable> {
     let mut words = Words::default();
     for (number, one) in told.into_iter().enumerate() {
         match one.and_then(|told| told.words(now)) {
-            Ok(said) => words.words.extend(said),
+            Ok(said) => words.undated.extend(said),
             Err(why) => words.refuse("result", number, &why),
         }
     }
@@ -129,7 +129,7 @@ mod tests {
     fn fires(words: &Words) -> Vec<&Alert> {
         let firing = |word: &'_ Word| matches!(word, Word::Fires(_));
         let mut alerts = Vec::new();
-        for word in words.words.iter().filter(|word| firing(word)) {
+        for word in words.undated.iter().filter(|word| firing(word)) {
             if let Word::Fires(alert) = word {
                 alerts.push(alert);
             }
@@ -142,7 +142,7 @@ mod tests {
         let body = json!({ "host": "web-1", "service": "disk", "return_code": 2,
                            "output": "DISK CRITICAL - 99% | /=99%;80;90" });
         let words = results(body.to_string().as_bytes(), NOW).unwrap();
-        assert_eq!((words.words.len(), words.refused.len()), (3, 0));
+        assert_eq!((words.undated.len(), words.refused.len()), (3, 0));
         let [alert] = fires(&words)[..] else { panic!("{words:?}") };
         assert_eq!(alert.summary, "DISK CRITICAL - 99%");
         let label = |key: &str| alert.labels.get(key).map(String::as_str);
@@ -150,9 +150,11 @@ mod tests {
         assert_eq!((label("service"), label("severity")), (Some("disk"), Some("critical")));
         let well = json!([{ "host": "web-1", "service": "disk", "return_code": 0 }]);
         let words = results(well.to_string().as_bytes(), NOW).unwrap();
-        assert_eq!((words.words.len(), fires(&words).len()), (3, 0));
+        assert_eq!((words.undated.len(), fires(&words).len()), (3, 0));
         let id = alert.id();
-        assert!(words.words.iter().any(|w| matches!(w, Word::Ended { alert, .. } if *alert == id)));
+        assert!(
+            words.undated.iter().any(|w| matches!(w, Word::Ended { alert, .. } if *alert == id))
+        );
     }
 
     #[test]
@@ -194,6 +196,6 @@ mod tests {
             assert!(error.contains(why), "{error}");
         }
         let words = results(b"only words", NOW).unwrap();
-        assert!(words.words.is_empty() && words.refused.len() == 1, "{words:?}");
+        assert!(words.undated.is_empty() && words.refused.len() == 1, "{words:?}");
     }
 }

@@ -1,5 +1,7 @@
 use super::{alertmanager, hospital, *};
+use protocol::{alert::AlertId, ledger::alerts::Alerts, name::Name};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// 2026-01-01T00:10:00Z.
 const NOW: Timestamp = Timestamp::from_millis(1_767_226_200_000);
@@ -37,7 +39,7 @@ fn a_firing_alert_of_alertmanager_fires_until_its_end_is_told() {
     assert_eq!(alert.starts_at.to_string(), "2026-01-01T00:05:00.123Z");
     let ended = alertmanager::webhook(&body(&webhook("resolved")), NOW).unwrap();
     let Word::Ended { alert: id, starts_at, at } = one(&ended) else { panic!("{ended:?}") };
-    assert_eq!((*id, *starts_at), (alert.id(), alert.starts_at));
+    assert_eq!((*id, *starts_at), (alert.id(), Some(alert.starts_at)));
     assert_eq!(at.to_string(), "2026-01-01T00:09:00.000Z");
 }
 
@@ -75,46 +77,131 @@ fn prometheus_gives_an_end_that_counts_unless_it_tells_again() {
 }
 
 #[test]
-fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
-    let kapacitor = |level: &str, before: &str| {
-        let value = json!({
-            "id": "cpu", "message": "cpu is CRITICAL", "details": "", "duration": 0,
-            "time": "2026-01-01T00:08:00Z", "level": level, "previousLevel": before,
-            "data": { "series": [{ "name": "cpu", "tags": { "host": "web-1" } }] },
-        });
-        hospital::reception(&body(&value), NOW, |_id| None).unwrap()
+fn what_says_no_end_fires_for_five_minutes_and_what_says_no_beginning_is_dated_by_the_log() {
+    let api = |more: serde_json::Value| {
+        let mut alert = json!({ "labels": { "alertname": "Down" } });
+        for (key, value) in more.as_object().unwrap() {
+            alert[key] = value.clone();
+        }
+        alertmanager::api(&body(&json!([alert])), NOW).unwrap()
     };
-    let fires = kapacitor("CRITICAL", "OK");
-    assert_eq!(fires.was, "OK");
-    let Word::Fires(alert) = one(&fires.words) else { panic!("{fires:?}") };
-    assert_eq!(alert.labels["host"], "web-1");
+    let in_five_minutes = Some(NOW.plus(Duration::from_secs(300)));
+    let bare = api(json!({}));
+    let [Word::Fires(alert)] = &bare.undated[..] else { panic!("{bare:?}") };
+    assert_eq!((alert.ends_at, bare.words.len()), (in_five_minutes, 0));
+    let dated = api(json!({ "startsAt": "2026-01-01T00:05:00Z" }));
+    let Word::Fires(alert) = one(&dated) else { panic!("{dated:?}") };
+    assert_eq!(alert.ends_at, in_five_minutes);
+    let over = api(json!({ "endsAt": "2026-01-01T00:09:00Z" }));
+    assert!(matches!(over.undated[..], [Word::Ended { starts_at: None, .. }]), "{over:?}");
+    // An Alertmanager says when it is over; of some who use its form one does not know since when.
+    let mut group = webhook("firing");
+    group["alerts"][0]["startsAt"] = json!("0001-01-01T00:00:00Z");
+    let words = alertmanager::webhook(&body(&group), NOW).unwrap();
+    let [Word::Fires(alert)] = &words.undated[..] else { panic!("{words:?}") };
+    assert_eq!(alert.ends_at, None);
+}
+
+#[test]
+fn an_end_is_dated_by_its_senders_clock_unless_it_is_far_off() {
+    let ended = |since: &str, ends: &str| {
+        let mut group = webhook("resolved");
+        group["alerts"][0]["startsAt"] = json!(since);
+        group["alerts"][0]["endsAt"] = json!(ends);
+        let words = alertmanager::webhook(&body(&group), NOW).unwrap();
+        let Word::Ended { at, .. } = one(&words) else { panic!("{words:?}") };
+        at.to_string()
+    };
+    let ahead = ended("2026-01-01T00:40:00Z", "2026-01-01T00:50:00Z");
+    assert_eq!(ahead, "2026-01-01T00:50:00.000Z");
+    assert_eq!(ended("2026-01-01T00:05:00Z", "2099-01-01T00:00:00Z"), NOW.to_string());
+    let since = "2026-01-01T00:40:00.000Z";
+    assert_eq!(ended(since, "0001-01-01T00:00:00Z"), since, "not before it began");
+}
+
+/// Kapacitor's alert, while nothing fires.
+fn kapacitor(id: &str, message: &str, level: &str, before: &str) -> hospital::Reception {
+    let value = json!({
+        "id": id, "message": message, "details": "", "duration": 0, "time": "test",
+        "level": level, "previousLevel": before,
+        "data": { "series": [{ "name": "cpu", "tags": { "host": "web-1" } }] },
+    });
+    let guest = |id: &str| (id == "s3cret").then(|| Name::parse("old-db").unwrap());
+    hospital::read(&body(&value), NOW).unwrap().reception(NOW, &Alerts::default(), guest)
+}
+
+/// The alert that fires by it, if one does, and those that are over.
+fn levels(reception: &hospital::Reception) -> (Option<Alert>, BTreeSet<AlertId>) {
+    let words = &reception.words;
+    assert_eq!((words.undated.len(), words.len(), &words.refused), (3, 3, &Vec::new()));
+    let (mut fires, mut over) = (None, BTreeSet::new());
+    for word in &words.undated {
+        match word {
+            Word::Fires(alert) => fires = Some(alert.clone()),
+            Word::Ended { alert, .. } => drop(over.insert(*alert)),
+        }
+    }
+    (fires, over)
+}
+
+#[test]
+fn hospitals_two_shapes_are_read_and_answered_as_it_did() {
+    // It said "was CRITICAL" when it began an operation: when the level had been OK.
+    for (level, before, was) in [
+        ("CRITICAL", "OK", "CRITICAL"),
+        ("CRITICAL", "CRITICAL", "OK"),
+        ("OK", "CRITICAL", "OK"),
+        ("OK", "OK", "CRITICAL"),
+        ("CRITICAL", "", "OK"),
+    ] {
+        assert_eq!(kapacitor("cpu", "busy", level, before).was, was, "{before} to {level}");
+    }
+    let (fires, _) = levels(&kapacitor("cpu", "busy", "CRITICAL", "OK"));
+    let alert = fires.unwrap();
+    let label = |key: &str| alert.labels.get(key).map(String::as_str);
+    assert_eq!((label("host"), label("alertname")), (Some("web-1"), Some("cpu")));
+    assert_eq!((label("alert_type"), label("severity")), (Some("busy"), Some("critical")));
     // A repetition fires as well: the level counts, not the edge.
-    assert!(matches!(one(&kapacitor("CRITICAL", "CRITICAL").words), Word::Fires(_)));
-    let over = kapacitor("OK", "CRITICAL");
-    assert_eq!(over.was, "CRITICAL");
-    assert!(matches!(one(&over.words), Word::Ended { alert: id, .. } if *id == alert.id()));
-    let older = hospital::reception(&body(&webhook("resolved")), NOW, |_id| None).unwrap();
-    assert_eq!((older.was, older.words.words.len()), ("CRITICAL", 1));
+    assert!(levels(&kapacitor("cpu", "busy", "CRITICAL", "CRITICAL")).0.is_some());
+    for (status, was) in [("resolved", "OK"), ("firing", "CRITICAL")] {
+        let older = hospital::read(&body(&webhook(status)), NOW)
+            .map(|read| read.reception(NOW, &Alerts::default(), |_id| None));
+        let older = older.unwrap();
+        assert_eq!((older.was, older.words.words.len()), (was, 1));
+    }
+}
+
+#[test]
+fn one_level_ends_the_others_and_each_type_is_an_alert_of_its_own() {
+    let told = |message: &str, level: &str| levels(&kapacitor("cpu", message, level, "OK"));
+    let (critical, others) = told("busy", "CRITICAL");
+    let (warning, _) = told("busy", "WARNING");
+    let (info, _) = told("busy", "INFO");
+    let ids: BTreeSet<AlertId> =
+        [critical.unwrap(), warning.unwrap(), info.unwrap()].iter().map(Alert::id).collect();
+    assert_eq!((ids.len(), others.len(), others.is_subset(&ids)), (3, 2, true));
+    assert_eq!(told("busy", "OK"), (None, ids.clone()));
+    assert!(told("QueueFull", "OK").1.is_disjoint(&ids), "another type");
+    // What Kapacitor writes into a message unless told otherwise, and what many have it write.
+    for (one, other) in [
+        ("cpu is CRITICAL", "cpu is OK"),
+        ("[WARNING] cpu: 93.2% used", "[CRITICAL] cpu: 99.1% used"),
+    ] {
+        assert_eq!(told(one, "OK").1, told(other, "OK").1, "{one}");
+    }
 }
 
 #[test]
 fn an_alert_that_names_a_guest_by_its_surgeons_id_is_about_the_guest_and_keeps_the_id_to_itself() {
-    let guest = |id: &str| (id == "s3cret").then(|| protocol::name::Name::parse("old-db").unwrap());
-    let told = |level: &str| {
-        let value = json!({
-            "id": "s3cret", "message": "DatabaseDown", "time": "2026-01-01T00:08:00Z",
-            "level": level, "previousLevel": "OK",
-        });
-        hospital::reception(&body(&value), NOW, guest).unwrap()
-    };
-    let fires = told("CRITICAL");
-    let Word::Fires(alert) = one(&fires.words) else { panic!("{fires:?}") };
+    let (fires, _) = levels(&kapacitor("s3cret", "DatabaseDown", "CRITICAL", "OK"));
+    let alert = fires.unwrap();
     assert_eq!(
         (alert.labels["host"].as_str(), alert.labels["alertname"].as_str()),
         ("old-db", "DatabaseDown")
     );
     assert!(!format!("{alert:?}").contains("s3cret"), "{alert:?}");
-    assert!(matches!(one(&told("OK").words), Word::Ended { alert: id, .. } if *id == alert.id()));
+    let (_, over) = levels(&kapacitor("s3cret", "DatabaseDown", "OK", "CRITICAL"));
+    assert!(over.contains(&alert.id()));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::Agent;
 use crate::{
     document::{AlertProbe, Probe, Verdict},
     ledger::roster::Member,
+    order::Action,
     record::Record,
     time::{Now, Timestamp},
 };
@@ -43,7 +44,9 @@ impl Agent {
 
     /// Checks of alerts are run at once when the log has something new about alerts.
     pub(super) fn look_at_alerts(&mut self, record: &Record, now: Now) {
-        if matches!(record, Record::Alerted { .. } | Record::Streamed { .. }) {
+        let ends = |action: &Action| matches!(action, Action::EndAlert { .. });
+        let is_ended = matches!(record, Record::Ordered { order } if ends(&order.order.action));
+        if is_ended || matches!(record, Record::Alerted { .. } | Record::Streamed { .. }) {
             self.checks.hurry(now.mono, |check| matches!(check.probe, Probe::Alert(_)));
         }
     }

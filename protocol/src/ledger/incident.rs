@@ -2,6 +2,7 @@
 
 use super::questions::Question;
 use crate::{
+    alert::AlertId,
     document::{OnUnknown, Runbook, Rung},
     name::{IncidentId, Name, PeerId},
     record::{AttemptReport, Because, EvidenceSummary, Outcome, Part},
@@ -236,6 +237,8 @@ pub enum Fact {
     Claimed(u32),
     /// No surgeon had asked for this attempt, and it was taken back, for this reason.
     Withdrawn(u32, String),
+    /// An alert by which its check failed was ended by this operator; why.
+    AlertEnded(AlertId, String, String),
 }
 
 /// One thing that is wrong.

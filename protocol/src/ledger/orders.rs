@@ -84,6 +84,10 @@ impl Ledger {
                 let reason = bounded(reason)?;
                 self.run_runbook(context, runbook, *peer, &reason)
             }
+            Action::EndAlert { alert, reason } => {
+                let reason = bounded(reason)?;
+                self.end_alert(context, *alert, operator, &reason)
+            }
         }
     }
 }

@@ -190,6 +190,6 @@ impl Ledger {
 }
 
 /// An operator as the history calls them: the beginning of their key.
-fn short(operator: [u8; 32]) -> String {
+pub(super) fn short(operator: [u8; 32]) -> String {
     HEXLOWER.encode(&operator[..4])
 }

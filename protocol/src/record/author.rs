@@ -91,7 +91,8 @@ impl Record {
                 | Action::Thaw
                 | Action::StartMaintenance { .. }
                 | Action::EndMaintenance { .. }
-                | Action::RunRunbook { .. } => None,
+                | Action::RunRunbook { .. }
+                | Action::EndAlert { .. } => None,
             },
             // An operation is known by its own number.
             Self::Operated { .. }

@@ -96,6 +96,7 @@ words! {
     NotForSurgeons => "not-for-surgeons",
     JobOfAnother => "job-of-another",
     NotForgotten => "not-forgotten",
+    UnknownAlert => "unknown-alert",
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl World<'_> {
             Word::Fires(alert)
         } else {
             let Some((_, _, starts_at)) = self.firing.get(&id) else { return };
-            Word::Ended { alert: id, starts_at: *starts_at, at: now }
+            Word::Ended { alert: id, starts_at: Some(*starts_at), at: now }
         };
         let Some(leader) = self.raft.leader.filter(|leader| self.has_majority(*leader)) else {
             let Some(who) = self.whom(peer) else { return };

@@ -146,7 +146,7 @@ pub(super) fn operation(n: u64) -> [u8; 32] {
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
     pub(super) ledger: Ledger,
-    index: u64,
+    pub(super) index: u64,
     pub(super) now: Timestamp,
 }
 

@@ -1,11 +1,11 @@
 //! Arguments of what is told from outside: alerts, guests, streams, jobs.
 
 use super::{
-    Shown,
+    KeyOption, Shown,
     values::{parse_name, parse_one_label, parse_some_time},
 };
 use clap::{Args, Subcommand};
-use protocol::name::Name;
+use protocol::{alert::AlertId, name::Name};
 use std::time::Duration;
 
 /// `hearten alert …`
@@ -13,6 +13,25 @@ use std::time::Duration;
 pub enum AlertCommand {
     /// List the alerts that fire, and the checks that fail by them.
     List(Shown),
+    /// End one that nobody else ends. If its sender says again that it fires, it does.
+    End(EndAlertOptions),
+}
+
+/// `hearten alert end`
+#[derive(Debug, Clone, Args)]
+pub struct EndAlertOptions {
+    /// Its id, as the list shows it.
+    #[arg(value_name = "ID", value_parser = AlertId::parse)]
+    pub id: AlertId,
+    /// Why, for those who read the log.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// With which key to sign.
+    #[command(flatten)]
+    pub key: KeyOption,
+    /// How the answer is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `hearten guest …`

@@ -27,8 +27,10 @@ pub struct AlertRow {
     pub summary: String,
     /// Since when, by its sender's clock.
     pub starts_at: Timestamp,
-    /// Until when, unless it is told again; nothing where its sender will say so.
+    /// The end that its sender gave; nothing where it will say so.
     pub ends_at: Option<Timestamp>,
+    /// Until when it fires, unless it is told again.
+    pub until: Timestamp,
     /// Since when the mesh knows it.
     pub since: Timestamp,
     /// Which check fails by it on which peer: `exporter-down on web-1`. Where there is none, nobody
@@ -48,6 +50,7 @@ impl AlertsView {
                 summary: firing.alert.summary.clone(),
                 starts_at: firing.alert.starts_at,
                 ends_at: firing.alert.ends_at,
+                until: firing.until(),
                 since: firing.since,
                 checks: checks_by(agent, &firing.alert),
             })

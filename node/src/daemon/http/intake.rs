@@ -92,13 +92,39 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, error) = self.told();
-        let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
-        let again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        if again.contains(&status) {
-            (status, [(header::RETRY_AFTER, AGAIN_AFTER_SECONDS)], body).into_response()
-        } else {
-            (status, body).into_response()
-        }
+        answer(status, &error)
+    }
+}
+
+fn answer(status: StatusCode, error: &str) -> Response {
+    let body = Json(json!({ "schema": 1, "status": "error", "error": error }));
+    let again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+    if again.contains(&status) {
+        (status, [(header::RETRY_AFTER, AGAIN_AFTER_SECONDS)], body).into_response()
+    } else {
+        (status, body).into_response()
+    }
+}
+
+/// The same for the webhook of an Alertmanager, which sends again what is answered with 5xx, and
+/// gives up at once what is answered with 429 (its `notify/webhook` has a `Retrier` without codes).
+#[derive(Debug)]
+pub(super) struct WebhookFailure(Failure);
+
+impl IntoResponse for WebhookFailure {
+    fn into_response(self) -> Response {
+        let (status, error) = self.0.told();
+        let status = match status {
+            StatusCode::TOO_MANY_REQUESTS => StatusCode::SERVICE_UNAVAILABLE,
+            other => other,
+        };
+        answer(status, &error)
+    }
+}
+
+impl From<Failure> for WebhookFailure {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
     }
 }
 
@@ -131,9 +157,9 @@ pub(super) async fn alertmanager(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     body: Body,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Value>, WebhookFailure> {
     let (who, words) = let_in(&shared, &caller, body, formats::webhook).await?;
-    take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
+    Ok(take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))?)
 }
 
 pub(super) async fn prometheus(
@@ -145,19 +171,20 @@ pub(super) async fn prometheus(
     take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
-/// Hospital's answer says how it was before, and nothing else.
+/// Hospital's answer says "was", and what it would have begun an operation for or not.
 pub(super) async fn reception(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let daemon = Arc::clone(&shared.daemon);
-    let guest = move |id: &str| {
-        let agent = daemon.agent();
-        agent.ledger().library().guest_of(id).map(|guest| guest.name.clone())
+    let (who, read) = let_in(&shared, &caller, body, hospital::read).await?;
+    let now = shared.daemon.log_now();
+    let read = {
+        let agent = shared.daemon.agent();
+        let library = agent.ledger().library();
+        let guest = |id: &str| library.guest_of(id).map(|guest| guest.name.clone());
+        read.reception(now, agent.ledger().alerts(), guest)
     };
-    let read = move |body: &[u8], now| hospital::reception(body, now, guest);
-    let (who, read) = let_in(&shared, &caller, body, read).await?;
     let was = read.was;
     take(&shared, &who.sender, read.words).await?;
     Ok(Json(json!({ "status": format!("was {was}") })))
@@ -170,7 +197,7 @@ pub(super) async fn passive(
     body: Body,
 ) -> Result<Json<Value>, Failure> {
     let (who, words) = let_in(&shared, &caller, body, passive::results).await?;
-    take_dated(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
+    take(&shared, &who.sender, words).await.map(|taken| Json(taken.json()))
 }
 
 /// JSON of a sender that `hearten.toml` has a mapping for.
@@ -187,7 +214,7 @@ pub(super) async fn mapped(
     let read = move |body: &[u8], now| mapping.map(|mapping| mapping.words(body, now)).transpose();
     let (who, words) = let_in(&shared, &caller, body, read).await?;
     let words = words.ok_or(Failure::NoSuchIntake)?;
-    let taken = take_dated(&shared, &who.sender, words).await?;
+    let taken = take(&shared, &who.sender, words).await?;
     Ok(Json(taken.json()))
 }
 
@@ -246,19 +273,7 @@ pub(super) async fn said<T: Send + 'static>(
     Ok(shared.bodies.read(came, move |bytes, _cut| read(&bytes, now)).await??)
 }
 
-/// Brings what is new to the log, of a sender that says how it is and not since when.
-async fn take_dated(shared: &Shared, sender: &Sender, words: Words) -> Result<Taken, Failure> {
-    let Words { words, refused } = words;
-    let told = words.len();
-    let dated = dated(&shared.daemon, words);
-    if told == 0 && !refused.is_empty() {
-        return Err(Failure::Useless(refused));
-    }
-    let taken = take(shared, sender, Words { words: dated, refused: Vec::new() }).await?;
-    Ok(Taken { words: told, refused, ..taken })
-}
-
-/// Such words, as the log knows them.
+/// Words that say how it is and not since when, as the log knows them.
 pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
     let now: Timestamp = daemon.log_now();
     let agent = daemon.agent();
@@ -267,11 +282,12 @@ pub(in crate::daemon) fn dated(daemon: &Daemon, words: Vec<Word>) -> Vec<Word> {
 
 /// Brings what is new to the log.
 async fn take(shared: &Shared, sender: &Sender, words: Words) -> Result<Taken, Failure> {
-    let Words { words, refused } = words;
-    if words.is_empty() && !refused.is_empty() {
+    let count = words.len();
+    let Words { mut words, undated, refused } = words;
+    if count == 0 && !refused.is_empty() {
         return Err(Failure::Useless(refused));
     }
-    let count = words.len();
+    words.extend(dated(&shared.daemon, undated));
     let news = news(&shared.daemon, words);
     let taken = Taken { words: count, news: news.len(), refused };
     leaves_room(shared, sender, &news).map_err(Failure::Firing)?;
@@ -297,4 +313,27 @@ pub(in crate::daemon) fn news(daemon: &Daemon, mut words: Vec<Word>) -> Vec<Word
     let alerts = agent.ledger().alerts();
     words.retain(|word| alerts.is_news(word, at));
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::refusal::Refusal;
+
+    #[test]
+    fn an_alertmanager_is_told_to_send_again_where_others_are_told_that_it_is_too_much() {
+        let full = || {
+            let most = 10;
+            Failure::NotTaken(NotTaken::Refused(Box::new(Refusal::TooManyAlerts { most })))
+        };
+        let unreadable = || Failure::Unreadable("no JSON".to_owned());
+        for (response, status, again) in [
+            (full().into_response(), StatusCode::TOO_MANY_REQUESTS, true),
+            (WebhookFailure(full()).into_response(), StatusCode::SERVICE_UNAVAILABLE, true),
+            (WebhookFailure(unreadable()).into_response(), StatusCode::BAD_REQUEST, false),
+        ] {
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), again);
+        }
+    }
 }

@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn ended(number: usize) -> Word {
-        Word::Ended { alert: alert(number).id(), starts_at: at(0), at: at(1) }
+        Word::Ended { alert: alert(number).id(), starts_at: Some(at(0)), at: at(1) }
     }
 
     #[test]

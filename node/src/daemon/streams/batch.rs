@@ -26,9 +26,9 @@ pub(super) fn cut(
             continue;
         };
         let read = understood(mapping, record.value.as_deref(), now());
-        let size = codec::encode(&read.words).len();
-        let is_full =
-            open.words.len() + read.words.len() > WORDS_MAX || bytes + size > ENTRY_BYTES_MAX;
+        let words = if open.timed { read.words } else { read.undated };
+        let size = codec::encode(&words).len();
+        let is_full = open.words.len() + words.len() > WORDS_MAX || bytes + size > ENTRY_BYTES_MAX;
         if is_full && Some(open.next) != open.from {
             let next = open.next;
             let blank = Batch::place(open.stream.clone(), open.topic.clone(), open.partition, next);
@@ -37,7 +37,7 @@ pub(super) fn cut(
             bytes = 0;
         }
         bytes += size;
-        open.words.extend(read.words);
+        open.words.extend(words);
         for why in read.refused {
             open.skip(&format!("offset {offset}: {why}"));
         }
@@ -50,13 +50,13 @@ pub(super) fn cut(
 }
 
 fn understood(mapping: &Mapping, value: Option<&[u8]>, now: Timestamp) -> Words {
-    let refused = |why: String| Words { words: Vec::new(), refused: vec![why] };
+    let refused = |why: String| Words { refused: vec![why], ..Words::default() };
     let Some(value) = value else { return refused("the message has no value".to_owned()) };
     if value.len() > MESSAGE_BYTES_MAX {
         return refused(format!("the message has more than {MESSAGE_BYTES_MAX} bytes"));
     }
     match mapping.words(value, now) {
-        Ok(read) if read.words.len() > WORDS_MAX => {
+        Ok(read) if read.len() > WORDS_MAX => {
             refused(format!("the message has more than {WORDS_MAX} events"))
         }
         Ok(read) => read,
