@@ -19,7 +19,7 @@ mod bounds;
 pub mod brake;
 pub mod calls;
 pub mod documents;
-mod endings;
+pub mod endings;
 pub mod guests;
 pub mod heartbeats;
 pub mod history;

@@ -4,74 +4,18 @@ mod common;
 
 use common::{
     WEB,
+    calls::{called, documents, messages, notifier, order, recovers, state, told},
     driver::{Driver, Effect},
     key, trust,
 };
 use protocol::{
-    agent::{LocalPolicy, Message, Output},
+    agent::LocalPolicy,
     document::Verdict,
     explain,
     ledger::incident::{News, State},
     order::Action,
     record::Trust,
 };
-
-/// One check whose runbook calls these, and the notifiers.
-fn documents(notify: &str, notifiers: &str) -> String {
-    format!(
-        r#"
-{WEB}
-[[runbook]]
-name = "restart-web"
-on = {{ check = "web" }}
-cooldown = "0s"
-
-[[runbook.rung]]
-name = "call a person"
-notify = "{notify}"
-{notifiers}
-"#
-    )
-}
-
-fn notifier(name: &str, lines: &str) -> String {
-    format!("[[notifier]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"http://h/\"\n{lines}\n")
-}
-
-/// What was told so far, by whom, in order.
-fn told(driver: &Driver) -> Vec<(String, News)> {
-    messages(driver)
-        .into_iter()
-        .map(|message| (message.notifier.to_string(), message.news))
-        .collect()
-}
-
-fn messages(driver: &Driver) -> Vec<Message> {
-    let message = |output: &Output| {
-        if let Output::Notify { message, .. } = output { Some(message.clone()) } else { None }
-    };
-    driver.outputs.iter().filter_map(|(_, _, output)| message(output)).collect()
-}
-
-fn called(driver: &Driver, by: &str) -> usize {
-    told(driver).iter().filter(|(name, news)| name == by && *news == News::Called).count()
-}
-
-fn state(driver: &Driver) -> Option<State> {
-    driver.ledger.incidents().values().last().map(|incident| incident.state)
-}
-
-fn order(driver: &mut Driver, action: Action) {
-    let order = common::ordered(7, protocol::time::Timestamp::from_millis(u64::MAX / 2), action);
-    driver.write(protocol::record::Record::Ordered { order }).expect("an order that is taken");
-    driver.settle();
-}
-
-fn recovers(driver: &mut Driver) {
-    driver.host(2).verdict = Verdict::Pass;
-    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
-    driver.pass(2_000);
-}
 
 #[test]
 fn a_call_is_made_again_and_by_another_until_somebody_acknowledges() {
@@ -146,7 +90,8 @@ fn what_is_quiet_is_told_afterwards_unless_it_is_bad_enough_or_over() {
     driver.until("called", |driver| called(driver, "loud") == 1);
     recovers(&mut driver);
     driver.pass(30 * 60_000);
-    assert_eq!(called(&driver, "night"), 0, "what was over before is no news");
+    let night = told(&driver).into_iter().filter(|(name, _)| name == "night");
+    assert_eq!(night.count(), 0, "what was over before is no news");
 }
 
 const ROUTES: &str = r#"

@@ -4,6 +4,10 @@
 //! the mesh, the incident and the notice; PagerDuty's events of one incident share theirs, so that
 //! its end resolves what its call triggered.
 
+mod again;
+
+pub use again::not_taken;
+
 use super::{
     environment::Environment,
     http::HttpClient,

@@ -6,6 +6,7 @@ use crate::{
     document::{Channel, Notifier, Rung, Severity},
     ledger::incident::{Incident, News, Notice},
     name::{IncidentId, Labels, Name},
+    record::Delivered,
     refusal::Refusal,
     time::Timestamp,
 };
@@ -62,6 +63,45 @@ impl Ledger {
     pub(super) fn without_recovery(&self) -> BTreeSet<Name> {
         let notifiers = self.library.notifiers().filter(|notifier| !notifier.policy.recovery);
         notifiers.map(|notifier| notifier.name.clone()).collect()
+    }
+
+    /// Whether a notice that is due may have been tried by now: it was its time.
+    pub(super) fn may_be_out(&self, notice: &Notice, incident: &Incident, at: Timestamp) -> bool {
+        let notifier = self.library.notifier(&notice.notifier);
+        notifier.is_some_and(|known| told_by(known, notice, incident.severity()) <= at)
+    }
+
+    /// What became of a notice. What became of a call is said after the incident's end as well, and
+    /// whoever may know of it hears of the end.
+    pub(super) fn notified(
+        &mut self,
+        context: &Context,
+        id: IncidentId,
+        number: u32,
+        delivered: Delivered,
+        detail: &str,
+    ) -> Outcome {
+        let silent = self.without_recovery();
+        let incident =
+            self.incidents.get_mut(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
+        let due = incident.notices.iter_mut().find(|n| n.number == number && n.done.is_none());
+        let Some(notice) = due else {
+            return Err(Refusal::NoticeNotDue { incident: id, notice: number });
+        };
+        notice.done = Some((context.at, delivered, detail.to_owned()));
+        let (notifier, news) = (notice.notifier.clone(), notice.news);
+        incident.note(context.at, context.by, Fact::Notified(number));
+        let called = match news {
+            News::Called | News::Asked => delivered.may_be(),
+            News::Resolved => false,
+        };
+        let is_told = incident
+            .notices_due()
+            .any(|notice| notice.news == News::Resolved && notice.notifier == notifier);
+        if incident.state.is_over() && called && !is_told && !silent.contains(&notifier) {
+            incident.give_notice(context.at, notifier, News::Resolved);
+        }
+        Ok(Effect::Done)
     }
 
     /// Who is to be called (again) while nobody acknowledges the incident, and when.

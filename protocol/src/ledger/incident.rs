@@ -4,7 +4,7 @@ use super::questions::Question;
 use crate::{
     document::{OnUnknown, Runbook, Rung},
     name::{IncidentId, Name, PeerId},
-    record::{AttemptReport, Because, EvidenceSummary, Outcome, Part},
+    record::{AttemptReport, Because, Delivered, EvidenceSummary, Outcome, Part},
     refusal::Refusal,
     time::Timestamp,
 };
@@ -157,7 +157,7 @@ pub struct Notice {
     /// When it became due.
     pub due_at: Timestamp,
     /// When it was taken or given up; with what the channel said.
-    pub done: Option<(Timestamp, bool, String)>,
+    pub done: Option<(Timestamp, Delivered, String)>,
 }
 
 /// What a notice says.

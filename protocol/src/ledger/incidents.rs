@@ -256,25 +256,6 @@ impl Ledger {
         self.incidents.get(&id).map_or(Ok(()), |incident| self.unbraked(incident))
     }
 
-    pub(super) fn notified(
-        &mut self,
-        context: &Context,
-        id: IncidentId,
-        number: u32,
-        delivered: bool,
-        detail: &str,
-    ) -> Outcome {
-        let incident =
-            self.incidents.get_mut(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
-        let due = incident.notices.iter_mut().find(|n| n.number == number && n.done.is_none());
-        let Some(notice) = due else {
-            return Err(Refusal::NoticeNotDue { incident: id, notice: number });
-        };
-        notice.done = Some((context.at, delivered, detail.to_owned()));
-        incident.note(context.at, context.by, Fact::Notified(number));
-        Ok(Effect::Done)
-    }
-
     pub(super) fn skip_rung(
         &mut self,
         context: &Context,

@@ -75,6 +75,8 @@ pub(crate) struct Driver {
     pub(crate) effects: BTreeMap<String, Effect>,
     /// Whether the channels take notices.
     pub(crate) channel: Result<(), ()>,
+    /// Whether the channels answer at all.
+    pub(crate) channel_answers: bool,
     /// Whether the outside dead-man's switch takes calls.
     pub(crate) switch: Result<(), ()>,
     /// What each witness says when it does not say what it sees.
@@ -117,6 +119,7 @@ impl Driver {
                 ("power".to_owned(), Effect::Heals),
             ]),
             channel: Ok(()),
+            channel_answers: true,
             switch: Ok(()),
             lies: BTreeMap::new(),
             lied_about: BTreeSet::new(),

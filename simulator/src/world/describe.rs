@@ -159,7 +159,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
         Record::Escalated { incident, reason } => format!("escalated {incident}: {reason}"),
         Record::Called { incident, rung } => format!("called for {incident}, rung {rung}"),
         Record::Notified { incident, notice, delivered, .. } => {
-            format!("notified {notice} of {incident}, delivered: {delivered}")
+            format!("notified {notice} of {incident}, delivered: {}", delivered.as_str())
         }
     };
     format!("{what} [by {}, term {}]", entry.by, entry.term)

@@ -2,7 +2,7 @@
 
 use super::{Driver, Effect, id, number, sign_report};
 use protocol::{
-    agent::{Input, Output, WorkOrder, voters::MemberChange},
+    agent::{Input, NotTaken, Output, WorkOrder, voters::MemberChange},
     document::Verdict,
     ledger,
     name::PeerId,
@@ -82,12 +82,13 @@ impl Driver {
                     keepers: Vec::new(),
                 },
             },
+            Output::Notify { .. } if !self.channel_answers => return,
             Output::Notify { message, .. } => Input::NoticeSent {
                 incident: message.incident,
                 notice: message.notice,
                 result: match self.channel {
                     Ok(()) => Ok("200".to_owned()),
-                    Err(()) => Err("503".to_owned()),
+                    Err(()) => Err(NotTaken::this_time("503")),
                 },
             },
             Output::CheckIn(_) => Input::CheckedIn(match self.switch {
