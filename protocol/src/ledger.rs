@@ -8,8 +8,8 @@
 //! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
-//! [`memory`] (what was done lately), [`questions`] (what a person is asked), [`calls`] (who is
-//! told), [`alerts`], [`heartbeats`] and [`streams`] (what is told from outside), [`guests`] (what
+//! [`memory`] (what was done lately), [`questions`] (what a person is asked), `severity` (how
+//! bad it is), [`calls`] and [`endings`] (who is told), [`alerts`], [`heartbeats`] and [`streams`] (what is told from outside), [`guests`] (what
 //! surgeons are handed).
 
 pub mod alerts;
@@ -31,6 +31,7 @@ pub mod memory;
 pub mod orders;
 pub mod questions;
 pub mod roster;
+mod severity;
 pub mod silences;
 pub mod streams;
 pub mod touched;

@@ -155,7 +155,7 @@ fn way<'a>(
             Post::json(&secret(name)?, slack(message).to_string().into_bytes())
         }
         Channel::PagerDuty { url, routing_key, severity } => {
-            let event = pagerduty(message, &secret(routing_key)?, severity);
+            let event = pagerduty(message, &secret(routing_key)?, severity.as_deref());
             Post::json(url, event.to_string().into_bytes())
         }
         Channel::Ntfy { url, token, priority } => {
@@ -239,10 +239,13 @@ fn slack(message: &Message) -> Value {
 }
 
 /// An event of PagerDuty's Events API, version 2.
-fn pagerduty(message: &Message, routing_key: &str, severity: &str) -> Value {
+fn pagerduty(message: &Message, routing_key: &str, severity: Option<&str>) -> Value {
     /// The longest summary that is taken.
     const SUMMARY_MAX: usize = 1_024;
     let resolve = message.news == News::Resolved;
+    // Our words for it are among theirs.
+    let own = message.facts.get("severity").map(String::as_str);
+    let severity = severity.or(own).unwrap_or("critical");
     let summary: String = message.text.chars().take(SUMMARY_MAX).collect();
     let mut event = json!({
         "routing_key": routing_key,
@@ -295,7 +298,10 @@ mod tests {
             runbook: Some(name("restart-web")),
             title: format!("{} INC-42 on web-1", news.as_str()),
             text: "web-1: <!channel> nothing helped & nobody answers".to_owned(),
-            facts: BTreeMap::from([("why".to_owned(), "a \"b\"\nc\\d\"}, {".to_owned())]),
+            facts: BTreeMap::from([
+                ("why".to_owned(), "a \"b\"\nc\\d\"}, {".to_owned()),
+                ("severity".to_owned(), "warning".to_owned()),
+            ]),
         }
     }
 
@@ -321,7 +327,7 @@ mod tests {
         let channel = Channel::PagerDuty {
             url: "https://events.pagerduty.com/v2/enqueue".to_owned(),
             routing_key: name("pd"),
-            severity: "critical".to_owned(),
+            severity: None,
         };
         let (_, called) = posted(&channel, News::Called);
         assert_eq!(called["routing_key"], "s3cret of pd");
@@ -331,8 +337,10 @@ mod tests {
         );
         assert_eq!(
             (&called["payload"]["severity"], &called["payload"]["source"]),
-            (&json!("critical"), &json!("web-1"))
+            (&json!("warning"), &json!("web-1"))
         );
+        let fixed = pagerduty(&message(News::Called), "k3y", Some("error"));
+        assert_eq!(fixed["payload"]["severity"], "error", "as the document has it");
         assert!(
             called["payload"]["summary"]
                 .as_str()

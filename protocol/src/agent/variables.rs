@@ -31,7 +31,7 @@ pub(super) fn for_incident(
         set(&mut variables, "RUNBOOK", runbook.to_string());
         let affected = agent.ledger.roster().ever(incident.peer);
         let values = affected.map(|affected| {
-            params::resolve(&plan.params, &affected.card.labels, &incident.because)
+            params::resolve(&plan.params, &affected.card.labels, &incident.because, &incident.told)
         });
         // One that does not resolve was refused before anything was given out.
         for (name, value) in values.into_iter().flatten().flatten() {

@@ -42,6 +42,44 @@ impl Severity {
         }
     }
 
+    /// How bad an alert or a job says to be, by its label `severity` or `level`; nothing where
+    /// neither says so in a word that is known.
+    pub fn told(labels: &Labels) -> Option<Self> {
+        ["severity", "level"].iter().find_map(|key| Self::meant(labels.get(*key)?))
+    }
+
+    /// What other systems mean by their words for it.
+    fn meant(word: &str) -> Option<Self> {
+        const CRITICAL: [&str; 14] = [
+            "critical",
+            "crit",
+            "page",
+            "error",
+            "err",
+            "fail",
+            "failure",
+            "fatal",
+            "major",
+            "high",
+            "disaster",
+            "emergency",
+            "emerg",
+            "alert",
+        ];
+        const WARNING: [&str; 5] = ["warning", "warn", "minor", "average", "medium"];
+        const INFO: [&str; 7] =
+            ["info", "information", "informational", "notice", "low", "debug", "none"];
+        let word = word.trim().to_ascii_lowercase();
+        let is = |words: &[&str]| words.contains(&word.as_str());
+        if is(&CRITICAL) {
+            return Some(Self::Critical);
+        }
+        if is(&WARNING) {
+            return Some(Self::Warning);
+        }
+        is(&INFO).then_some(Self::Info)
+    }
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -103,7 +141,8 @@ impl Policy {
 pub struct Route {
     /// The notifiers that tell.
     pub notify: Vec<Name>,
-    /// About peers with these labels.
+    /// About what is so labelled: the labels of the peer, and those of the alert or the job that the
+    /// peer has not.
     pub selector: Selector,
     /// About what is so bad; about everything when it is empty.
     pub severities: BTreeSet<Severity>,

@@ -48,8 +48,9 @@ pub enum Channel {
         url: String,
         /// The secret with the integration's key.
         routing_key: Name,
-        /// How bad it is called: `critical`, `error`, `warning` or `info`.
-        severity: String,
+        /// How bad it is called: `critical`, `error`, `warning` or `info`; as bad as the incident
+        /// is unless said.
+        severity: Option<String>,
     },
     /// A message of a topic of ntfy.
     Ntfy {

@@ -55,6 +55,9 @@ pub const LABEL: &str = "label.";
 /// The same for one of the labels of the job that it is about: `{job.check}`.
 pub const JOB: &str = "job.";
 
+/// The same for one of the labels of the alert that it is about: `{alert.device}`.
+pub const ALERT: &str = "alert.";
+
 /// The place for a list: what stands there is several texts with commas between them.
 const TAGS: &str = "tags";
 
@@ -139,7 +142,7 @@ impl Template {
 }
 
 fn is_known(name: &str) -> bool {
-    let label = name.strip_prefix(LABEL).or_else(|| name.strip_prefix(JOB));
+    let label = [LABEL, JOB, ALERT].into_iter().find_map(|kind| name.strip_prefix(kind));
     label.is_some_and(|label| !label.is_empty()) || PLACES.iter().any(|(known, _)| *known == name)
 }
 

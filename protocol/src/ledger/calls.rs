@@ -5,7 +5,7 @@ use super::{Context, Effect, Ledger, Outcome, incident::Fact};
 use crate::{
     document::{Channel, Notifier, Rung, Severity},
     ledger::incident::{Incident, News, Notice},
-    name::{IncidentId, Labels, Name},
+    name::{IncidentId, Name},
     record::Delivered,
     refusal::Refusal,
     time::Timestamp,
@@ -21,11 +21,6 @@ impl Incident {
     pub fn is_acknowledged(&self) -> bool {
         self.timeline.iter().any(|line| matches!(line.fact, Fact::Acknowledged(_)))
     }
-
-    /// How bad it is.
-    pub const fn severity(&self) -> Severity {
-        Severity::of(&self.because)
-    }
 }
 
 impl Ledger {
@@ -35,11 +30,9 @@ impl Ledger {
         else {
             return BTreeSet::from([name.clone()]);
         };
-        let nothing = Labels::new();
-        let member = self.roster.ever(incident.peer);
-        let labels = member.map_or(&nothing, |member| &member.card.labels);
+        let labels = self.labels_of(incident);
         let plan = incident.plan.as_ref();
-        let fits = routes.iter().find(|route| route.fits(labels, incident.severity(), plan));
+        let fits = routes.iter().find(|route| route.fits(&labels, incident.severity, plan));
         fits.into_iter().flat_map(|route| &route.notify).cloned().collect()
     }
 
@@ -68,7 +61,7 @@ impl Ledger {
     /// Whether a notice that is due may have been tried by now: it was its time.
     pub(super) fn may_be_out(&self, notice: &Notice, incident: &Incident, at: Timestamp) -> bool {
         let notifier = self.library.notifier(&notice.notifier);
-        notifier.is_some_and(|known| told_by(known, notice, incident.severity()) <= at)
+        notifier.is_some_and(|known| told_by(known, notice, incident.severity) <= at)
     }
 
     /// What became of a notice. What became of a call is said after the incident's end as well, and
@@ -133,7 +126,7 @@ impl Ledger {
                 to_come.push(((*name).clone(), at.plus(every)));
             }
             if let (Some(escalate), Some(first)) = (&notifier.policy.escalate, calls(name).next()) {
-                let due = told_by(notifier, first, incident.severity()).plus(escalate.after);
+                let due = told_by(notifier, first, incident.severity).plus(escalate.after);
                 let others = self.routed(&escalate.to, incident);
                 let others = others.into_iter().filter(|other| !called.contains(other));
                 to_come.extend(others.map(|other| (other, due)));

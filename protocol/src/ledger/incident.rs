@@ -2,8 +2,8 @@
 
 use super::questions::Question;
 use crate::{
-    document::{OnUnknown, Runbook, Rung},
-    name::{IncidentId, Name, PeerId},
+    document::{OnUnknown, Runbook, Rung, Severity},
+    name::{IncidentId, Labels, Name, PeerId},
     record::{AttemptReport, Because, Delivered, EvidenceSummary, Outcome, Part},
     refusal::Refusal,
     time::Timestamp,
@@ -247,6 +247,10 @@ pub struct Incident {
     pub peer: PeerId,
     /// What was seen, by whom.
     pub because: Because,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The labels of the job that it is about, or those that all its alerts had when it was opened.
+    pub told: Labels,
     /// The leader that opened it.
     pub opened_by: PeerId,
     /// When it was opened.

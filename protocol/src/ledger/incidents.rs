@@ -85,6 +85,7 @@ impl Ledger {
                 Some(fits.cloned().ok_or(Refusal::Misassigned { why })?)
             }
         };
+        let (severity, told) = self.weighed(member, because, context.at);
         let steps: Duration = plan
             .iter()
             .flat_map(|plan| &plan.evidence)
@@ -95,6 +96,8 @@ impl Ledger {
             id,
             peer,
             because: because.clone(),
+            severity,
+            told,
             opened_by: context.by,
             opened_at: context.at,
             closed_at: None,

@@ -94,8 +94,7 @@ mod tests {
         let url = || "http://h/".to_owned();
         let slack = Channel::Slack { url: Where::At(url()) };
         let routing_key = Name::parse("pd").unwrap();
-        let severity = "error".to_owned();
-        let pager = Channel::PagerDuty { url: url(), routing_key, severity };
+        let pager = Channel::PagerDuty { url: url(), routing_key, severity: None };
         let hook = Channel::Webhook { url: url() };
         let seven = Again::After(Duration::from_secs(7));
         for (channel, code, after, again) in [

@@ -31,7 +31,7 @@ fn bodies(make: impl Fn(&protocol::agent::Message) -> Value) -> Vec<Value> {
 #[test]
 fn every_event_is_one_that_pagerduty_takes() {
     let validator = validator(include_str!("pagerduty.schema.json"));
-    for severity in ["critical", "error", "warning", "info"] {
+    for severity in [None, Some("critical"), Some("error"), Some("warning"), Some("info")] {
         for event in bodies(|message| pagerduty(message, "k3y", severity)) {
             let faults: Vec<String> =
                 validator.iter_errors(&event).map(|fault| fault.to_string()).collect();

@@ -5,7 +5,7 @@ use crate::{
     agent::output::Message,
     document::{
         Notifier,
-        template::{Facts, JOB, LABEL},
+        template::{ALERT, Facts, JOB, LABEL},
     },
     explain,
     ledger::incident::{Incident, News, Notice},
@@ -120,7 +120,7 @@ impl Agent {
         set("key", format!("{mesh}/{id}/{}", notice.number));
         set("news", notice.news.as_str().to_owned());
         set("notify", notice.notifier.to_string());
-        set("severity", incident.severity().as_str().to_owned());
+        set("severity", incident.severity.as_str().to_owned());
         set("attempts", incident.attempts.len().to_string());
         set("explain", format!("hearten incident explain {id}"));
         set("last", since.to_string());
@@ -168,6 +168,10 @@ impl Agent {
             if let Some(known) = self.ledger.library().check(check) {
                 set("frequency", format_span(known.every));
             }
+        }
+        let kind = if matches!(incident.because, Because::Job { .. }) { JOB } else { ALERT };
+        for (label, value) in &incident.told {
+            set(&format!("{kind}{label}"), value.clone());
         }
         if let Because::Job { job, .. } = &incident.because
             && let Some(job) = self.ledger.heartbeats().named(job)

@@ -265,9 +265,9 @@ impl Agent {
             return;
         }
         let Some(notifier) = notifier else { return };
-        let due_at = notifier.policy.quiet_until(incident.severity(), notice.due_at);
+        let due_at = notifier.policy.quiet_until(incident.severity, notice.due_at);
         sending.due_at = due_at.unwrap_or(notice.due_at);
-        if notifier.policy.quiet_until(incident.severity(), at).is_some() {
+        if notifier.policy.quiet_until(incident.severity, at).is_some() {
             return;
         }
         sending.tries += 1;

@@ -144,7 +144,7 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
         Kind::PagerDuty => Channel::PagerDuty {
             url: url.unwrap_or_else(|| PAGERDUTY.to_owned()),
             routing_key: routing_key?,
-            severity: severity.unwrap_or("error").to_owned(),
+            severity: severity.map(str::to_owned),
         },
         Kind::Ntfy => Channel::Ntfy { url: url?, token, priority: priority.unwrap_or(PRIORITY) },
         Kind::Smtp => Channel::Mail(mail?),
