@@ -35,6 +35,7 @@ mod severity;
 pub mod silences;
 pub mod streams;
 pub mod touched;
+mod untold;
 
 use crate::{
     document::{MeshSettings, Selector},
@@ -295,6 +296,11 @@ impl Ledger {
             // Only an operator's signed order says that an operator wants something.
             Record::Opened { because: Because::Operator { .. }, .. } => {
                 Err(Refusal::OrderNotSigned)
+            }
+            // What became of a notice says so.
+            Record::Opened { because: Because::Untold { .. }, .. } => {
+                let why = "an incident about a notifier is opened by the notice that is given up";
+                Err(Refusal::NotAllowed { by: context.by, why: why.to_owned() })
             }
             Record::Opened { peer, because } => self.open(context, *peer, because),
             Record::EvidenceTaken { incident, evidence } => {

@@ -1,5 +1,5 @@
 //! Who hears that it is over: whoever was called, and whoever may have been, when no call can come
-//! after it any more. And when it is not tried again to tell somebody.
+//! after it any more.
 
 mod common;
 
@@ -123,16 +123,4 @@ fn a_receiver_is_not_asked_before_the_time_that_it_asks_for() {
         driver.pass((most - least) * 1_000);
         assert_eq!(called(&driver, "ops"), 2, "{asked}");
     }
-}
-
-#[test]
-fn what_will_never_be_taken_is_not_sent_again() {
-    let mut driver = called_in_vain();
-    let gone = NotTaken { again: Again::Never, ..NotTaken::this_time("404: no_service") };
-    answers(&mut driver, 1, Err(gone));
-    driver.channel_answers = true;
-    driver.pass(600_000);
-    assert_eq!(called(&driver, "ops"), 1);
-    let done = driver.incident().notices[0].done.clone();
-    assert!(matches!(&done, Some((_, Delivered::No, said)) if said.contains("no_service")));
 }

@@ -68,7 +68,7 @@ pub(super) fn for_incident(
             set(&mut variables, "VERDICT", "fail".to_owned());
             set(&mut variables, "JOB", job.clone());
         }
-        Because::Operator { check: None, .. } | Because::Storm { .. } => {}
+        Because::Operator { check: None, .. } | Because::Storm { .. } | Because::Untold { .. } => {}
     }
     if let Some(level) = level {
         set(&mut variables, "LEVEL", level.number.to_string());

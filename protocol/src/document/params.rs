@@ -105,7 +105,7 @@ fn from_signal(field: SignalField, because: &Because) -> Option<String> {
         )
         | (SignalField::Verdict, Because::Ladder { .. } | Because::Operator { .. })
         // No runbook answers a storm.
-        | (_, Because::Storm { .. }) => None,
+        | (_, Because::Storm { .. } | Because::Untold { .. }) => None,
     }
 }
 

@@ -37,7 +37,8 @@ impl Severity {
             }
             | Because::Ladder { .. }
             | Because::Job { .. }
-            | Because::Storm { .. } => Self::Critical,
+            | Because::Storm { .. }
+            | Because::Untold { .. } => Self::Critical,
             Because::Operator { .. } => Self::Info,
         }
     }

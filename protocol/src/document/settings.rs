@@ -22,6 +22,13 @@ pub struct Notifier {
     pub policy: Policy,
 }
 
+impl Notifier {
+    /// Whether it tells people itself, and does not lead to others.
+    pub const fn is_a_way(&self) -> bool {
+        !matches!(self.channel, Channel::Route(_))
+    }
+}
+
 /// How a message goes out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Channel {

@@ -94,6 +94,7 @@ impl Ledger {
         if incident.state.is_over() && called && !is_told && !silent.contains(&notifier) {
             incident.give_notice(context.at, notifier, News::Resolved);
         }
+        self.judge_notifier(context, (id, number), delivered, detail);
         Ok(Effect::Done)
     }
 

@@ -59,7 +59,7 @@ impl Ledger {
     }
 
     /// It is over: whoever may know of it is told so.
-    fn end(&mut self, id: IncidentId, at: Timestamp, state: State) {
+    pub(super) fn end(&mut self, id: IncidentId, at: Timestamp, state: State) {
         self.open.remove(&id);
         let Some(incident) = self.incidents.get(&id) else { return };
         let waits =

@@ -33,6 +33,8 @@ pub enum Subject {
     Storm,
     /// This check is about a job that is missed or has failed.
     Job(Name, String),
+    /// This notifier does not reach whom it should.
+    Notifier(Name),
 }
 
 impl Subject {
@@ -44,6 +46,7 @@ impl Subject {
             Because::Ladder { ladder, .. } => Self::Ladder(ladder.clone()),
             Because::Operator { runbook, .. } => Self::Operator(runbook.clone()),
             Because::Storm { .. } => Self::Storm,
+            Because::Untold { notifier, .. } => Self::Notifier(notifier.clone()),
             Because::Job { check, job, .. } => Self::Job(check.clone(), job.clone()),
         }
     }
@@ -459,9 +462,10 @@ impl Incident {
     pub const fn evidence_taker(&self) -> PeerId {
         match self.because {
             Because::Check { .. } | Because::Operator { .. } | Because::Job { .. } => self.peer,
-            Because::Silent { .. } | Because::Ladder { .. } | Because::Storm { .. } => {
-                self.opened_by
-            }
+            Because::Silent { .. }
+            | Because::Ladder { .. }
+            | Because::Storm { .. }
+            | Because::Untold { .. } => self.opened_by,
         }
     }
 

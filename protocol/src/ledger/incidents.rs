@@ -70,6 +70,7 @@ impl Ledger {
             Because::Ladder { .. } => self.ladder_is_due(peer, because, context.at)?,
             Because::Operator { .. } => {}
             Because::Storm { silent, .. } => self.storm_is_due(context, peer, silent)?,
+            Because::Untold { notifier, .. } => self.is_first_untold(notifier)?,
         }
         let plan = match because {
             Because::Check { .. } | Because::Silent { .. } | Because::Job { .. } => {
@@ -77,7 +78,7 @@ impl Ledger {
             }
             Because::Ladder { .. } => Some(self.way_down(because)?),
             // What is wrong is not a host: people look, and neighbours wait.
-            Because::Storm { .. } => None,
+            Because::Storm { .. } | Because::Untold { .. } => None,
             Because::Operator { runbook, .. } => {
                 let known = self.library.runbook(runbook);
                 let fits = known.filter(|known| known.selector.fits(&member.card.labels));
@@ -131,6 +132,7 @@ impl Ledger {
         match because {
             Because::Silent { .. } => self.count_silence(context.at),
             Because::Storm { .. } => self.engage(context, id),
+            Because::Untold { notifier, .. } => self.tell_the_others(context, id, notifier),
             Because::Job { .. } => self.tell_of_job(because, true),
             Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => {}
         }

@@ -44,6 +44,7 @@ impl Ledger {
             | Because::Silent { .. }
             | Because::Ladder { .. }
             | Because::Storm { .. }
+            | Because::Untold { .. }
             | Because::Job { .. } => None,
         };
         (severity.unwrap_or(usual), labels)

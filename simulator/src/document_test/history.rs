@@ -236,6 +236,7 @@ fn about(incident: &Incident) -> About {
         // A document that is tested has no jobs but its own.
         Subject::Job(check, _) => About::Check(check),
         Subject::Operator(runbook) => About::Runbook(runbook),
+        Subject::Notifier(notifier) => About::Notifier(notifier),
     }
 }
 

@@ -116,6 +116,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
                 Because::Ladder { ladder, level, .. } => format!("ladder {ladder}, level {level}"),
                 Because::Operator { runbook, .. } => format!("runbook {runbook} as ordered"),
                 Because::Job { check, job, .. } => format!("check {check}, job {job}"),
+                Because::Untold { notifier, .. } => format!("notifier {notifier} is given up"),
                 Because::Storm { silent, cause, .. } => {
                     format!("a storm, {} silent, cause {}", silent.len(), cause.as_str())
                 }

@@ -72,7 +72,7 @@ impl Agent {
                 format!("runbook \"{runbook}\" was ordered for {peer}: {reason}")
             }
             Because::Job { check, summary, .. } => format!("check \"{check}\" fails: {summary}"),
-            Because::Storm { .. } => {
+            Because::Storm { .. } | Because::Untold { .. } => {
                 explain::signal(&self.ledger, incident.peer, &incident.because)
             }
         }
@@ -80,6 +80,7 @@ impl Agent {
 
     fn usual_text(&self, incident: &Incident, notice: &Notice, what: &str, peer: &str) -> String {
         let is_storm = matches!(incident.because, Because::Storm { .. });
+        let is_untold = matches!(incident.because, Because::Untold { .. });
         match notice.news {
             News::Called if is_storm => format!(
                 "{}: {what}. No neighbour acts on them until no other peer has fallen silent for {}; look, and `hearten thaw` lets them act at once.",
@@ -88,6 +89,10 @@ impl Agent {
             ),
             News::Resolved if is_storm => {
                 format!("{}: the storm is over; neighbours act on silences again.", incident.id)
+            }
+            News::Called if is_untold => format!("{}: {what}. A person has to look.", incident.id),
+            News::Resolved if is_untold => {
+                format!("{}: the notifier takes notices again, or is another one.", incident.id)
             }
             News::Called => format!(
                 "{}: {what}. {} of {} rungs were climbed; a person has to look.{}",
@@ -159,6 +164,7 @@ impl Agent {
             Because::Ladder { ladder, .. } => (ladder.to_string(), ""),
             Because::Operator { runbook, .. } => (runbook.to_string(), ""),
             Because::Storm { .. } => ("storm".to_owned(), ""),
+            Because::Untold { notifier, .. } => (notifier.to_string(), ""),
             Because::Job { job, .. } => (job.clone(), ""),
         };
         set("jobid", about);

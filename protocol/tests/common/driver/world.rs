@@ -86,9 +86,10 @@ impl Driver {
             Output::Notify { message, .. } => Input::NoticeSent {
                 incident: message.incident,
                 notice: message.notice,
-                result: match self.channel {
-                    Ok(()) => Ok("200".to_owned()),
-                    Err(()) => Err(NotTaken::this_time("503")),
+                result: match (self.channel, self.refusing.get(message.notifier.as_str())) {
+                    (Err(()), _) => Err(NotTaken::this_time("503")),
+                    (Ok(()), Some(refusal)) => Err(refusal.clone()),
+                    (Ok(()), None) => Ok("200".to_owned()),
                 },
             },
             Output::CheckIn(_) => Input::CheckedIn(match self.switch {
