@@ -243,3 +243,77 @@ approve = true
 "#
     )
 }
+
+/// One check whose runbook has a rung that repairs and one that calls.
+fn repairing(notifiers: &str) -> String {
+    let rungs = "[[runbook.rung]]\nname = \"restart\"\nrun = \"restart\"\ntimeout = \"10s\"\n\n\
+                 [[runbook.rung]]\nname = \"call a person\"";
+    let text = documents("ops", notifiers);
+    text.replace("[[runbook.rung]]\nname = \"call a person\"", rungs)
+}
+
+#[test]
+fn who_wants_to_hear_of_repairs_is_told_what_repaired_it() {
+    let words = "text = \"{news} {state} {rung}: {ran}|{text}\"";
+    let chat = format!("repairs = true\n{words}");
+    let text = repairing(&(notifier("ops", "") + &notifier("chat", &chat)));
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(10_000);
+    assert_eq!(told(&driver), [("chat".to_owned(), News::Repaired)], "once, and nobody else");
+    let message = messages(&driver).remove(0);
+    let id = driver.incident().id;
+    assert_eq!(message.title, format!("repaired {id} on web-2"));
+    assert_eq!(
+        message.text,
+        format!(
+            "repaired OK restart: restart on web-2: succeeded|{id}: check \"web\" fails on web-2: \
+             as it is. Rung \"restart\" repaired it after 1 attempt."
+        )
+    );
+
+    // Where nothing helps, somebody is called, and what becomes well then no rung has repaired.
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::InVain);
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "ops") == 1);
+    recovers(&mut driver);
+    assert_eq!(called(&driver, "ops"), 1);
+    assert!(told(&driver).iter().all(|(name, _)| name == "ops"), "{:?}", told(&driver));
+
+    // What is well by itself, after a rung that failed, is none either.
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::Fails);
+    driver.fails(2);
+    driver.until("tried", |driver| driver.executed().len() == 1);
+    driver.host(2).verdict = Verdict::Pass;
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(5_000);
+    assert!(told(&driver).iter().all(|(name, _)| name != "chat"), "{:?}", told(&driver));
+}
+
+#[test]
+fn repairs_are_told_where_routes_lead_and_not_twice_to_whoever_hears_of_the_end() {
+    let route = "[[notifier]]\nname = \"repairs\"\nkind = \"route\"\nrepairs = true\n\
+                 [[notifier.route]]\nnotify = \"chat\"\nwhere = { role = \"web\" }\n\
+                 [[notifier.route]]\nnotify = \"other\"\n";
+    let notifiers = ["chat", "other", "ops"].map(|name| notifier(name, "")).concat();
+    let mut driver = Driver::with(3, &repairing(&(notifiers + route)));
+    driver.fails(2);
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(5_000);
+    assert_eq!(told(&driver), [("chat".to_owned(), News::Repaired)]);
+
+    // Who was asked to approve the rung hears that it is well again, as ever.
+    let text = approval() + &notifier("ops", "repairs = true");
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("asked", |driver| told(driver).len() == 1);
+    let incident = driver.incident().id;
+    order(&mut driver, Action::Approve { incident });
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(5_000);
+    let news: Vec<News> = told(&driver).into_iter().map(|(_, news)| news).collect();
+    assert_eq!(news, [News::Asked, News::Resolved]);
+}

@@ -160,7 +160,7 @@ fn way<'a>(
         }
         Channel::Ntfy { url, token, priority } => {
             let mut post = Post::text(url, &message.text);
-            let over = message.news == News::Resolved;
+            let over = !message.news.is_call();
             let tag = if over { "white_check_mark" } else { "rotating_light" };
             post.headers.push(("title", header(&message.title)));
             post.headers.push(("tags", tag.to_owned()));
@@ -214,17 +214,23 @@ fn plain(message: &Message) -> Value {
 fn slack(message: &Message) -> Value {
     let colour = match message.news {
         News::Called => "danger",
-        News::Resolved => "good",
+        News::Resolved | News::Repaired => "good",
         News::Asked => "warning",
     };
-    let field = |title: &str, value: &str| json!({ "title": title, "value": value, "short": true });
+    // What stands in an alert's words must not become a link or call a whole channel.
+    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let field =
+        |title: &str, value: &str| json!({ "title": title, "value": safe(value), "short": true });
     let mut fields =
         vec![field("Host", &message.peer), field("Incident", &message.incident.to_string())];
     if let Some(runbook) = &message.runbook {
         fields.push(field("Runbook", runbook.as_str()));
     }
-    // What stands in an alert's words must not become a link or call a whole channel.
-    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    for (title, fact) in [("Check", "check"), ("Alert", "alert.alertname"), ("Ran", "ran")] {
+        if let Some(known) = message.facts.get(fact).filter(|known| !known.is_empty()) {
+            fields.push(field(title, known));
+        }
+    }
     let (title, text) = (safe(&message.title), safe(&message.text));
     json!({
         "attachments": [{
@@ -242,7 +248,7 @@ fn slack(message: &Message) -> Value {
 fn pagerduty(message: &Message, routing_key: &str, severity: Option<&str>) -> Value {
     /// The longest summary that is taken.
     const SUMMARY_MAX: usize = 1_024;
-    let resolve = message.news == News::Resolved;
+    let resolve = !message.news.is_call();
     // Our words for it are among theirs.
     let own = message.facts.get("severity").map(String::as_str);
     let severity = severity.or(own).unwrap_or("critical");

@@ -103,11 +103,13 @@ pub struct Policy {
     pub quiet: Option<Quiet>,
     /// Whether it tells that an incident is over; it does unless said.
     pub recovery: bool,
+    /// Whether it tells of what a rung repaired without a call by it; it does not unless said.
+    pub repairs: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { repeat: None, escalate: None, quiet: None, recovery: true }
+        Self { repeat: None, escalate: None, quiet: None, recovery: true, repairs: false }
     }
 }
 

@@ -52,6 +52,25 @@ impl Ledger {
         named.into_iter().flat_map(|name| self.routed(name, incident)).collect()
     }
 
+    /// Who wants to hear that a rung repaired this, and hears of its end in no other way.
+    pub(super) fn whom_to_tell_of_repair(&self, incident: &Incident) -> BTreeSet<Name> {
+        let hears = |name: &Name| {
+            let own = incident.notices.iter().filter(|notice| notice.notifier == *name);
+            own.into_iter().any(|notice| match &notice.done {
+                Some((_, delivered, _)) => delivered.may_be(),
+                None => true,
+            })
+        };
+        // An event that nobody has to look at is none of PagerDuty's.
+        let takes = |name: &Name| {
+            let notifier = self.library.notifier(name);
+            notifier.is_some_and(|known| !matches!(known.channel, Channel::PagerDuty { .. }))
+        };
+        let wanted = self.library.notifiers().filter(|notifier| notifier.policy.repairs);
+        let ways = wanted.flat_map(|notifier| self.routed(&notifier.name, incident));
+        ways.filter(|name| takes(name) && !hears(name)).collect()
+    }
+
     /// The notifiers that do not tell that an incident is over.
     pub(super) fn without_recovery(&self) -> BTreeSet<Name> {
         let notifiers = self.library.notifiers().filter(|notifier| !notifier.policy.recovery);
@@ -84,10 +103,7 @@ impl Ledger {
         notice.done = Some((context.at, delivered, detail.to_owned()));
         let (notifier, news) = (notice.notifier.clone(), notice.news);
         incident.note(context.at, context.by, Fact::Notified(number));
-        let called = match news {
-            News::Called | News::Asked => delivered.may_be(),
-            News::Resolved => false,
-        };
+        let called = news.is_call() && delivered.may_be();
         let is_told = incident
             .notices_due()
             .any(|notice| notice.news == News::Resolved && notice.notifier == notifier);

@@ -21,7 +21,15 @@ impl Ledger {
         }
         incident.note(context.at, context.by, Fact::Resolved(because.to_owned()));
         let helped = (incident.state != State::Escalated).then(|| rung_on_peer(incident)).flatten();
+        let repaired = helped.is_some() && incident.repaired_by().is_some();
+        let told = self.incidents.get(&id).filter(|_| repaired);
+        let told = told.map(|incident| self.whom_to_tell_of_repair(incident)).unwrap_or_default();
         self.end(id, context.at, State::Resolved);
+        for notifier in told {
+            if let Some(incident) = self.incidents.get_mut(&id) {
+                incident.give_notice(context.at, notifier, News::Repaired);
+            }
+        }
         if let Some(key) = helped {
             self.memory.helped(&key, id);
         }

@@ -172,6 +172,8 @@ pub enum News {
     Resolved,
     /// A person has to approve a rung.
     Asked,
+    /// A rung has repaired it, and nobody has to look.
+    Repaired,
 }
 
 impl News {
@@ -181,6 +183,15 @@ impl News {
             Self::Called => "called",
             Self::Resolved => "resolved",
             Self::Asked => "asked",
+            Self::Repaired => "repaired",
+        }
+    }
+
+    /// Whether somebody has to do something.
+    pub const fn is_call(self) -> bool {
+        match self {
+            Self::Called | Self::Asked => true,
+            Self::Resolved | Self::Repaired => false,
         }
     }
 }
@@ -376,6 +387,12 @@ impl Incident {
             }
             Part::Act | Part::Verify | Part::Undo => None,
         }
+    }
+
+    /// The execution that brought it to its end, if one did.
+    pub fn repaired_by(&self) -> Option<&Attempt> {
+        let last = self.attempts.iter().rev().find(|attempt| attempt.part == Part::Act)?;
+        Some(last).filter(|last| self.succeeded(last))
     }
 
     /// Whether an execution did what its rung is for.

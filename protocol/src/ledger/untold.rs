@@ -65,12 +65,8 @@ impl Ledger {
             self.index_incident(untold);
             return;
         }
-        let is_call = match notice.news {
-            News::Called | News::Asked => true,
-            News::Resolved => false,
-        };
         // A call that was not made any more is nothing that anybody had to hear.
-        let not_needed = incident.state.is_over() && is_call;
+        let not_needed = incident.state.is_over() && notice.news.is_call();
         let about_telling = matches!(incident.because, Because::Untold { .. });
         if not_needed || about_telling || self.library.notifier(&notifier).is_none() {
             return;

@@ -79,7 +79,7 @@ fn waits_for_the_end(world: &dyn Observed, incident: &Incident, notice: &Notice)
         end.news == News::Resolved && end.notifier == notice.notifier && reached(end)
     };
     incident.state.is_over()
-        && notice.news != News::Resolved
+        && notice.news.is_call()
         && reached(notice)
         && tells_of_ends(world.truth(), notice)
         && !incident.notices.iter().any(heard)

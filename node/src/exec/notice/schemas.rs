@@ -14,7 +14,7 @@ fn validator(schema: &str) -> jsonschema::Validator {
 /// Each kind of news, with and without a runbook, in few and in very many words.
 fn bodies(make: impl Fn(&protocol::agent::Message) -> Value) -> Vec<Value> {
     let mut bodies = Vec::new();
-    for news in [News::Called, News::Asked, News::Resolved] {
+    for news in [News::Called, News::Asked, News::Resolved, News::Repaired] {
         for text in ["web-1 is dark <!channel> & <@U1>".to_owned(), "ä".repeat(30_000)] {
             for runbook in [None, Some(name("restart-web"))] {
                 let mut message = message(news);

@@ -10,10 +10,13 @@ use crate::{
     explain,
     ledger::incident::{Incident, News, Notice},
     name::Name,
-    record::Because,
+    record::{Because, Outcome},
     time::{Timestamp, format_span},
 };
 use std::{collections::BTreeSet, time::Duration};
+
+/// So many executions are told with a notice.
+const RAN_MAX: usize = 5;
 
 /// What comes so long after a call is no part of it.
 const A_WHILE: Duration = Duration::from_secs(30);
@@ -102,6 +105,16 @@ impl Agent {
                 called_before(incident, notice),
             ),
             News::Resolved => format!("{}: {peer} is well again.", incident.id),
+            News::Repaired => {
+                let rung = incident.repaired_by().and_then(|by| incident.rung(by.rung));
+                let rung = rung.map_or("", |rung| &rung.name);
+                let times = match incident.attempts.len() {
+                    1 => "1 attempt".to_owned(),
+                    more => format!("{more} attempts"),
+                };
+                let id = incident.id;
+                format!("{id}: {what}. Rung \"{rung}\" repaired it after {times}.")
+            }
             News::Asked => {
                 let rung = incident.next_rung().map_or("", |rung| &rung.name);
                 let id = incident.id;
@@ -110,6 +123,18 @@ impl Agent {
                 )
             }
         }
+    }
+
+    /// The last executions of an incident in words, the latest last.
+    fn ran(&self, incident: &Incident) -> String {
+        let latest = incident.attempts.len().saturating_sub(RAN_MAX);
+        let ran = incident.attempts.iter().skip(latest).map(|attempt| {
+            let rung = incident.rung(attempt.rung).map_or("", |rung| &rung.name);
+            let worker = self.ledger.roster().name(attempt.worker);
+            let end = attempt.outcome().map_or("under way", Outcome::as_str);
+            format!("{rung} on {worker}: {end}")
+        });
+        ran.collect::<Vec<_>>().join("; ")
     }
 
     /// What is known of a notice; see [`crate::document::template::PLACES`].
@@ -127,12 +152,13 @@ impl Agent {
         set("notify", notice.notifier.to_string());
         set("severity", incident.severity.as_str().to_owned());
         set("attempts", incident.attempts.len().to_string());
+        set("ran", self.ran(incident));
         set("explain", format!("hearten incident explain {id}"));
         set("last", since.to_string());
         set("since", format_span(Duration::from_secs(at.since(since).as_secs())));
         set("began", (since.millis() / 1_000).to_string());
         let over = match notice.news {
-            News::Resolved => "OK",
+            News::Resolved | News::Repaired => "OK",
             News::Called | News::Asked => "CRITICAL",
         };
         set("state", over.to_owned());
@@ -153,6 +179,7 @@ impl Agent {
             let reached = match notice.news {
                 News::Asked => incident.next_rung(),
                 News::Called | News::Resolved => incident.rung(incident.climbed.saturating_sub(1)),
+                News::Repaired => incident.repaired_by().and_then(|by| incident.rung(by.rung)),
             };
             if let Some(rung) = reached {
                 set("rung", rung.name.clone());

@@ -9,7 +9,7 @@ use crate::{
     document::{Channel, Document},
     ledger::{
         endings::OVER,
-        incident::{Incident, News, Notice},
+        incident::{Incident, Notice},
     },
     mistakes::{self, Mistake},
     name::{IncidentId, Name},
@@ -197,7 +197,7 @@ impl Agent {
         let latest: BTreeMap<&Name, &Notice> = incident
             .notices
             .iter()
-            .filter(|notice| !matches!(notice.news, News::Resolved))
+            .filter(|notice| notice.news.is_call())
             .map(|notice| (&notice.notifier, notice))
             .collect();
         let mut problems = Vec::new();
@@ -230,12 +230,8 @@ impl Agent {
         let objection = self.objection_to(&notice.notifier);
         let at = self.clock.now(now);
         let Some(incident) = self.ledger.incidents().get(&id) else { return };
-        let is_call = |notice: &Notice| match notice.news {
-            News::Called | News::Asked => true,
-            News::Resolved => false,
-        };
-        let calls = |other: &Notice| other.notifier == notice.notifier && is_call(other);
-        if !is_call(notice) && incident.notices_due().any(calls) {
+        let calls = |other: &Notice| other.notifier == notice.notifier && other.news.is_call();
+        if !notice.news.is_call() && incident.notices_due().any(calls) {
             // What may still call must not come after the word that it is over.
             return;
         }
@@ -243,7 +239,7 @@ impl Agent {
         let notifier = self.ledger.library().notifier(&notice.notifier);
         let waits = sending.again_at > now.mono;
         if sending.result.is_none() {
-            let is_over = incident.state.is_over() && is_call(notice);
+            let is_over = incident.state.is_over() && notice.news.is_call();
             let why = match notifier {
                 // It is not tried again; what became of it is known by then, or never will be.
                 Some(_) if is_over => {
