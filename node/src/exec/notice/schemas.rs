@@ -4,6 +4,7 @@ use super::{
     News, pagerduty, slack,
     tests::{message, name},
 };
+use protocol::document::Template;
 use serde_json::{Value, json};
 
 fn validator(schema: &str) -> jsonschema::Validator {
@@ -11,9 +12,29 @@ fn validator(schema: &str) -> jsonschema::Validator {
     jsonschema::validator_for(&schema).unwrap()
 }
 
-/// Each kind of news, with and without a runbook, in few and in very many words.
+/// Words as an operator writes them, with places for what comes from outside.
+const OWN: [&str; 3] = [
+    "{severity}: {check} on {host} ({label.rack}) {alert.device}",
+    "{why} {alert.device} {since}",
+    "{\"json\": \"{why}\"} *{title}* `{ran}` {nothing",
+];
+
+/// What is put into their places.
+const HOSTILE: [&str; 4] =
+    ["<!channel> & <@U1> <https://evil|here>", "a\u{0}\u{1b}[2J\r\nb", "\"}]}", ""];
+
+/// Each kind of news, with and without a runbook, in few and in very many words, in the usual ones
+/// and in an operator's own.
 fn bodies(make: impl Fn(&protocol::agent::Message) -> Value) -> Vec<Value> {
     let mut bodies = Vec::new();
+    let places = ["check", "why", "alert.device", "alert.alertname", "ran", "label.rack"];
+    for (own, hostile) in OWN.iter().flat_map(|own| HOSTILE.map(|hostile| (own, hostile))) {
+        let mut message = message(News::Called);
+        message.facts.extend(places.map(|place| (place.to_owned(), hostile.to_owned())));
+        let filled = Template::parse(own).unwrap().fill(&message.facts, str::to_owned);
+        (message.title, message.text) = (filled.clone(), filled);
+        bodies.push(make(&message));
+    }
     for news in [News::Called, News::Asked, News::Resolved, News::Repaired] {
         for text in ["web-1 is dark <!channel> & <@U1>".to_owned(), "ä".repeat(30_000)] {
             for runbook in [None, Some(name("restart-web"))] {

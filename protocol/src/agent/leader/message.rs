@@ -40,7 +40,10 @@ impl Agent {
         facts.insert("title".to_owned(), usual_title.clone());
         facts.insert("text".to_owned(), usual_text.clone());
         let own = |template: &Option<crate::document::Template>, usual: String| match template {
-            Some(template) => template.fill(&facts, str::to_owned),
+            // What nothing is known of says nothing, and receivers refuse what is empty.
+            Some(template) => Some(template.fill(&facts, str::to_owned))
+                .filter(|filled| !filled.trim().is_empty())
+                .unwrap_or(usual),
             None => usual,
         };
         let title = own(&notifier.title, usual_title);
