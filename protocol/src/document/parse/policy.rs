@@ -186,7 +186,10 @@ pub(super) fn template(reader: &mut Reader<'_, '_>, key: &'static str) -> Option
                     let known = PLACES.map(|(known, _)| known);
                     let near = did_you_mean(name, known);
                     Some(near.unwrap_or_else(|| {
-                        format!("known are {}, label.NAME and job.NAME", known.join(", "))
+                        format!(
+                            "known are {}, label.NAME, alert.NAME and job.NAME",
+                            known.join(", ")
+                        )
                     }))
                 }
                 TemplateError::TooLong | TemplateError::Empty => None,
