@@ -11,6 +11,7 @@
 
 mod alerts;
 mod authority;
+mod channel;
 mod checking;
 pub mod checks;
 pub mod clock;
@@ -30,6 +31,7 @@ pub mod voters;
 pub mod wards;
 pub mod worker;
 
+pub use channel::{Again, NotTaken};
 pub use input::{Input, LocalPolicy, Origin, Standing};
 pub use output::{Forwarding, Message, Output, Proposal, Work, WorkOrder};
 

@@ -20,7 +20,7 @@ use crate::{
         incident::{Attempt, Fact, Incident, Line, Reboot},
     },
     name::PeerId,
-    record::{Because, Outcome, Part},
+    record::{Because, Delivered, Outcome, Part},
     time::{Timestamp, format_span},
 };
 use std::time::Duration;
@@ -275,10 +275,13 @@ fn notified(incident: &Incident, number: u32) -> String {
         return format!("notice {number} is done with");
     };
     match &notice.done {
-        Some((_, true, detail)) => {
+        Some((_, Delivered::Yes, detail)) => {
             format!("notifier \"{}\" took notice {number}: {detail}", notice.notifier)
         }
-        Some((_, false, detail)) => {
+        Some((_, Delivered::Perhaps, detail)) => {
+            format!("notifier \"{}\" may have taken notice {number}: {detail}", notice.notifier)
+        }
+        Some((_, Delivered::No, detail)) => {
             format!("notifier \"{}\" did not take notice {number}: {detail}", notice.notifier)
         }
         None => format!("notice {number} is due"),

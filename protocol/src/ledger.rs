@@ -8,8 +8,8 @@
 //! (what they wrote earlier), [`touched`] (whom a change concerns), [`orders`] (what operators
 //! ordered), [`incident`] (what is known of one), [`incidents`] and [`attempts`] (how records
 //! change it), [`limits`] (how much may be done at once), [`brake`] (when many are silent at once),
-//! [`memory`] (what was done lately), [`questions`] (what a person is asked), [`calls`] (who is
-//! told), [`alerts`], [`heartbeats`] and [`streams`] (what is told from outside), [`guests`] (what
+//! [`memory`] (what was done lately), [`questions`] (what a person is asked), `severity` (how
+//! bad it is), [`calls`] and [`endings`] (who is told), [`alerts`], [`heartbeats`] and [`streams`] (what is told from outside), [`guests`] (what
 //! surgeons are handed).
 
 pub mod alerts;
@@ -19,7 +19,7 @@ mod bounds;
 pub mod brake;
 pub mod calls;
 pub mod documents;
-mod endings;
+pub mod endings;
 pub mod guests;
 pub mod heartbeats;
 pub mod history;
@@ -31,9 +31,11 @@ pub mod memory;
 pub mod orders;
 pub mod questions;
 pub mod roster;
+mod severity;
 pub mod silences;
 pub mod streams;
 pub mod touched;
+mod untold;
 
 use crate::{
     document::{MeshSettings, Selector},
@@ -294,6 +296,11 @@ impl Ledger {
             // Only an operator's signed order says that an operator wants something.
             Record::Opened { because: Because::Operator { .. }, .. } => {
                 Err(Refusal::OrderNotSigned)
+            }
+            // What became of a notice says so.
+            Record::Opened { because: Because::Untold { .. }, .. } => {
+                let why = "an incident about a notifier is opened by the notice that is given up";
+                Err(Refusal::NotAllowed { by: context.by, why: why.to_owned() })
             }
             Record::Opened { peer, because } => self.open(context, *peer, because),
             Record::EvidenceTaken { incident, evidence } => {

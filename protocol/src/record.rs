@@ -161,7 +161,7 @@ pub enum Record {
         /// The notice's number within the incident.
         notice: u32,
         /// Whether it was taken.
-        delivered: bool,
+        delivered: Delivered,
         /// What the channel said.
         detail: String,
     },
@@ -278,6 +278,36 @@ pub struct Silence {
     pub job: crate::heartbeat::JobId,
     /// Since when: what is told of it meanwhile makes it another moment.
     pub since: Timestamp,
+}
+
+/// Whether a channel took a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Delivered {
+    /// It did not, and is not asked again.
+    No,
+    /// It did.
+    Yes,
+    /// Nobody can say: it was tried and no answer came, or by a leader that is none any more.
+    Perhaps,
+}
+
+impl Delivered {
+    /// Whether somebody may know of it.
+    pub const fn may_be(self) -> bool {
+        match self {
+            Self::Yes | Self::Perhaps => true,
+            Self::No => false,
+        }
+    }
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Yes => "yes",
+            Self::Perhaps => "perhaps",
+        }
+    }
 }
 
 /// A part of a rung: what an attempt carries out.

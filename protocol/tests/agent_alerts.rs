@@ -25,7 +25,7 @@ fn fires(driver: &mut Driver, labels: &[(&str, &str)]) {
 
 fn ends(driver: &mut Driver, labels: &[(&str, &str)]) {
     let at = Timestamp::from_millis(driver.now);
-    let words = vec![Word::Ended { alert: alert(labels, 0).id(), starts_at: at, at }];
+    let words = vec![Word::Ended { alert: alert(labels, 0).id(), starts_at: Some(at), at }];
     driver.write(Record::Alerted { words }).expect("it is taken");
 }
 

@@ -4,74 +4,18 @@ mod common;
 
 use common::{
     WEB,
+    calls::{called, documents, messages, notifier, order, recovers, state, told},
     driver::{Driver, Effect},
     key, trust,
 };
 use protocol::{
-    agent::{LocalPolicy, Message, Output},
+    agent::LocalPolicy,
     document::Verdict,
     explain,
     ledger::incident::{News, State},
     order::Action,
     record::Trust,
 };
-
-/// One check whose runbook calls these, and the notifiers.
-fn documents(notify: &str, notifiers: &str) -> String {
-    format!(
-        r#"
-{WEB}
-[[runbook]]
-name = "restart-web"
-on = {{ check = "web" }}
-cooldown = "0s"
-
-[[runbook.rung]]
-name = "call a person"
-notify = "{notify}"
-{notifiers}
-"#
-    )
-}
-
-fn notifier(name: &str, lines: &str) -> String {
-    format!("[[notifier]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"http://h/\"\n{lines}\n")
-}
-
-/// What was told so far, by whom, in order.
-fn told(driver: &Driver) -> Vec<(String, News)> {
-    messages(driver)
-        .into_iter()
-        .map(|message| (message.notifier.to_string(), message.news))
-        .collect()
-}
-
-fn messages(driver: &Driver) -> Vec<Message> {
-    let message = |output: &Output| {
-        if let Output::Notify { message, .. } = output { Some(message.clone()) } else { None }
-    };
-    driver.outputs.iter().filter_map(|(_, _, output)| message(output)).collect()
-}
-
-fn called(driver: &Driver, by: &str) -> usize {
-    told(driver).iter().filter(|(name, news)| name == by && *news == News::Called).count()
-}
-
-fn state(driver: &Driver) -> Option<State> {
-    driver.ledger.incidents().values().last().map(|incident| incident.state)
-}
-
-fn order(driver: &mut Driver, action: Action) {
-    let order = common::ordered(7, protocol::time::Timestamp::from_millis(u64::MAX / 2), action);
-    driver.write(protocol::record::Record::Ordered { order }).expect("an order that is taken");
-    driver.settle();
-}
-
-fn recovers(driver: &mut Driver) {
-    driver.host(2).verdict = Verdict::Pass;
-    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
-    driver.pass(2_000);
-}
 
 #[test]
 fn a_call_is_made_again_and_by_another_until_somebody_acknowledges() {
@@ -146,7 +90,8 @@ fn what_is_quiet_is_told_afterwards_unless_it_is_bad_enough_or_over() {
     driver.until("called", |driver| called(driver, "loud") == 1);
     recovers(&mut driver);
     driver.pass(30 * 60_000);
-    assert_eq!(called(&driver, "night"), 0, "what was over before is no news");
+    let night = told(&driver).into_iter().filter(|(name, _)| name == "night");
+    assert_eq!(night.count(), 0, "what was over before is no news");
 }
 
 const ROUTES: &str = r#"
@@ -214,6 +159,17 @@ fn ones_own_words_have_the_facts_in_their_places() {
             usual(id)
         )
     );
+}
+
+#[test]
+fn words_of_ones_own_that_come_to_nothing_are_the_usual_ones() {
+    let words = "title = \"{label.none}\"\ntext = \" {label.none} \"";
+    let mut driver = Driver::with(3, &documents("ops", &notifier("ops", words)));
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "ops") == 1);
+    let message = messages(&driver).remove(0);
+    assert_eq!(message.title, usual(driver.incident().id));
+    assert!(message.text.contains("a person has to look"), "{}", message.text);
 }
 
 fn usual(id: protocol::name::IncidentId) -> String {
@@ -297,4 +253,78 @@ run = "restart"
 approve = true
 "#
     )
+}
+
+/// One check whose runbook has a rung that repairs and one that calls.
+fn repairing(notifiers: &str) -> String {
+    let rungs = "[[runbook.rung]]\nname = \"restart\"\nrun = \"restart\"\ntimeout = \"10s\"\n\n\
+                 [[runbook.rung]]\nname = \"call a person\"";
+    let text = documents("ops", notifiers);
+    text.replace("[[runbook.rung]]\nname = \"call a person\"", rungs)
+}
+
+#[test]
+fn who_wants_to_hear_of_repairs_is_told_what_repaired_it() {
+    let words = "text = \"{news} {state} {rung}: {ran}|{text}\"";
+    let chat = format!("repairs = true\n{words}");
+    let text = repairing(&(notifier("ops", "") + &notifier("chat", &chat)));
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(10_000);
+    assert_eq!(told(&driver), [("chat".to_owned(), News::Repaired)], "once, and nobody else");
+    let message = messages(&driver).remove(0);
+    let id = driver.incident().id;
+    assert_eq!(message.title, format!("repaired {id} on web-2"));
+    assert_eq!(
+        message.text,
+        format!(
+            "repaired OK restart: restart on web-2: succeeded|{id}: check \"web\" fails on web-2: \
+             as it is. Rung \"restart\" repaired it after 1 attempt."
+        )
+    );
+
+    // Where nothing helps, somebody is called, and what becomes well then no rung has repaired.
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::InVain);
+    driver.fails(2);
+    driver.until("called", |driver| called(driver, "ops") == 1);
+    recovers(&mut driver);
+    assert_eq!(called(&driver, "ops"), 1);
+    assert!(told(&driver).iter().all(|(name, _)| name == "ops"), "{:?}", told(&driver));
+
+    // Where nobody can say whether the rung helped, nobody says that it did.
+    let mut driver = Driver::with(3, &text);
+    driver.effects.insert("restart".to_owned(), Effect::Hangs);
+    driver.fails(2);
+    driver.until("tried", |driver| driver.executed().len() == 1);
+    driver.host(2).verdict = Verdict::Pass;
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(5_000);
+    assert_eq!(told(&driver), []);
+}
+
+#[test]
+fn repairs_are_told_where_routes_lead_and_not_twice_to_whoever_hears_of_the_end() {
+    let route = "[[notifier]]\nname = \"repairs\"\nkind = \"route\"\nrepairs = true\n\
+                 [[notifier.route]]\nnotify = \"chat\"\nwhere = { role = \"web\" }\n\
+                 [[notifier.route]]\nnotify = \"other\"\n";
+    let notifiers = ["chat", "other", "ops"].map(|name| notifier(name, "")).concat();
+    let mut driver = Driver::with(3, &repairing(&(notifiers + route)));
+    driver.fails(2);
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(5_000);
+    assert_eq!(told(&driver), [("chat".to_owned(), News::Repaired)]);
+
+    // Who was asked to approve the rung hears that it is well again, as ever.
+    let text = approval() + &notifier("ops", "repairs = true");
+    let mut driver = Driver::with(3, &text);
+    driver.fails(2);
+    driver.until("asked", |driver| told(driver).len() == 1);
+    let incident = driver.incident().id;
+    order(&mut driver, Action::Approve { incident });
+    driver.until("resolved", |driver| state(driver) == Some(State::Resolved));
+    driver.pass(5_000);
+    let news: Vec<News> = told(&driver).into_iter().map(|(_, news)| news).collect();
+    assert_eq!(news, [News::Asked, News::Resolved]);
 }

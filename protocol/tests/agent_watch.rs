@@ -29,6 +29,7 @@ fn kind(driver: &Driver, n: u64) -> Option<Silence> {
         | Because::Ladder { .. }
         | Because::Operator { .. }
         | Because::Storm { .. }
+        | Because::Untold { .. }
         | Because::Job { .. } => None,
     }
 }

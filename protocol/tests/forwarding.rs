@@ -7,7 +7,7 @@ use protocol::{
     ledger::may_forward,
     name::IncidentId,
     order::Action,
-    record::{Author, Entry, Outcome, Record, TokenId},
+    record::{Author, Delivered, Entry, Outcome, Record, TokenId},
     refusal::Refusal,
     stream::Batch,
     time::Timestamp,
@@ -63,7 +63,12 @@ fn table() -> Vec<(Record, bool, bool)> {
         (Record::Operated { operation: 1, report: ended(Outcome::Failed) }, true, false),
         (Record::Withdrawn { incident, attempt, reason: String::new() }, false, true),
         (
-            Record::Notified { incident, notice: 1, delivered: true, detail: String::new() },
+            Record::Notified {
+                incident,
+                notice: 1,
+                delivered: Delivered::Yes,
+                detail: String::new(),
+            },
             false,
             true,
         ),

@@ -21,8 +21,8 @@ use protocol::{
     name::IncidentId,
     order::{Action, SignedOrder},
     record::{
-        Because, Entry, Failing, Missing, Outcome, Part, Record, Seen, Silence, StormCause,
-        TokenGrant, TokenId,
+        Because, Delivered, Entry, Failing, Missing, Outcome, Part, Record, Seen, Silence,
+        StormCause, TokenGrant, TokenId,
     },
     refusal::Refusal,
     report::{CheckState, Report, SignedReport, Verification},
@@ -102,7 +102,12 @@ fn records() -> Vec<(&'static str, Record)> {
         ("called", Record::Called { incident, rung: 2 }),
         (
             "notified",
-            Record::Notified { incident, notice: 1, delivered: true, detail: "200".to_owned() },
+            Record::Notified {
+                incident,
+                notice: 1,
+                delivered: Delivered::Yes,
+                detail: "200".to_owned(),
+            },
         ),
         ("ordered-approve", order(Action::Approve { incident })),
         ("ordered-deny", order(Action::Deny { incident, reason: reason() })),

@@ -12,7 +12,7 @@ use protocol::{
     },
     name::IncidentId,
     order::Action,
-    record::{AttemptReport, Because, Outcome, Record, Seen},
+    record::{AttemptReport, Because, Delivered, Outcome, Record, Seen},
     refusal::Refusal,
 };
 
@@ -295,7 +295,12 @@ fn what_is_not_there_is_refused() {
         Record::Called { incident: NOWHERE, rung: 0 },
         Record::Resolved { incident: NOWHERE, because: String::new() },
         Record::Escalated { incident: NOWHERE, reason: String::new() },
-        Record::Notified { incident: NOWHERE, notice: 1, delivered: true, detail: String::new() },
+        Record::Notified {
+            incident: NOWHERE,
+            notice: 1,
+            delivered: Delivered::Yes,
+            detail: String::new(),
+        },
     ] {
         assert_eq!(mesh.refused(1, record), Refusal::UnknownIncident { incident: NOWHERE });
     }
@@ -318,8 +323,12 @@ fn a_person_is_called_by_the_rung_that_says_so_and_told_when_it_is_over() {
     let again = mesh.refused(1, Record::Escalated { incident, reason: String::new() });
     assert!(matches!(again, Refusal::WrongState { .. }));
     assert!(matches!(mesh.assign_refused(incident, 2), Refusal::WrongState { .. }));
-    let told =
-        |notice| Record::Notified { incident, notice, delivered: true, detail: "200".to_owned() };
+    let told = |notice| Record::Notified {
+        incident,
+        notice,
+        delivered: Delivered::Yes,
+        detail: "200".to_owned(),
+    };
     let not_due = |notice| Refusal::NoticeNotDue { incident, notice };
     assert_eq!(mesh.refused(1, told(2)), not_due(2));
     mesh.done(1, told(1));
@@ -331,14 +340,42 @@ fn a_person_is_called_by_the_rung_that_says_so_and_told_when_it_is_over() {
     assert_eq!(mesh.ledger.notices_due().count(), 0);
 }
 
-#[test]
-fn a_call_that_is_still_due_is_not_made_when_it_is_over() {
-    let mut mesh = Mesh::ready(3);
+/// Somebody is to be called, and then it is well again.
+fn over_while_due(mesh: &mut Mesh) -> IncidentId {
     let incident = mesh.open(2);
     mesh.done(1, Record::Escalated { incident, reason: "enough".to_owned() });
     mesh.done(1, held(incident, Refusal::UnknownOutcome { incident, attempt: 1 }));
     assert_eq!(mesh.ledger.notices_due().count(), 1);
     mesh.resolve(incident);
+    incident
+}
+
+#[test]
+fn what_became_of_a_call_is_taken_when_it_is_over_and_its_end_is_told_to_whoever_may_know_of_it() {
+    for (delivered, ends) in [(Delivered::No, 0), (Delivered::Perhaps, 1), (Delivered::Yes, 1)] {
+        let mut mesh = Mesh::ready(3);
+        let incident = over_while_due(&mut mesh);
+        assert_eq!(mesh.ledger.notices_due().count(), 1, "it may be out");
+        let said = |notice| Record::Notified { incident, notice, delivered, detail: String::new() };
+        mesh.done(1, said(1));
+        let due: Vec<News> = mesh.ledger.notices_due().map(|(_, notice)| notice.news).collect();
+        assert_eq!(due, vec![News::Resolved; ends], "{delivered:?}");
+        if ends == 1 {
+            mesh.done(1, said(2));
+        }
+        assert_eq!(mesh.ledger.notices_due().count(), 0, "and the end has no end");
+    }
+}
+
+#[test]
+fn a_call_whose_time_had_not_come_is_not_made_when_it_is_over() {
+    let mut mesh = Mesh::ready(3);
+    let always = "quiet = { cron = \"0 0 * * *\", lasts = \"24h\" }\n";
+    let kind = "kind = \"webhook\"\n";
+    let quiet = common::DOCUMENTS.replace(kind, &format!("{kind}{always}"));
+    assert!(quiet.contains(always), "{quiet}");
+    mesh.documents(&quiet).unwrap();
+    over_while_due(&mut mesh);
     assert_eq!(mesh.ledger.notices_due().count(), 0);
 }
 

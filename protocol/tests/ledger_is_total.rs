@@ -13,7 +13,7 @@ use protocol::{
     ledger::{Ledger, guests::hash_of},
     name::IncidentId,
     order::Action,
-    record::{Entry, Outcome, PeerCard, Position, Record, Seen, TokenId},
+    record::{Delivered, Entry, Outcome, PeerCard, Position, Record, Seen, TokenId},
     refusal::Refusal,
 };
 use std::collections::BTreeSet;
@@ -255,7 +255,15 @@ fn write(mesh: &mut Mesh, step: &Step) -> Option<(u64, Record)> {
             let incident = incident(ledger, *back);
             let notices = ledger.incidents().get(&incident).map_or(0, |i| i.notices.len());
             let notice = u32::try_from(notices).ok()?.saturating_sub(*off);
-            (1, Record::Notified { incident, notice, delivered: true, detail: String::new() })
+            (
+                1,
+                Record::Notified {
+                    incident,
+                    notice,
+                    delivered: Delivered::Yes,
+                    detail: String::new(),
+                },
+            )
         }
         Step::OpenGuest(since) => {
             let (guest, _) = ledger.roster().guests().next()?;

@@ -30,6 +30,7 @@ fn hold_against(world: &World<'_>, expected: &Expectation) -> Result<(), String>
             Subject::Job(_, job) => format!("job {job}"),
             Subject::Ladder(ladder) => format!("ladder {ladder}"),
             Subject::Operator(runbook) => format!("runbook {runbook}"),
+            Subject::Notifier(notifier) => format!("notifier {notifier}"),
         };
         peer.is_none_or(|peer| peer == Some(incident.peer))
             && expected.about.as_ref().is_none_or(|wanted| *wanted == about)

@@ -95,7 +95,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(authorised::Authorised::default()),
         Box::new(cooldown::CoolDown::default()),
         Box::new(equal_ledgers::EqualLedgers),
-        Box::new(notices::Notices),
+        Box::new(notices::Notices::default()),
         Box::new(quiet::Quiet::default()),
         Box::new(streams::Streams::default()),
         Box::new(surgeons::Surgeons::default()),

@@ -3,9 +3,12 @@
 use anyhow::Result;
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A small HTTP server on loopback that takes every POST.
@@ -13,6 +16,10 @@ use std::{
 pub struct Hook {
     address: SocketAddr,
     taken: Arc<Mutex<Vec<Value>>>,
+    /// Whether it is to answer.
+    answers: Arc<AtomicBool>,
+    /// Whoever waits for an answer, or has given up.
+    waiting: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Hook {
@@ -31,15 +38,44 @@ impl Hook {
     pub fn on(listener: TcpListener) -> Result<Self> {
         let address = listener.local_addr()?;
         let taken = Arc::<Mutex<Vec<Value>>>::default();
-        let kept = Arc::clone(&taken);
+        let answers = Arc::new(AtomicBool::new(true));
+        let waiting = Arc::<Mutex<Vec<TcpStream>>>::default();
+        let (kept, answering, held) =
+            (Arc::clone(&taken), Arc::clone(&answers), Arc::clone(&waiting));
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if let Some(body) = take(stream) {
-                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(body);
+            for mut stream in listener.incoming().flatten() {
+                let Some(body) = take(&stream) else { continue };
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(body);
+                if !answering.load(Ordering::SeqCst) {
+                    held.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+                } else if let Err(error) = stream.write_all(ANSWER) {
+                    // It took too long for whoever asked: what was sent is known all the same.
+                    eprintln!("an answer was not sent: {error}");
                 }
             }
         });
-        Ok(Self { address, taken })
+        Ok(Self { address, taken, answers, waiting })
+    }
+
+    /// From now on it takes what is sent, and answers or does not.
+    pub fn answer(&self, answers: bool) {
+        self.answers.store(answers, Ordering::SeqCst);
+    }
+
+    /// How many wait for an answer that does not come.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn waiting(&self) -> Result<usize> {
+        let mut count = 0;
+        for stream in self.waiting.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            stream.set_nonblocking(true)?;
+            // Who has gone has closed it.
+            let open =
+                stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            count += usize::from(open);
+        }
+        Ok(count)
     }
 
     /// The address for a notifier.
@@ -53,8 +89,11 @@ impl Hook {
     }
 }
 
-fn take(mut stream: TcpStream) -> Option<Value> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
+/// What a receiver says that has taken it.
+const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn take(stream: &TcpStream) -> Option<Value> {
+    let mut reader = BufReader::new(stream);
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -69,8 +108,5 @@ fn take(mut stream: TcpStream) -> Option<Value> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    stream
-        .write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        .ok()?;
     serde_json::from_slice(&body).ok()
 }

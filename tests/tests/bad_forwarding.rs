@@ -14,7 +14,7 @@ use protocol::{
     ledger,
     name::{IncidentId, Name, PeerId},
     order::{Action, Order},
-    record::{AttemptReport, Because, Entry, Outcome, Record},
+    record::{AttemptReport, Because, Delivered, Entry, Outcome, Record},
     refusal::Refusal,
     report::{Report, SignedReport},
     time::Timestamp,
@@ -280,7 +280,7 @@ fn decisions_are_the_leaders(mesh: &mut Mesh, thief: &Thief, incident: IncidentI
         Record::Resolved { incident, because: reason() },
         Record::Escalated { incident, reason: reason() },
         Record::Called { incident, rung: 0 },
-        Record::Notified { incident, notice: 1, delivered: true, detail: reason() },
+        Record::Notified { incident, notice: 1, delivered: Delivered::Yes, detail: reason() },
     ];
     for decision in decisions {
         thief.not_allowed(mesh, thief.me, decision, "only the leader decides")?;

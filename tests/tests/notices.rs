@@ -1,7 +1,7 @@
 //! People are told in the words of their channel, with what only the host's file of secrets knows;
 //! and that it is over by the same channel.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 use tests::{Hook, Mesh, until};
@@ -112,5 +112,193 @@ fn where_nobody_listens_everything_that_is_asked_says_that_nobody_was_told() -> 
         let status = host.ok(&["status"])?;
         assert!(status.contains(&format!("NOT TOLD of {id}: {words}")), "{status}");
     }
+    Ok(())
+}
+
+/// Two checks that fail where a file says so, each with somebody of its own who is told.
+const TWO: &str = r#"
+[[check]]
+name       = "one"
+every      = "500ms"
+command    = "test ! -e FOLDER/$HEARTEN_PEER-one || exit 2"
+fail_after = 1
+
+[[check]]
+name       = "two"
+every      = "500ms"
+command    = "test ! -e FOLDER/$HEARTEN_PEER-two || exit 2"
+fail_after = 1
+
+[[runbook]]
+name = "one"
+on   = { check = "one" }
+
+[[runbook.rung]]
+name   = "slow"
+notify = "slow"
+
+[[runbook]]
+name = "two"
+on   = { check = "two" }
+
+[[runbook.rung]]
+name   = "quick"
+notify = "quick"
+
+[[notifier]]
+name = "slow"
+kind = "webhook"
+url  = "SLOW"
+
+[[notifier]]
+name = "quick"
+kind = "webhook"
+url  = "QUICK"
+"#;
+
+fn two(mesh: &Mesh, slow: &Hook, quick: &Hook) -> Result<()> {
+    let documents = TWO.replace("SLOW", &slow.url()).replace("QUICK", &quick.url());
+    mesh.apply(&documents.replace("FOLDER", &mesh.folder().to_string_lossy()))?;
+    Ok(())
+}
+
+#[test]
+fn a_receiver_that_never_answers_keeps_nobody_else_from_being_told() -> Result<()> {
+    let (slow, quick) = (Hook::listen()?, Hook::listen()?);
+    slow.answer(false);
+    let mesh = Mesh::of(&["", "", ""])?;
+    two(&mesh, &slow, &quick)?;
+    for host in ["h1", "h2"] {
+        fs::write(mesh.folder().join(format!("{host}-one")), "")?;
+    }
+    until("two calls wait for an answer", || (slow.waiting().ok()? == 2).then_some(()))?;
+    fs::write(mesh.folder().join("h3-two"), "")?;
+    let told = until("the other one is told meanwhile", || quick.taken().first().cloned())?;
+    ensure!(told["news"] == "called" && told["peer"] == "h3", "{told}");
+    ensure!(slow.waiting()? > 0, "nobody waits any more: it was told one after the other");
+    Ok(())
+}
+
+#[test]
+fn what_the_leader_could_not_say_was_taken_the_next_one_tells_under_the_same_key() -> Result<()> {
+    let (slow, quick) = (Hook::listen()?, Hook::listen()?);
+    slow.answer(false);
+    let mut mesh = Mesh::of(&["", "", ""])?;
+    two(&mesh, &slow, &quick)?;
+    let leader = mesh.leader()?;
+    // Not about the leader itself, whose end is news of another kind.
+    let ill = mesh[(leader + 1) % 3].name.clone();
+    let file = mesh.folder().join(format!("{ill}-one"));
+    fs::write(&file, "")?;
+    let first = until("the call is out", || slow.taken().first().cloned())?;
+    mesh.hosts[leader].kill()?;
+    slow.answer(true);
+    let again = until("the next leader calls", || slow.taken().get(1).cloned())?;
+    ensure!(again["key"] == first["key"] && again["news"] == "called", "{first}, {again}");
+    let next = mesh.leader()?;
+    ensure!(next != leader, "another one leads");
+    let id = first["incident"].as_str().unwrap_or_default();
+    until("the log has it", || {
+        let incident = mesh[next].json(&["incident", "show", id]).ok()?;
+        (incident["notices"][0]["delivered"] == true).then_some(())
+    })?;
+    fs::remove_file(&file)?;
+    let about = |one: &Value| one["incident"] == first["incident"] && one["news"] == "resolved";
+    until("whoever was called hears that it is over", || {
+        slow.taken().iter().any(about).then_some(())
+    })?;
+    Ok(())
+}
+
+const ALERTS: &str = r#"
+[[check]]
+name  = "raid"
+alert = { alertname = "RaidDegraded" }
+
+[[runbook]]
+name = "raid"
+on   = { check = "raid" }
+
+[runbook.params.array]
+from    = "alert:array"
+pattern = "md[0-9]"
+
+[[runbook.rung]]
+name    = "add"
+run     = "echo $HEARTEN_PARAM_ARRAY >> FOLDER/added"
+timeout = "5s"
+settle  = "0s"
+
+[[runbook.rung]]
+name   = "call"
+notify = "on-call"
+
+[[notifier]]
+name = "on-call"
+kind = "route"
+
+[[notifier.route]]
+notify   = "pager"
+severity = "critical"
+
+[[notifier.route]]
+notify = "chat"
+where  = { team = "storage" }
+
+[[notifier.route]]
+notify = "pager"
+
+[[notifier]]
+name        = "pager"
+kind        = "pagerduty"
+url         = "PAGER"
+routing_key = "secret:pagerduty"
+
+[[notifier]]
+name  = "chat"
+kind  = "slack"
+url   = "CHAT"
+title = "{severity}: {alert.array} on {host}"
+"#;
+
+#[test]
+fn an_alert_goes_where_its_own_labels_lead_and_its_labels_reach_the_repair() -> Result<()> {
+    let (pager, chat) = (Hook::listen()?, Hook::listen()?);
+    let mesh = Mesh::of(&["", ""])?;
+    let documents = ALERTS.replace("PAGER", &pager.url()).replace("CHAT", &chat.url());
+    for host in &mesh.hosts {
+        let file = host.data.join("secrets.toml");
+        fs::write(&file, "pagerduty = \"k3y\"\n")?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    }
+    mesh.apply(&documents.replace("FOLDER", &mesh.folder().to_string_lossy()))?;
+    let signal = |host: &str, severity: &str, array: &str| {
+        let array = format!("array={array}");
+        let labels = ["--host", host, "--label", &array, "--label", "team=storage"];
+        let words = ["signal", "RaidDegraded", "--severity", severity];
+        mesh[0].ok(&[words.as_slice(), labels.as_slice()].concat())
+    };
+    signal("h1", "warning", "md0")?;
+    let said = until("the chat is told", || chat.taken().first().cloned())?;
+    let said = &said["attachments"][0];
+    ensure!(said["title"] == "warning: md0 on h1", "{said}");
+    let fields = said["fields"].as_array().cloned().unwrap_or_default();
+    let field =
+        |title: &str| fields.iter().find(|one| one["title"] == *title).map(|one| &one["value"]);
+    ensure!(field("Alert") == Some(&json!("RaidDegraded")), "{said}");
+    let ran = field("Ran").and_then(Value::as_str).unwrap_or_default();
+    ensure!(ran.starts_with("add on h1: succeeded"), "{said}");
+    let added = || fs::read_to_string(mesh.folder().join("added")).unwrap_or_default();
+    ensure!(added().lines().all(|line| line == "md0") && !added().is_empty(), "{}", added());
+    ensure!(pager.taken().is_empty(), "a warning wakes nobody");
+
+    // What does not fit is handed to nobody, and the incident says why.
+    let before = added();
+    signal("h2", "page", "md0; reboot")?;
+    mesh.incident(0, "it is held back", |incident| {
+        let waits = incident["waiting_for"].as_str();
+        incident["peer"] == "h2" && waits.is_some_and(|text| text.contains("\"array\""))
+    })?;
+    ensure!(added() == before, "{}", added());
     Ok(())
 }

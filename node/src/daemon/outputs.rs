@@ -9,7 +9,7 @@ use crate::exec::{check::run_check, environment::Environment, notice, started::R
 use crate::net::{Probed, StreamKind};
 use consensus::aside;
 use protocol::{
-    agent::{Input, Message, Output, voters::MemberChange},
+    agent::{Again, Input, Message, NotTaken, Output, voters::MemberChange},
     codec,
     document::{CheckIn, CheckInMethod, Notifier},
     name::{IncidentId, PeerId, RaftId},
@@ -117,8 +117,13 @@ async fn result_of(daemon: &Arc<Daemon>, output: Output) -> Option<Input> {
         Output::Notify { notifier, message } => {
             let (incident, notice) = (message.incident, message.notice);
             let result = notify(daemon, &notifier, &message).await;
-            if let Err(reason) = &result {
-                tracing::warn!(%incident, notifier = %message.notifier, %reason, "a notice was not taken; it will be sent again");
+            if let Err(error) = &result {
+                let again = match error.again {
+                    Again::Later | Again::After(_) => "it will be sent again",
+                    Again::Never => "it will not be sent again",
+                };
+                let reason = &error.why;
+                tracing::warn!(%incident, notifier = %message.notifier, %reason, "a notice was not taken; {again}");
             }
             Some(Input::NoticeSent { incident, notice, result })
         }
@@ -217,12 +222,19 @@ async fn record_start(daemon: &Arc<Daemon>, incident: IncidentId, attempt: u32) 
     Input::Finished { incident, attempt, report }
 }
 
-async fn notify(daemon: &Daemon, notifier: &Notifier, message: &Message) -> Result<String, String> {
+async fn notify(
+    daemon: &Daemon,
+    notifier: &Notifier,
+    message: &Message,
+) -> Result<String, NotTaken> {
     let (http, secrets) = (&daemon.http, &daemon.secrets);
     let sent = notice::send(http, secrets, notifier, message, &daemon.break_off).await;
     // What a server or a program says goes to the log: no secret does.
     let mask = secrets.mask();
-    sent.map(|said| mask.apply(said)).map_err(|error| mask.apply(error.to_string()))
+    sent.map(|said| mask.apply(said)).map_err(|error| {
+        let not_taken = notice::not_taken(&notifier.channel, &error);
+        NotTaken { why: mask.apply(not_taken.why), ..not_taken }
+    })
 }
 
 /// Calls the outside dead-man's switch. The call says nothing of the mesh: its address is all that

@@ -29,6 +29,9 @@ use std::{error::Error, time::Duration};
 /// How long a server may take altogether: less than until the notice is sent again.
 const WITHIN: Duration = Duration::from_secs(20);
 
+/// The step by which a server has the mail.
+const THE_MAIL: &str = "the mail itself";
+
 /// Why a mail did not go out.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
@@ -47,6 +50,8 @@ pub enum MailError {
         step: &'static str,
         /// What went wrong, or what the server said.
         reason: String,
+        /// What that means.
+        said: Said,
     },
     /// The server cannot go on in TLS, so it was told nothing.
     #[error(
@@ -71,6 +76,17 @@ pub enum MailError {
         /// `HOST:PORT`.
         server: String,
     },
+}
+
+/// What a server says by not taking a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It may be asked again, or an operator can put it right.
+    Later,
+    /// It will never take this one.
+    Never,
+    /// It has the whole mail, and did not answer.
+    Nothing,
 }
 
 /// Sends a mail, and returns what the server said.
@@ -99,7 +115,10 @@ async fn talk(
     let made = made(mail, message)?;
     let failed = |step: &'static str| {
         let server = server.to_owned();
-        move |error: SmtpError| MailError::Server { server, step, reason: in_words(&error) }
+        move |error: SmtpError| {
+            let said = said(step, &error);
+            MailError::Server { server, step, reason: in_words(&error), said }
+        }
     };
     let tls = || -> Result<TlsParameters, MailError> {
         let mut tls = TlsParameters::builder(mail.host.clone());
@@ -146,7 +165,7 @@ async fn talk(
         return Err(MailError::Nobody { server, refused });
     }
     talk.command(Data).await.map_err(failed("DATA"))?;
-    let answer = talk.message(&made.bytes).await.map_err(failed("the mail itself"))?;
+    let answer = talk.message(&made.bytes).await.map_err(failed(THE_MAIL))?;
     let answer = format!("{} {}", answer.code(), answer.first_line().unwrap_or_default());
     // It is taken: how the talk ends makes no difference.
     if let Err(error) = talk.quit().await {
@@ -156,6 +175,14 @@ async fn talk(
         [] => answer,
         some => format!("{answer}; but not for {}", some.join("; ")),
     })
+}
+
+fn said(step: &str, error: &SmtpError) -> Said {
+    match step == THE_MAIL {
+        true if error.is_permanent() => Said::Never,
+        true if !error.is_transient() => Said::Nothing,
+        true | false => Said::Later,
+    }
 }
 
 /// A mail as it goes out.

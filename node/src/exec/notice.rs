@@ -4,6 +4,10 @@
 //! the mesh, the incident and the notice; PagerDuty's events of one incident share theirs, so that
 //! its end resolves what its call triggered.
 
+mod again;
+
+pub use again::not_taken;
+
 use super::{
     environment::Environment,
     http::HttpClient,
@@ -151,12 +155,12 @@ fn way<'a>(
             Post::json(&secret(name)?, slack(message).to_string().into_bytes())
         }
         Channel::PagerDuty { url, routing_key, severity } => {
-            let event = pagerduty(message, &secret(routing_key)?, severity);
+            let event = pagerduty(message, &secret(routing_key)?, severity.as_deref());
             Post::json(url, event.to_string().into_bytes())
         }
         Channel::Ntfy { url, token, priority } => {
             let mut post = Post::text(url, &message.text);
-            let over = message.news == News::Resolved;
+            let over = !message.news.is_call();
             let tag = if over { "white_check_mark" } else { "rotating_light" };
             post.headers.push(("title", header(&message.title)));
             post.headers.push(("tags", tag.to_owned()));
@@ -210,17 +214,23 @@ fn plain(message: &Message) -> Value {
 fn slack(message: &Message) -> Value {
     let colour = match message.news {
         News::Called => "danger",
-        News::Resolved => "good",
+        News::Resolved | News::Repaired => "good",
         News::Asked => "warning",
     };
-    let field = |title: &str, value: &str| json!({ "title": title, "value": value, "short": true });
+    // What stands in an alert's words must not become a link or call a whole channel.
+    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let field =
+        |title: &str, value: &str| json!({ "title": title, "value": safe(value), "short": true });
     let mut fields =
         vec![field("Host", &message.peer), field("Incident", &message.incident.to_string())];
     if let Some(runbook) = &message.runbook {
         fields.push(field("Runbook", runbook.as_str()));
     }
-    // What stands in an alert's words must not become a link or call a whole channel.
-    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    for (title, fact) in [("Check", "check"), ("Alert", "alert.alertname"), ("Ran", "ran")] {
+        if let Some(known) = message.facts.get(fact).filter(|known| !known.is_empty()) {
+            fields.push(field(title, known));
+        }
+    }
     let (title, text) = (safe(&message.title), safe(&message.text));
     json!({
         "attachments": [{
@@ -235,10 +245,13 @@ fn slack(message: &Message) -> Value {
 }
 
 /// An event of PagerDuty's Events API, version 2.
-fn pagerduty(message: &Message, routing_key: &str, severity: &str) -> Value {
+fn pagerduty(message: &Message, routing_key: &str, severity: Option<&str>) -> Value {
     /// The longest summary that is taken.
     const SUMMARY_MAX: usize = 1_024;
-    let resolve = message.news == News::Resolved;
+    let resolve = !message.news.is_call();
+    // Our words for it are among theirs.
+    let own = message.facts.get("severity").map(String::as_str);
+    let severity = severity.or(own).unwrap_or("critical");
     let summary: String = message.text.chars().take(SUMMARY_MAX).collect();
     let mut event = json!({
         "routing_key": routing_key,
@@ -291,7 +304,10 @@ mod tests {
             runbook: Some(name("restart-web")),
             title: format!("{} INC-42 on web-1", news.as_str()),
             text: "web-1: <!channel> nothing helped & nobody answers".to_owned(),
-            facts: BTreeMap::from([("why".to_owned(), "a \"b\"\nc\\d\"}, {".to_owned())]),
+            facts: BTreeMap::from([
+                ("why".to_owned(), "a \"b\"\nc\\d\"}, {".to_owned()),
+                ("severity".to_owned(), "warning".to_owned()),
+            ]),
         }
     }
 
@@ -317,7 +333,7 @@ mod tests {
         let channel = Channel::PagerDuty {
             url: "https://events.pagerduty.com/v2/enqueue".to_owned(),
             routing_key: name("pd"),
-            severity: "critical".to_owned(),
+            severity: None,
         };
         let (_, called) = posted(&channel, News::Called);
         assert_eq!(called["routing_key"], "s3cret of pd");
@@ -327,8 +343,10 @@ mod tests {
         );
         assert_eq!(
             (&called["payload"]["severity"], &called["payload"]["source"]),
-            (&json!("critical"), &json!("web-1"))
+            (&json!("warning"), &json!("web-1"))
         );
+        let fixed = pagerduty(&message(News::Called), "k3y", Some("error"));
+        assert_eq!(fixed["payload"]["severity"], "error", "as the document has it");
         assert!(
             called["payload"]["summary"]
                 .as_str()

@@ -30,6 +30,8 @@ pub enum WebhookError {
     Unreachable {
         /// What went wrong at the bottom.
         reason: String,
+        /// Whether the receiver was reached, and may have taken it.
+        perhaps: bool,
     },
     /// The time was up.
     #[error("no answer within {after:?}")]
@@ -40,8 +42,12 @@ pub enum WebhookError {
     /// The receiver answered, but not that it took the message.
     #[error("answered {status}: {answer}")]
     NotTaken {
+        /// The status.
+        code: u16,
         /// The status, with its words.
         status: String,
+        /// When it may be asked again at the earliest, if it says so.
+        after: Option<Duration>,
         /// The beginning of what it said.
         answer: String,
     },
@@ -111,15 +117,18 @@ async fn exchange(
     timeout: Duration,
 ) -> Result<String, WebhookError> {
     let exchange = async {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| WebhookError::Unreachable { reason: root_cause(&error) })?;
+        let response = request.send().await.map_err(|error| WebhookError::Unreachable {
+            reason: root_cause(&error),
+            perhaps: !(error.is_connect() || error.is_builder()),
+        })?;
         let status = response.status();
+        let after =
+            response.headers().get("retry-after").and_then(|value| wait(value.to_str().ok()?));
         let answer = body_beginning(response, ANSWER_MAX_BYTES).await;
         let answer = beginning(answer.trim(), ANSWER_MAX_BYTES).to_owned();
         if !status.is_success() {
-            return Err(WebhookError::NotTaken { status: status.to_string(), answer });
+            let (code, status) = (status.as_u16(), status.to_string());
+            return Err(WebhookError::NotTaken { code, status, after, answer });
         }
         Ok(if answer.is_empty() { status.to_string() } else { format!("{status}: {answer}") })
     };
@@ -129,6 +138,16 @@ async fn exchange(
     }
 }
 
+/// A wait as a receiver asks for it (RFC 9110): in seconds, or up to a moment.
+fn wait(asked: &str) -> Option<Duration> {
+    if let Ok(seconds) = asked.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = jiff::fmt::rfc2822::parse(asked.trim()).ok()?.timestamp();
+    // What is over by now waits no longer.
+    Some(Duration::try_from(until.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +155,15 @@ mod tests {
     use serde_json::json;
     use std::sync::{Arc, Mutex};
     use tokio::net::TcpListener;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_up_to_a_moment() {
+        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let later = wait("Wed, 21 Oct 2150 07:28:00 GMT").unwrap();
+        assert!(later > Duration::from_secs(86_400));
+        assert_eq!((wait("soon"), wait("-1"), wait("")), (None, None, None));
+    }
 
     #[tokio::test]
     async fn only_a_success_counts_as_delivered() {
@@ -153,6 +181,10 @@ mod tests {
             .route("/talks", route_post(|| async { "x".repeat(1_000_000) }))
             .route("/moved", route_post(|| async { Redirect::temporary("/hook") }))
             .route("/broken", route_post(|| async { (StatusCode::BAD_GATEWAY, "try later\n") }))
+            .route(
+                "/busy",
+                route_post(|| async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")]) }),
+            )
             .route("/hangs", route_post(hangs));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -173,14 +205,18 @@ mod tests {
             "answered 502 Bad Gateway: try later"
         );
         assert!(matches!(send("/hangs").await, Err(WebhookError::TimedOut { .. })));
+        let busy = send("/busy").await.unwrap_err();
+        let seven = Some(Duration::from_secs(7));
+        assert!(matches!(busy, WebhookError::NotTaken { code: 429, after, .. } if after == seven));
         let got = taken.lock().unwrap().clone();
         assert_eq!(got.len(), 1, "the redirect was not followed");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&got[0]).unwrap(), body);
 
         server.abort();
         assert!(server.await.is_err());
-        let refused = send("/hook").await.unwrap_err().to_string();
-        assert!(refused.contains("Connection refused"), "{refused}");
+        let refused = send("/hook").await.unwrap_err();
+        assert!(matches!(refused, WebhookError::Unreachable { perhaps: false, .. }), "{refused:?}");
+        assert!(refused.to_string().contains("Connection refused"), "{refused}");
         assert!(matches!(
             super::send(&http, Post::json("mailto:x", Vec::new()), TIMEOUT).await,
             Err(WebhookError::Address { .. })

@@ -93,6 +93,7 @@ fn checks_on(incident: &Incident, peer: PeerId) -> impl Iterator<Item = &Name> {
         | Because::Silent { .. }
         | Because::Operator { .. }
         | Because::Storm { .. }
+        | Because::Untold { .. }
         | Because::Job { .. } => &[],
     };
     own.into_iter()

@@ -1,6 +1,6 @@
 //! What an agent is told, and what it is made from.
 
-use super::Proposal;
+use super::{NotTaken, Proposal};
 use crate::{
     agent::Forwarding,
     document::Verdict,
@@ -148,7 +148,7 @@ pub enum Input {
         /// Which notice.
         notice: u32,
         /// What the channel said; `Err` when it did not take it.
-        result: Result<String, String>,
+        result: Result<String, NotTaken>,
     },
     /// A change of the Raft group's members ended.
     MembersChanged(Result<(), String>),

@@ -31,7 +31,7 @@ pub(super) fn for_incident(
         set(&mut variables, "RUNBOOK", runbook.to_string());
         let affected = agent.ledger.roster().ever(incident.peer);
         let values = affected.map(|affected| {
-            params::resolve(&plan.params, &affected.card.labels, &incident.because)
+            params::resolve(&plan.params, &affected.card.labels, &incident.because, &incident.told)
         });
         // One that does not resolve was refused before anything was given out.
         for (name, value) in values.into_iter().flatten().flatten() {
@@ -68,7 +68,7 @@ pub(super) fn for_incident(
             set(&mut variables, "VERDICT", "fail".to_owned());
             set(&mut variables, "JOB", job.clone());
         }
-        Because::Operator { check: None, .. } | Because::Storm { .. } => {}
+        Because::Operator { check: None, .. } | Because::Storm { .. } | Because::Untold { .. } => {}
     }
     if let Some(level) = level {
         set(&mut variables, "LEVEL", level.number.to_string());

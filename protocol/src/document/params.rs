@@ -55,7 +55,8 @@ pub fn fits(param: &Param, value: &str) -> Result<(), String> {
     }
 }
 
-/// The values of a runbook's parameters for one signal of a peer with these labels.
+/// The values of a runbook's parameters for one signal of a peer with these labels; `told` are those
+/// of the alert or the job that it is about.
 ///
 /// # Errors
 /// [`Refusal::Parameter`] for the first that has no value or one that does not fit.
@@ -63,6 +64,7 @@ pub fn resolve(
     params: &[Param],
     labels: &Labels,
     because: &Because,
+    told: &Labels,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     let mut values = BTreeMap::new();
     for param in params {
@@ -71,6 +73,9 @@ pub fn resolve(
             ParamSource::Document => None,
             ParamSource::Label(label) => labels.get(label).cloned(),
             ParamSource::Signal(field) => from_signal(*field, because),
+            ParamSource::Alert(label) if !is_of_job(because) => told.get(label).cloned(),
+            ParamSource::Job(label) if is_of_job(because) => told.get(label).cloned(),
+            ParamSource::Alert(_) | ParamSource::Job(_) => None,
         };
         let Some(value) = found.or_else(|| param.default.clone()) else {
             return Err(refused("has no value and no default".to_owned()));
@@ -79,6 +84,10 @@ pub fn resolve(
         values.insert(param.name.clone(), value);
     }
     Ok(values)
+}
+
+const fn is_of_job(because: &Because) -> bool {
+    matches!(because, Because::Job { .. })
 }
 
 fn from_signal(field: SignalField, because: &Because) -> Option<String> {
@@ -96,7 +105,7 @@ fn from_signal(field: SignalField, because: &Because) -> Option<String> {
         )
         | (SignalField::Verdict, Because::Ladder { .. } | Because::Operator { .. })
         // No runbook answers a storm.
-        | (_, Because::Storm { .. }) => None,
+        | (_, Because::Storm { .. } | Because::Untold { .. }) => None,
     }
 }
 
@@ -139,7 +148,7 @@ mod tests {
         let mut labels = Labels::new();
         let one = param(ParamKind::Text, None);
         assert!(matches!(
-            resolve(std::slice::from_ref(&one), &labels, &because),
+            resolve(std::slice::from_ref(&one), &labels, &because, &Labels::new()),
             Err(Refusal::Parameter { .. })
         ));
         labels.insert("p".to_owned(), "x".to_owned());
@@ -148,7 +157,7 @@ mod tests {
             from: ParamSource::Signal(SignalField::Summary),
             ..one.clone()
         };
-        let values = resolve(&[one, summary], &labels, &because).unwrap();
+        let values = resolve(&[one, summary], &labels, &because, &Labels::new()).unwrap();
         assert_eq!(values["p"], "x");
         assert_eq!(values["s"], "sda is bad");
     }

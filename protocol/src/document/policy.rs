@@ -37,9 +37,48 @@ impl Severity {
             }
             | Because::Ladder { .. }
             | Because::Job { .. }
-            | Because::Storm { .. } => Self::Critical,
+            | Because::Storm { .. }
+            | Because::Untold { .. } => Self::Critical,
             Because::Operator { .. } => Self::Info,
         }
+    }
+
+    /// How bad an alert or a job says to be, by its label `severity` or `level`; nothing where
+    /// neither says so in a word that is known.
+    pub fn told(labels: &Labels) -> Option<Self> {
+        ["severity", "level"].iter().find_map(|key| Self::meant(labels.get(*key)?))
+    }
+
+    /// What other systems mean by their words for it.
+    fn meant(word: &str) -> Option<Self> {
+        const CRITICAL: [&str; 14] = [
+            "critical",
+            "crit",
+            "page",
+            "error",
+            "err",
+            "fail",
+            "failure",
+            "fatal",
+            "major",
+            "high",
+            "disaster",
+            "emergency",
+            "emerg",
+            "alert",
+        ];
+        const WARNING: [&str; 5] = ["warning", "warn", "minor", "average", "medium"];
+        const INFO: [&str; 7] =
+            ["info", "information", "informational", "notice", "low", "debug", "none"];
+        let word = word.trim().to_ascii_lowercase();
+        let is = |words: &[&str]| words.contains(&word.as_str());
+        if is(&CRITICAL) {
+            return Some(Self::Critical);
+        }
+        if is(&WARNING) {
+            return Some(Self::Warning);
+        }
+        is(&INFO).then_some(Self::Info)
     }
 
     /// The word for it.
@@ -64,11 +103,13 @@ pub struct Policy {
     pub quiet: Option<Quiet>,
     /// Whether it tells that an incident is over; it does unless said.
     pub recovery: bool,
+    /// Whether it tells of what a rung repaired without a call by it; it does not unless said.
+    pub repairs: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { repeat: None, escalate: None, quiet: None, recovery: true }
+        Self { repeat: None, escalate: None, quiet: None, recovery: true, repairs: false }
     }
 }
 
@@ -103,7 +144,8 @@ impl Policy {
 pub struct Route {
     /// The notifiers that tell.
     pub notify: Vec<Name>,
-    /// About peers with these labels.
+    /// About what is so labelled: the labels of the peer, and those of the alert or the job that the
+    /// peer has not.
     pub selector: Selector,
     /// About what is so bad; about everything when it is empty.
     pub severities: BTreeSet<Severity>,

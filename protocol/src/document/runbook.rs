@@ -162,6 +162,10 @@ pub enum ParamSource {
     Label(String),
     /// A field of the signal.
     Signal(SignalField),
+    /// A label of the alert that it is about.
+    Alert(String),
+    /// A label of the job that it is about.
+    Job(String),
 }
 
 /// A field of a signal.

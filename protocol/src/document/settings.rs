@@ -22,6 +22,13 @@ pub struct Notifier {
     pub policy: Policy,
 }
 
+impl Notifier {
+    /// Whether it tells people itself, and does not lead to others.
+    pub const fn is_a_way(&self) -> bool {
+        !matches!(self.channel, Channel::Route(_))
+    }
+}
+
 /// How a message goes out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Channel {
@@ -48,8 +55,9 @@ pub enum Channel {
         url: String,
         /// The secret with the integration's key.
         routing_key: Name,
-        /// How bad it is called: `critical`, `error`, `warning` or `info`.
-        severity: String,
+        /// How bad it is called: `critical`, `error`, `warning` or `info`; as bad as the incident
+        /// is unless said.
+        severity: Option<String>,
     },
     /// A message of a topic of ntfy.
     Ntfy {

@@ -17,11 +17,11 @@ pub type Facts = BTreeMap<String, String>;
 
 /// The places that a template may have, and what stands there. A fact that an incident does not
 /// have is empty. Whoever adds a signal adds what is known of it here and in the agent's facts.
-pub const PLACES: [(&str, &str); 29] = [
+pub const PLACES: [(&str, &str); 30] = [
     ("mesh", "the mesh's name"),
     ("incident", "INC-42"),
     ("key", "what tells a repetition from news"),
-    ("news", "called, asked or resolved"),
+    ("news", "called, asked, resolved or repaired"),
     ("title", "the usual title"),
     ("text", "the usual text"),
     ("host", "the affected peer's name"),
@@ -33,6 +33,7 @@ pub const PLACES: [(&str, &str); 29] = [
     ("runbook", "the runbook that answers"),
     ("rung", "the rung that was reached, or that is asked about"),
     ("attempts", "how many executions there were"),
+    ("ran", "the last of them: which rung, on which host, how it ended"),
     ("explain", "the command that tells the whole story"),
     ("jobid", "what it is about: a check, a ladder, silence, a job's number"),
     ("app", "the label `app` of the affected peer, or of the job"),
@@ -54,6 +55,9 @@ pub const LABEL: &str = "label.";
 
 /// The same for one of the labels of the job that it is about: `{job.check}`.
 pub const JOB: &str = "job.";
+
+/// The same for one of the labels of the alert that it is about: `{alert.device}`.
+pub const ALERT: &str = "alert.";
 
 /// The place for a list: what stands there is several texts with commas between them.
 const TAGS: &str = "tags";
@@ -139,7 +143,7 @@ impl Template {
 }
 
 fn is_known(name: &str) -> bool {
-    let label = name.strip_prefix(LABEL).or_else(|| name.strip_prefix(JOB));
+    let label = [LABEL, JOB, ALERT].into_iter().find_map(|kind| name.strip_prefix(kind));
     label.is_some_and(|label| !label.is_empty()) || PLACES.iter().any(|(known, _)| *known == name)
 }
 

@@ -238,6 +238,8 @@ pub enum About {
     Ladder(Name),
     /// This runbook, which an operator ordered to be run.
     Runbook(Name),
+    /// This notifier, which did not reach people.
+    Notifier(Name),
 }
 
 impl fmt::Display for About {
@@ -248,6 +250,7 @@ impl fmt::Display for About {
             Self::Storm => f.pad("storm"),
             Self::Ladder(ladder) => f.pad(&format!("ladder \"{ladder}\"")),
             Self::Runbook(runbook) => f.pad(&format!("runbook \"{runbook}\"")),
+            Self::Notifier(notifier) => f.pad(&format!("notifier \"{notifier}\"")),
         }
     }
 }

@@ -71,6 +71,12 @@ pub fn signal(ledger: &Ledger, peer: PeerId, because: &Because) -> String {
         Because::Job { check, since, summary, .. } => {
             format!("check \"{check}\" fails since {since}: {summary}")
         }
+        Because::Untold { notifier, incident, detail, since } => {
+            format!(
+                "notifier \"{notifier}\" could not tell people of {incident}, and it is not tried \
+                 again since {since}: {detail}"
+            )
+        }
         Because::Storm { silent, zone, cause, since } => {
             let names = named(ledger, silent);
             let cause = likely(*cause, zone.as_deref());
@@ -114,6 +120,7 @@ pub(super) fn witnesses(ledger: &Ledger, because: &Because) -> Vec<Sentence> {
         | Because::Ladder { .. }
         | Because::Operator { .. }
         | Because::Storm { .. }
+        | Because::Untold { .. }
         | Because::Job { .. } => Vec::new(),
         Because::Silent { witnesses, .. } => witnesses
             .iter()
@@ -136,5 +143,6 @@ pub(super) fn cleared(because: &Because) -> String {
         Because::Operator { check: None, .. } => "one of its rungs succeeds".to_owned(),
         Because::Job { job, .. } => format!("job \"{job}\" checks in"),
         Because::Storm { .. } => "no other peer falls silent for a while".to_owned(),
+        Because::Untold { notifier, .. } => format!("notifier \"{notifier}\" takes a notice again"),
     }
 }

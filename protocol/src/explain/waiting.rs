@@ -8,7 +8,7 @@ use crate::{
         incident::{Attempt, Fact, Incident, Line, Notice, State},
     },
     name::PeerId,
-    record::{Because, Part},
+    record::{Because, Delivered, Part},
     refusal::Refusal,
     time::{Timestamp, format_span},
 };
@@ -154,7 +154,7 @@ pub(super) fn rule(
 
 /// Whether a person knows of it.
 fn called(incident: &Incident) -> &'static str {
-    let told = |notice: &Notice| matches!(notice.done, Some((_, true, _)));
+    let told = |notice: &Notice| matches!(notice.done, Some((_, Delivered::Yes, _)));
     let denied = |line: &Line| matches!(line.fact, Fact::Denied(..));
     if incident.notices.iter().any(told) || incident.timeline.iter().any(denied) {
         "a person was called"

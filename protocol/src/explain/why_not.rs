@@ -417,6 +417,7 @@ fn needs(incident: &Incident, peer: PeerId, check: &Name) -> bool {
         | Because::Silent { .. }
         | Because::Operator { .. }
         | Because::Storm { .. }
+        | Because::Untold { .. }
         | Because::Job { .. } => false,
     }
 }

@@ -300,6 +300,7 @@ impl Ledger {
             .member(context.by)
             .ok_or(Refusal::UnknownPeer { peer: context.by.to_string() })?;
         self.alerts.take_all(words, Some(TOLD_WITHIN), context.at)?;
+        self.weigh_again(words, context.at);
         Ok(Effect::Done)
     }
 }

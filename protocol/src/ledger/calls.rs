@@ -5,7 +5,8 @@ use super::{Context, Effect, Ledger, Outcome, incident::Fact};
 use crate::{
     document::{Channel, Notifier, Rung, Severity},
     ledger::incident::{Incident, News, Notice},
-    name::{IncidentId, Labels, Name},
+    name::{IncidentId, Name},
+    record::Delivered,
     refusal::Refusal,
     time::Timestamp,
 };
@@ -20,11 +21,6 @@ impl Incident {
     pub fn is_acknowledged(&self) -> bool {
         self.timeline.iter().any(|line| matches!(line.fact, Fact::Acknowledged(_)))
     }
-
-    /// How bad it is.
-    pub const fn severity(&self) -> Severity {
-        Severity::of(&self.because)
-    }
 }
 
 impl Ledger {
@@ -34,11 +30,9 @@ impl Ledger {
         else {
             return BTreeSet::from([name.clone()]);
         };
-        let nothing = Labels::new();
-        let member = self.roster.ever(incident.peer);
-        let labels = member.map_or(&nothing, |member| &member.card.labels);
+        let labels = self.labels_of(incident);
         let plan = incident.plan.as_ref();
-        let fits = routes.iter().find(|route| route.fits(labels, incident.severity(), plan));
+        let fits = routes.iter().find(|route| route.fits(&labels, incident.severity, plan));
         fits.into_iter().flat_map(|route| &route.notify).cloned().collect()
     }
 
@@ -58,10 +52,66 @@ impl Ledger {
         named.into_iter().flat_map(|name| self.routed(name, incident)).collect()
     }
 
+    /// Who wants to hear that a rung repaired this, and hears of its end in no other way.
+    pub(super) fn whom_to_tell_of_repair(&self, incident: &Incident) -> BTreeSet<Name> {
+        let hears = |name: &Name| {
+            let own = incident.notices.iter().filter(|notice| notice.notifier == *name);
+            own.into_iter().any(|notice| match &notice.done {
+                Some((_, delivered, _)) => delivered.may_be(),
+                None => true,
+            })
+        };
+        // An event that nobody has to look at is none of PagerDuty's.
+        let takes = |name: &Name| {
+            let notifier = self.library.notifier(name);
+            notifier.is_some_and(|known| !matches!(known.channel, Channel::PagerDuty { .. }))
+        };
+        let wanted = self.library.notifiers().filter(|notifier| notifier.policy.repairs);
+        let ways = wanted.flat_map(|notifier| self.routed(&notifier.name, incident));
+        ways.filter(|name| takes(name) && !hears(name)).collect()
+    }
+
     /// The notifiers that do not tell that an incident is over.
     pub(super) fn without_recovery(&self) -> BTreeSet<Name> {
         let notifiers = self.library.notifiers().filter(|notifier| !notifier.policy.recovery);
         notifiers.map(|notifier| notifier.name.clone()).collect()
+    }
+
+    /// Whether a notice that is due may have been tried by now: it was its time.
+    pub(super) fn may_be_out(&self, notice: &Notice, incident: &Incident, at: Timestamp) -> bool {
+        let notifier = self.library.notifier(&notice.notifier);
+        notifier.is_some_and(|known| told_by(known, notice, incident.severity) <= at)
+    }
+
+    /// What became of a notice. What became of a call is said after the incident's end as well, and
+    /// whoever may know of it hears of the end.
+    pub(super) fn notified(
+        &mut self,
+        context: &Context,
+        id: IncidentId,
+        number: u32,
+        delivered: Delivered,
+        detail: &str,
+    ) -> Outcome {
+        let silent = self.without_recovery();
+        let incident =
+            self.incidents.get_mut(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
+        let due = incident.notices.iter_mut().find(|n| n.number == number && n.done.is_none());
+        let Some(notice) = due else {
+            return Err(Refusal::NoticeNotDue { incident: id, notice: number });
+        };
+        notice.done = Some((context.at, delivered, detail.to_owned()));
+        let (notifier, news) = (notice.notifier.clone(), notice.news);
+        incident.note(context.at, context.by, Fact::Notified(number));
+        let called = news.is_call() && delivered.may_be();
+        let is_told = incident
+            .notices_due()
+            .any(|notice| notice.news == News::Resolved && notice.notifier == notifier);
+        if incident.state.is_over() && called && !is_told && !silent.contains(&notifier) {
+            incident.give_notice(context.at, notifier, News::Resolved);
+        }
+        self.judge_notifier(context, (id, number), delivered, detail);
+        Ok(Effect::Done)
     }
 
     /// Who is to be called (again) while nobody acknowledges the incident, and when.
@@ -93,7 +143,7 @@ impl Ledger {
                 to_come.push(((*name).clone(), at.plus(every)));
             }
             if let (Some(escalate), Some(first)) = (&notifier.policy.escalate, calls(name).next()) {
-                let due = told_by(notifier, first, incident.severity()).plus(escalate.after);
+                let due = told_by(notifier, first, incident.severity).plus(escalate.after);
                 let others = self.routed(&escalate.to, incident);
                 let others = others.into_iter().filter(|other| !called.contains(other));
                 to_come.extend(others.map(|other| (other, due)));

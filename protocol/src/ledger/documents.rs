@@ -233,7 +233,10 @@ impl Library {
         let signal = match because {
             Because::Check { check, .. } | Because::Job { check, .. } => Some(check.clone()),
             Because::Silent { .. } => None,
-            Because::Ladder { .. } | Because::Operator { .. } | Because::Storm { .. } => {
+            Because::Ladder { .. }
+            | Because::Operator { .. }
+            | Because::Storm { .. }
+            | Because::Untold { .. } => {
                 return None;
             }
         };
@@ -261,7 +264,13 @@ fn specificity(runbook: &Runbook, because: &Because) -> Option<u8> {
         (On::Check(_), Because::Silent { .. })
         | (On::Peer(_), Because::Check { .. } | Because::Job { .. })
         | (On::Ladder(_) | On::Operator, _)
-        | (_, Because::Ladder { .. } | Because::Operator { .. } | Because::Storm { .. }) => None,
+        | (
+            _,
+            Because::Ladder { .. }
+            | Because::Operator { .. }
+            | Because::Storm { .. }
+            | Because::Untold { .. },
+        ) => None,
     }
 }
 

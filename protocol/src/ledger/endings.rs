@@ -3,20 +3,18 @@
 use super::{
     Context, Effect, Ledger, Outcome,
     heartbeats::Telling,
-    incident::{Fact, Incident, News, State},
+    incident::{Fact, Incident, News, Notice, State},
     incidents::rung_on_peer,
 };
-use crate::{
-    name::{IncidentId, Name},
-    refusal::Refusal,
-    time::Timestamp,
-};
+use crate::{name::IncidentId, record::Delivered, refusal::Refusal, time::Timestamp};
 use std::collections::BTreeSet;
+
+/// What is said of a call that was not made in time.
+pub const OVER: &str = "not sent: the incident is over";
 
 impl Ledger {
     pub(super) fn resolve(&mut self, context: &Context, id: IncidentId, because: &str) -> Outcome {
         self.calmed(id, context.at)?;
-        let silent = self.without_recovery();
         let incident = self.still_open(id)?;
         if let Some(attempt) = incident.in_flight() {
             let (attempt, until) = (attempt.number, attempt.until);
@@ -24,8 +22,15 @@ impl Ledger {
         }
         incident.note(context.at, context.by, Fact::Resolved(because.to_owned()));
         let helped = (incident.state != State::Escalated).then(|| rung_on_peer(incident)).flatten();
-        end(incident, context.at, State::Resolved, &silent);
-        self.open.remove(&id);
+        let repaired = helped.is_some() && incident.repaired_by().is_some();
+        let told = self.incidents.get(&id).filter(|_| repaired);
+        let told = told.map(|incident| self.whom_to_tell_of_repair(incident)).unwrap_or_default();
+        self.end(id, context.at, State::Resolved);
+        for notifier in told {
+            if let Some(incident) = self.incidents.get_mut(&id) {
+                incident.give_notice(context.at, notifier, News::Repaired);
+            }
+        }
         if let Some(key) = helped {
             self.memory.helped(&key, id);
         }
@@ -44,12 +49,10 @@ impl Ledger {
             self.brake = None;
             self.thawed_at = context.at;
         }
-        let silent = self.without_recovery();
         let incident = self.still_open(id)?;
         incident.note(context.at, context.by, Fact::Closed(reason.to_owned()));
-        end(incident, context.at, State::Closed, &silent);
         let because = incident.because.clone();
-        self.open.remove(&id);
+        self.end(id, context.at, State::Closed);
         self.tell_of_job(&because, Telling::Closed);
         // What is being executed goes on: until it has ended, or can no longer act, it counts.
         let incidents = &self.incidents;
@@ -59,13 +62,42 @@ impl Ledger {
 
     /// An operator thawed the mesh: its storm is over.
     pub(super) fn end_storm(&mut self, context: &Context, id: IncidentId) {
-        let silent = self.without_recovery();
         let Ok(incident) = self.still_open(id) else { return };
         let because = "an operator lets neighbours act again".to_owned();
         incident.note(context.at, context.by, Fact::Resolved(because));
-        end(incident, context.at, State::Resolved, &silent);
-        self.open.remove(&id);
+        self.end(id, context.at, State::Resolved);
         self.index_incident(id);
+    }
+
+    /// It is over: whoever may know of it is told so.
+    pub(super) fn end(&mut self, id: IncidentId, at: Timestamp, state: State) {
+        self.open.remove(&id);
+        let Some(incident) = self.incidents.get(&id) else { return };
+        let waits =
+            |notice: &&Notice| notice.done.is_none() && !self.may_be_out(notice, incident, at);
+        let unsent: BTreeSet<u32> =
+            incident.notices.iter().filter(waits).map(|notice| notice.number).collect();
+        let silent = self.without_recovery();
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        incident.state = state;
+        incident.closed_at = Some(at);
+        incident.held = None;
+        let mut told = BTreeSet::new();
+        for notice in &mut incident.notices {
+            match &notice.done {
+                Some((_, delivered, _)) if delivered.may_be() => {
+                    told.insert(notice.notifier.clone());
+                }
+                None if unsent.contains(&notice.number) => {
+                    notice.done = Some((at, Delivered::No, OVER.to_owned()));
+                }
+                // What may be out already stays due until a leader says what became of it.
+                Some(_) | None => {}
+            }
+        }
+        for notifier in told.difference(&silent).cloned() {
+            incident.give_notice(at, notifier, News::Resolved);
+        }
     }
 
     /// The incidents whose targets are under repair; a closed one while its attempt may still act.
@@ -83,25 +115,5 @@ fn counts_at(incident: &Incident, at: Timestamp) -> bool {
         incident.in_flight().is_some_and(|attempt| attempt.until > at)
     } else {
         incident.is_under_repair()
-    }
-}
-
-fn end(incident: &mut Incident, at: Timestamp, state: State, silent: &BTreeSet<Name>) {
-    incident.state = state;
-    incident.closed_at = Some(at);
-    incident.held = None;
-    // Whoever was called is told that it is over; a call that is still due is not made any more.
-    let mut told = BTreeSet::new();
-    for notice in &mut incident.notices {
-        match notice.done {
-            Some((_, true, _)) => {
-                told.insert(notice.notifier.clone());
-            }
-            Some(_) => {}
-            None => notice.done = Some((at, false, "not sent: the incident is over".to_owned())),
-        }
-    }
-    for notifier in told.difference(silent).cloned() {
-        incident.give_notice(at, notifier, News::Resolved);
     }
 }

@@ -3,9 +3,9 @@
 use super::questions::Question;
 use crate::{
     alert::AlertId,
-    document::{OnUnknown, Runbook, Rung},
-    name::{IncidentId, Name, PeerId},
-    record::{AttemptReport, Because, EvidenceSummary, Outcome, Part},
+    document::{OnUnknown, Runbook, Rung, Severity},
+    name::{IncidentId, Labels, Name, PeerId},
+    record::{AttemptReport, Because, Delivered, EvidenceSummary, Outcome, Part},
     refusal::Refusal,
     time::Timestamp,
 };
@@ -34,6 +34,8 @@ pub enum Subject {
     Storm,
     /// This check is about a job that is missed or has failed.
     Job(Name, String),
+    /// This notifier does not reach whom it should.
+    Notifier(Name),
 }
 
 impl Subject {
@@ -45,6 +47,7 @@ impl Subject {
             Because::Ladder { ladder, .. } => Self::Ladder(ladder.clone()),
             Because::Operator { runbook, .. } => Self::Operator(runbook.clone()),
             Because::Storm { .. } => Self::Storm,
+            Because::Untold { notifier, .. } => Self::Notifier(notifier.clone()),
             Because::Job { check, job, .. } => Self::Job(check.clone(), job.clone()),
         }
     }
@@ -158,7 +161,7 @@ pub struct Notice {
     /// When it became due.
     pub due_at: Timestamp,
     /// When it was taken or given up; with what the channel said.
-    pub done: Option<(Timestamp, bool, String)>,
+    pub done: Option<(Timestamp, Delivered, String)>,
 }
 
 /// What a notice says.
@@ -170,6 +173,8 @@ pub enum News {
     Resolved,
     /// A person has to approve a rung.
     Asked,
+    /// A rung has repaired it, and nobody has to look.
+    Repaired,
 }
 
 impl News {
@@ -179,6 +184,15 @@ impl News {
             Self::Called => "called",
             Self::Resolved => "resolved",
             Self::Asked => "asked",
+            Self::Repaired => "repaired",
+        }
+    }
+
+    /// Whether somebody has to do something.
+    pub const fn is_call(self) -> bool {
+        match self {
+            Self::Called | Self::Asked => true,
+            Self::Resolved | Self::Repaired => false,
         }
     }
 }
@@ -250,6 +264,10 @@ pub struct Incident {
     pub peer: PeerId,
     /// What was seen, by whom.
     pub because: Because,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The labels of the job that it is about, or those that all its alerts had when it was opened.
+    pub told: Labels,
     /// The leader that opened it.
     pub opened_by: PeerId,
     /// When it was opened.
@@ -374,6 +392,12 @@ impl Incident {
         }
     }
 
+    /// The execution that brought it to its end, if one did.
+    pub fn repaired_by(&self) -> Option<&Attempt> {
+        let last = self.attempts.iter().rev().find(|attempt| attempt.part == Part::Act)?;
+        Some(last).filter(|last| self.succeeded(last))
+    }
+
     /// Whether an execution did what its rung is for.
     pub fn succeeded(&self, attempt: &Attempt) -> bool {
         let acted = match &attempt.reboot {
@@ -458,9 +482,10 @@ impl Incident {
     pub const fn evidence_taker(&self) -> PeerId {
         match self.because {
             Because::Check { .. } | Because::Operator { .. } | Because::Job { .. } => self.peer,
-            Because::Silent { .. } | Because::Ladder { .. } | Because::Storm { .. } => {
-                self.opened_by
-            }
+            Because::Silent { .. }
+            | Because::Ladder { .. }
+            | Because::Storm { .. }
+            | Because::Untold { .. } => self.opened_by,
         }
     }
 

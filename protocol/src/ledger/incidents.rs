@@ -71,6 +71,7 @@ impl Ledger {
             Because::Ladder { .. } => self.ladder_is_due(peer, because, context.at)?,
             Because::Operator { .. } => {}
             Because::Storm { silent, .. } => self.storm_is_due(context, peer, silent)?,
+            Because::Untold { notifier, .. } => self.is_first_untold(notifier)?,
         }
         let plan = match because {
             Because::Check { .. } | Because::Silent { .. } | Because::Job { .. } => {
@@ -78,7 +79,7 @@ impl Ledger {
             }
             Because::Ladder { .. } => Some(self.way_down(because)?),
             // What is wrong is not a host: people look, and neighbours wait.
-            Because::Storm { .. } => None,
+            Because::Storm { .. } | Because::Untold { .. } => None,
             Because::Operator { runbook, .. } => {
                 let known = self.library.runbook(runbook);
                 let fits = known.filter(|known| known.selector.fits(&member.card.labels));
@@ -86,6 +87,7 @@ impl Ledger {
                 Some(fits.cloned().ok_or(Refusal::Misassigned { why })?)
             }
         };
+        let (severity, told) = self.weighed(member, because, context.at);
         let steps: Duration = plan
             .iter()
             .flat_map(|plan| &plan.evidence)
@@ -96,6 +98,8 @@ impl Ledger {
             id,
             peer,
             because: because.clone(),
+            severity,
+            told,
             opened_by: context.by,
             opened_at: context.at,
             closed_at: None,
@@ -129,6 +133,7 @@ impl Ledger {
         match because {
             Because::Silent { .. } => self.count_silence(context.at),
             Because::Storm { .. } => self.engage(context, id),
+            Because::Untold { notifier, .. } => self.tell_the_others(context, id, notifier),
             Because::Job { .. } => self.tell_of_job(because, Telling::Told),
             Because::Check { .. } | Because::Ladder { .. } | Because::Operator { .. } => {}
         }
@@ -255,25 +260,6 @@ impl Ledger {
 
     fn unbraked_by_id(&self, id: IncidentId) -> Result<(), Refusal> {
         self.incidents.get(&id).map_or(Ok(()), |incident| self.unbraked(incident))
-    }
-
-    pub(super) fn notified(
-        &mut self,
-        context: &Context,
-        id: IncidentId,
-        number: u32,
-        delivered: bool,
-        detail: &str,
-    ) -> Outcome {
-        let incident =
-            self.incidents.get_mut(&id).ok_or(Refusal::UnknownIncident { incident: id })?;
-        let due = incident.notices.iter_mut().find(|n| n.number == number && n.done.is_none());
-        let Some(notice) = due else {
-            return Err(Refusal::NoticeNotDue { incident: id, notice: number });
-        };
-        notice.done = Some((context.at, delivered, detail.to_owned()));
-        incident.note(context.at, context.by, Fact::Notified(number));
-        Ok(Effect::Done)
     }
 
     pub(super) fn skip_rung(

@@ -113,7 +113,7 @@ fn resolved(ledger: &Ledger, incident: &Incident, _at: Timestamp) -> Result<(), 
     let (Some(plan), Some(member)) = (&incident.plan, ledger.roster().ever(incident.peer)) else {
         return Ok(());
     };
-    params::resolve(&plan.params, &member.card.labels, &incident.because)?;
+    params::resolve(&plan.params, &member.card.labels, &incident.because, &incident.told)?;
     addressed(ledger, incident)
 }
 

@@ -130,6 +130,7 @@ impl Ledger {
             return Err(Refusal::TooManyPartitions { most: PARTITIONS_MAX });
         }
         self.alerts.take_read(&batch.words, batch.timed, context.at)?;
+        self.weigh_again(&batch.words, context.at);
         if is_full {
             let library = &self.library;
             self.streams.0.retain(|name, course| is_read(library, name, course));

@@ -87,6 +87,7 @@ fn concerns(document: &Document, key: &DocumentKey, incident: &Incident) -> bool
             | Because::Silent { .. }
             | Because::Operator { .. }
             | Because::Storm { .. }
+            | Because::Untold { .. }
             | Because::Job { .. }) => because.check() == Some(&key.name),
         },
         Document::Runbook(_) => plan.is_some_and(|plan| {

@@ -2,7 +2,7 @@
 
 use crate::{
     document::{Silence, Verdict},
-    name::{Name, PeerId},
+    name::{IncidentId, Name, PeerId},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,18 @@ pub enum Because {
         /// What is told of it.
         summary: String,
     },
+    /// A notice was given up: whom its notifier reaches does not know. The ledger opens it about the
+    /// peer that tried last.
+    Untold {
+        /// Which notifier.
+        notifier: Name,
+        /// What people were to be told of.
+        incident: IncidentId,
+        /// What the channel said.
+        detail: String,
+        /// When it was given up.
+        since: Timestamp,
+    },
 }
 
 /// What most likely made many peers fall silent at once.
@@ -106,7 +118,10 @@ impl Because {
         match self {
             Self::Check { check, .. } | Self::Job { check, .. } => Some(check),
             Self::Operator { check, .. } => check.as_ref(),
-            Self::Silent { .. } | Self::Ladder { .. } | Self::Storm { .. } => None,
+            Self::Silent { .. }
+            | Self::Ladder { .. }
+            | Self::Storm { .. }
+            | Self::Untold { .. } => None,
         }
     }
 
@@ -118,7 +133,8 @@ impl Because {
             | Self::Ladder { since, .. }
             | Self::Operator { since, .. }
             | Self::Storm { since, .. }
-            | Self::Job { since, .. } => *since,
+            | Self::Job { since, .. }
+            | Self::Untold { since, .. } => *since,
         }
     }
 }

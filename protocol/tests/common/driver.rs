@@ -6,7 +6,7 @@ mod world;
 
 use super::{DOCUMENTS, Mesh, card, id, name, sign_report, trust};
 use protocol::{
-    agent::{Agent, Input, LocalPolicy, Origin, Output, Standing},
+    agent::{Agent, Input, LocalPolicy, NotTaken, Origin, Output, Standing},
     document::Verdict,
     ledger,
     name::{IncidentId, PeerId, RaftId},
@@ -75,6 +75,10 @@ pub(crate) struct Driver {
     pub(crate) effects: BTreeMap<String, Effect>,
     /// Whether the channels take notices.
     pub(crate) channel: Result<(), ()>,
+    /// What single channels say that take nothing.
+    pub(crate) refusing: BTreeMap<String, NotTaken>,
+    /// Whether the channels answer at all.
+    pub(crate) channel_answers: bool,
     /// Whether the outside dead-man's switch takes calls.
     pub(crate) switch: Result<(), ()>,
     /// What each witness says when it does not say what it sees.
@@ -117,6 +121,8 @@ impl Driver {
                 ("power".to_owned(), Effect::Heals),
             ]),
             channel: Ok(()),
+            refusing: BTreeMap::new(),
+            channel_answers: true,
             switch: Ok(()),
             lies: BTreeMap::new(),
             lied_about: BTreeSet::new(),

@@ -1,6 +1,7 @@
 //! What the tests are told in: a mesh of a few peers, and what they write into its log.
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
 
+pub(crate) mod calls;
 pub(crate) mod driver;
 
 use ed25519_dalek::{Signer, SigningKey};

@@ -219,6 +219,7 @@ fn outside(world: &World<'_>, happened: &Happened) -> Option<(String, Option<Fac
                 News::Called => "a person has to look",
                 News::Asked => "a person has to approve",
                 News::Resolved => "it is well again",
+                News::Repaired => "a rung repaired it",
             };
             let text = format!("{id}: \"{notifier}\" is told: {news}");
             let what = Seen::Notice(notifier.clone());
@@ -236,6 +237,7 @@ fn about(incident: &Incident) -> About {
         // A document that is tested has no jobs but its own.
         Subject::Job(check, _) => About::Check(check),
         Subject::Operator(runbook) => About::Runbook(runbook),
+        Subject::Notifier(notifier) => About::Notifier(notifier),
     }
 }
 

@@ -83,7 +83,8 @@ fn well_held(
         // Its checks may be those of other hosts.
         Subject::Ladder(_) => !ailing.is_empty(),
         // It is over when its rung has succeeded, whatever is wrong.
-        Subject::Operator(_) => true,
+        // Whether a notifier takes something again is seen when there is something to tell.
+        Subject::Operator(_) | Subject::Notifier(_) => true,
         Subject::Job(_, job) => {
             let known = world.truth().heartbeats().named(&job);
             known.is_some_and(|job| job.trouble.is_some())

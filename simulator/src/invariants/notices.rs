@@ -1,11 +1,26 @@
 //! People are told at least once, and not too often: a notice that the log calls delivered has
-//! reached its channel, and it is repeated only where a leader may have died in between.
+//! reached its channel, and it is repeated only where a leader may have died in between. Whoever was
+//! called hears when it is over, whatever the log knows of the call.
 
-use super::{Invariant, Observed, Step};
+use super::{AttemptKey, Invariant, Observed, Step};
+use protocol::{
+    ledger::{
+        Ledger,
+        incident::{Incident, News, Notice},
+    },
+    record::Delivered,
+};
+use std::{collections::BTreeMap, time::Duration};
 
-/// Looks at each step for itself.
-#[derive(Debug)]
-pub(super) struct Notices;
+/// How long the word that it is over may take, where the channel is up: a leader waits for the
+/// answer to a call that another one may have made, and a while between two tries.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+
+/// Remembers since when somebody waits for the word that it is over.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    waiting: BTreeMap<AttemptKey, Duration>,
+}
 
 impl Invariant for Notices {
     fn name(&self) -> &'static str {
@@ -25,15 +40,51 @@ impl Invariant for Notices {
         }
         for incident in world.truth().incidents().values() {
             for notice in &incident.notices {
-                let delivered = matches!(notice.done, Some((_, true, _)));
-                if delivered && !world.received().contains_key(&(incident.id, notice.number)) {
+                let key = (incident.id, notice.number);
+                let delivered = matches!(notice.done, Some((_, Delivered::Yes, _)));
+                if delivered && !world.received().contains_key(&key) {
                     return Err(format!(
                         "notice {} of {} is delivered for the log and reached nobody",
                         notice.number, incident.id
                     ));
                 }
+                if waits_for_the_end(world, incident, notice) {
+                    self.waiting.entry(key).or_insert(world.time());
+                }
             }
         }
         Ok(())
     }
+
+    fn at_end(&mut self, world: &dyn Observed) -> Result<(), String> {
+        for ((id, number), since) in &self.waiting {
+            let Some(incident) = world.truth().incidents().get(id) else { continue };
+            let waits = incident.notices.iter().any(|notice| {
+                notice.number == *number && waits_for_the_end(world, incident, notice)
+            });
+            if waits && world.time().saturating_sub(*since) > TOLD_WITHIN {
+                return Err(format!(
+                    "notice {number} of {id} called somebody who never heard that it is over"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody was called by this notice, and has not heard that it is over.
+fn waits_for_the_end(world: &dyn Observed, incident: &Incident, notice: &Notice) -> bool {
+    let reached = |notice: &Notice| world.received().contains_key(&(incident.id, notice.number));
+    let heard = |end: &Notice| {
+        end.news == News::Resolved && end.notifier == notice.notifier && reached(end)
+    };
+    incident.state.is_over()
+        && notice.news.is_call()
+        && reached(notice)
+        && tells_of_ends(world.truth(), notice)
+        && !incident.notices.iter().any(heard)
+}
+
+fn tells_of_ends(ledger: &Ledger, notice: &Notice) -> bool {
+    ledger.library().notifier(&notice.notifier).is_some_and(|known| known.policy.recovery)
 }

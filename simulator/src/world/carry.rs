@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{scenario::Moment, sights::Sight};
 use protocol::{
-    agent::{Forwarding, Input, Output, Proposal},
+    agent::{Forwarding, Input, NotTaken, Output, Proposal},
     name::IncidentId,
     record::{AttemptReport, Entry, Outcome},
 };
@@ -170,7 +170,7 @@ impl World<'_> {
             self.tell_all(Mark::Person, &what);
             Ok("200".to_owned())
         } else {
-            Err("connection refused".to_owned())
+            Err(NotTaken::this_time("connection refused"))
         };
         let back = self.random.millis(1, 100);
         let input = Input::NoticeSent { incident, notice, result };

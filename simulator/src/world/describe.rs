@@ -116,6 +116,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
                 Because::Ladder { ladder, level, .. } => format!("ladder {ladder}, level {level}"),
                 Because::Operator { runbook, .. } => format!("runbook {runbook} as ordered"),
                 Because::Job { check, job, .. } => format!("check {check}, job {job}"),
+                Because::Untold { notifier, .. } => format!("notifier {notifier} is given up"),
                 Because::Storm { silent, cause, .. } => {
                     format!("a storm, {} silent, cause {}", silent.len(), cause.as_str())
                 }
@@ -159,7 +160,7 @@ pub(crate) fn entry(entry: &Entry) -> String {
         Record::Escalated { incident, reason } => format!("escalated {incident}: {reason}"),
         Record::Called { incident, rung } => format!("called for {incident}, rung {rung}"),
         Record::Notified { incident, notice, delivered, .. } => {
-            format!("notified {notice} of {incident}, delivered: {delivered}")
+            format!("notified {notice} of {incident}, delivered: {}", delivered.as_str())
         }
     };
     format!("{what} [by {}, term {}]", entry.by, entry.term)

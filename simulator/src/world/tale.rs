@@ -143,6 +143,9 @@ impl World<'_> {
                     Because::Job { job, .. } => {
                         format!("{id} is opened: job {job} did not check in, or failed")
                     }
+                    Because::Untold { notifier, .. } => {
+                        format!("{id} is opened: \"{notifier}\" could not tell people")
+                    }
                     Because::Storm { silent, cause, .. } => {
                         let (count, cause) = (silent.len(), cause.as_str());
                         format!("{id} is opened: a storm, {count} peers are silent ({cause})")

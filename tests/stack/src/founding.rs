@@ -64,6 +64,8 @@ fn config(name: &Name, address: SocketAddr) -> Config {
         name: name.clone(),
         listen,
         advertise: address,
+        http_certificate: None,
+        http_key: None,
         http: Http::Off,
         labels: Labels::default(),
         seeds: Vec::new(),

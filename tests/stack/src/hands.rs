@@ -4,7 +4,7 @@ use crate::eye::{Eye, lock};
 use async_trait::async_trait;
 use node::daemon::Hands;
 use protocol::{
-    agent::{BOOT_ID, Input, Message, Output, WorkOrder},
+    agent::{BOOT_ID, Input, Message, NotTaken, Output, WorkOrder},
     document::{Check, Verdict},
     name::{IncidentId, Name, PeerId},
     record::{AttemptReport, EvidenceSummary, Outcome},
@@ -113,7 +113,7 @@ impl VirtualHands {
             *eye.received.entry((incident, notice)).or_insert(0) += 1;
             Ok("taken".to_owned())
         } else {
-            Err("nobody answers".to_owned())
+            Err(NotTaken::this_time("nobody answers"))
         };
         Input::NoticeSent { incident, notice, result }
     }

@@ -3,6 +3,7 @@
 use super::peer::seen;
 use protocol::{
     agent::Agent,
+    name::IncidentId,
     record::{Because, Testimony},
     time::Timestamp,
 };
@@ -97,6 +98,17 @@ pub enum BecauseView {
         /// What is told of it.
         summary: String,
     },
+    /// A notifier by which people could not be told.
+    Untold {
+        /// Which notifier.
+        notifier: String,
+        /// What they were to be told of.
+        incident: IncidentId,
+        /// When it was given up.
+        since: Timestamp,
+        /// What the channel said.
+        detail: String,
+    },
 }
 
 impl BecauseView {
@@ -131,6 +143,12 @@ impl BecauseView {
                 job: job.clone(),
                 since: *since,
                 summary: summary.clone(),
+            },
+            Because::Untold { notifier, incident, detail, since } => Self::Untold {
+                notifier: notifier.to_string(),
+                incident: *incident,
+                since: *since,
+                detail: detail.clone(),
             },
             Because::Storm { silent, zone, cause, since } => Self::Storm {
                 peers: silent.iter().map(|peer| agent.ledger().roster().name(*peer)).collect(),

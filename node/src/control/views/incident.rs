@@ -6,6 +6,7 @@ use protocol::{
     explain,
     ledger::incident::{Attempt, Incident, State},
     name::{IncidentId, PeerId},
+    record::Delivered,
     time::{Now, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -240,7 +241,7 @@ impl IncidentView {
             news: notice.news.as_str().to_owned(),
             due_at: notice.due_at,
             done_at: notice.done.as_ref().map(|(at, _, _)| *at),
-            delivered: notice.done.as_ref().map(|(_, delivered, _)| *delivered),
+            delivered: notice.done.as_ref().map(|(_, delivered, _)| *delivered == Delivered::Yes),
         });
         let evidence = incident.evidence.as_ref().map(|evidence| EvidenceView {
             hash: data_encoding::HEXLOWER.encode(&evidence.hash),

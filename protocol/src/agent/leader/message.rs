@@ -5,15 +5,18 @@ use crate::{
     agent::output::Message,
     document::{
         Notifier,
-        template::{Facts, JOB, LABEL},
+        template::{ALERT, Facts, JOB, LABEL},
     },
     explain,
     ledger::incident::{Incident, News, Notice},
     name::Name,
-    record::Because,
+    record::{Because, Outcome},
     time::{Timestamp, format_span},
 };
 use std::{collections::BTreeSet, time::Duration};
+
+/// So many executions are told with a notice.
+const RAN_MAX: usize = 5;
 
 /// What comes so long after a call is no part of it.
 const A_WHILE: Duration = Duration::from_secs(30);
@@ -37,7 +40,10 @@ impl Agent {
         facts.insert("title".to_owned(), usual_title.clone());
         facts.insert("text".to_owned(), usual_text.clone());
         let own = |template: &Option<crate::document::Template>, usual: String| match template {
-            Some(template) => template.fill(&facts, str::to_owned),
+            // What nothing is known of says nothing, and receivers refuse what is empty.
+            Some(template) => Some(template.fill(&facts, str::to_owned))
+                .filter(|filled| !filled.trim().is_empty())
+                .unwrap_or(usual),
             None => usual,
         };
         let title = own(&notifier.title, usual_title);
@@ -72,7 +78,7 @@ impl Agent {
                 format!("runbook \"{runbook}\" was ordered for {peer}: {reason}")
             }
             Because::Job { check, summary, .. } => format!("check \"{check}\" fails: {summary}"),
-            Because::Storm { .. } => {
+            Because::Storm { .. } | Because::Untold { .. } => {
                 explain::signal(&self.ledger, incident.peer, &incident.because)
             }
         }
@@ -80,6 +86,7 @@ impl Agent {
 
     fn usual_text(&self, incident: &Incident, notice: &Notice, what: &str, peer: &str) -> String {
         let is_storm = matches!(incident.because, Because::Storm { .. });
+        let is_untold = matches!(incident.because, Because::Untold { .. });
         match notice.news {
             News::Called if is_storm => format!(
                 "{}: {what}. No neighbour acts on them until no other peer has fallen silent for {}; look, and `hearten thaw` lets them act at once.",
@@ -89,6 +96,10 @@ impl Agent {
             News::Resolved if is_storm => {
                 format!("{}: the storm is over; neighbours act on silences again.", incident.id)
             }
+            News::Called if is_untold => format!("{}: {what}. A person has to look.", incident.id),
+            News::Resolved if is_untold => {
+                format!("{}: the notifier takes notices again, or is another one.", incident.id)
+            }
             News::Called => format!(
                 "{}: {what}. {} of {} rungs were climbed; a person has to look.{}",
                 incident.id,
@@ -97,6 +108,16 @@ impl Agent {
                 called_before(incident, notice),
             ),
             News::Resolved => format!("{}: {peer} is well again.", incident.id),
+            News::Repaired => {
+                let rung = incident.repaired_by().and_then(|by| incident.rung(by.rung));
+                let rung = rung.map_or("", |rung| &rung.name);
+                let times = match incident.attempts.len() {
+                    1 => "1 attempt".to_owned(),
+                    more => format!("{more} attempts"),
+                };
+                let id = incident.id;
+                format!("{id}: {what}. Rung \"{rung}\" repaired it after {times}.")
+            }
             News::Asked => {
                 let rung = incident.next_rung().map_or("", |rung| &rung.name);
                 let id = incident.id;
@@ -105,6 +126,18 @@ impl Agent {
                 )
             }
         }
+    }
+
+    /// The last executions of an incident in words, the latest last.
+    fn ran(&self, incident: &Incident) -> String {
+        let latest = incident.attempts.len().saturating_sub(RAN_MAX);
+        let ran = incident.attempts.iter().skip(latest).map(|attempt| {
+            let rung = incident.rung(attempt.rung).map_or("", |rung| &rung.name);
+            let worker = self.ledger.roster().name(attempt.worker);
+            let end = attempt.outcome().map_or("under way", Outcome::as_str);
+            format!("{rung} on {worker}: {end}")
+        });
+        ran.collect::<Vec<_>>().join("; ")
     }
 
     /// What is known of a notice; see [`crate::document::template::PLACES`].
@@ -120,14 +153,15 @@ impl Agent {
         set("key", format!("{mesh}/{id}/{}", notice.number));
         set("news", notice.news.as_str().to_owned());
         set("notify", notice.notifier.to_string());
-        set("severity", incident.severity().as_str().to_owned());
+        set("severity", incident.severity.as_str().to_owned());
         set("attempts", incident.attempts.len().to_string());
+        set("ran", self.ran(incident));
         set("explain", format!("hearten incident explain {id}"));
         set("last", since.to_string());
         set("since", format_span(Duration::from_secs(at.since(since).as_secs())));
         set("began", (since.millis() / 1_000).to_string());
         let over = match notice.news {
-            News::Resolved => "OK",
+            News::Resolved | News::Repaired => "OK",
             News::Called | News::Asked => "CRITICAL",
         };
         set("state", over.to_owned());
@@ -148,6 +182,7 @@ impl Agent {
             let reached = match notice.news {
                 News::Asked => incident.next_rung(),
                 News::Called | News::Resolved => incident.rung(incident.climbed.saturating_sub(1)),
+                News::Repaired => incident.repaired_by().and_then(|by| incident.rung(by.rung)),
             };
             if let Some(rung) = reached {
                 set("rung", rung.name.clone());
@@ -159,6 +194,7 @@ impl Agent {
             Because::Ladder { ladder, .. } => (ladder.to_string(), ""),
             Because::Operator { runbook, .. } => (runbook.to_string(), ""),
             Because::Storm { .. } => ("storm".to_owned(), ""),
+            Because::Untold { notifier, .. } => (notifier.to_string(), ""),
             Because::Job { job, .. } => (job.clone(), ""),
         };
         set("jobid", about);
@@ -168,6 +204,10 @@ impl Agent {
             if let Some(known) = self.ledger.library().check(check) {
                 set("frequency", format_span(known.every));
             }
+        }
+        let kind = if matches!(incident.because, Because::Job { .. }) { JOB } else { ALERT };
+        for (label, value) in &incident.told {
+            set(&format!("{kind}{label}"), value.clone());
         }
         if let Because::Job { job, .. } = &incident.because
             && let Some(job) = self.ledger.heartbeats().named(job)

@@ -148,6 +148,7 @@ impl Agent {
             Because::Job { check, job, since, .. } => self.job_is_well(check, job, *since),
             // The calm ends it, and that is seen before.
             Because::Storm { .. } => None,
+            Because::Untold { notifier, .. } => self.ledger.is_told_anew(incident, notifier),
         }
     }
 
@@ -216,7 +217,7 @@ impl Agent {
                 let late = ended_at.plus(settle).plus(runs).plus(VERIFY_GRACE);
                 at >= late || self.still_fails(incident, check, attempt)
             }
-            Because::Storm { .. } => false,
+            Because::Storm { .. } | Because::Untold { .. } => false,
             // A job that is well again has ended it before.
             Because::Job { .. } => at >= ended_at.plus(settle).plus(VERIFY_GRACE),
             Because::Silent { .. } => {
@@ -304,6 +305,9 @@ impl Agent {
                 }
                 Because::Operator { check: None, .. } => "none succeeded".to_owned(),
                 Because::Storm { .. } => "peers are still silent".to_owned(),
+                Because::Untold { notifier, .. } => {
+                    format!("notifier \"{notifier}\" has taken nothing since")
+                }
             };
             let reason = format!("every rung was climbed and {what}");
             return Some(Record::Escalated { incident: id, reason });

@@ -117,6 +117,11 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
             }
         }
     }
+    if kind == Some(Kind::PagerDuty) && policy.repairs {
+        let hint = "nobody has to look at what is repaired: tell it to a chat".to_owned();
+        let message = "\"repairs\" has no meaning for kind = \"pagerduty\"";
+        reader.complain("repairs", message, Some(hint));
+    }
     if matches!(kind, Some(Kind::Smtp | Kind::Command | Kind::Route)) && reader.has("url") {
         let message = "\"url\" has no meaning: it is not reached by HTTP";
         reader.complain("url", message, None);
@@ -144,7 +149,7 @@ pub(super) fn notifier(table: Table<'_>, report: &mut Report) -> Option<Notifier
         Kind::PagerDuty => Channel::PagerDuty {
             url: url.unwrap_or_else(|| PAGERDUTY.to_owned()),
             routing_key: routing_key?,
-            severity: severity.unwrap_or("error").to_owned(),
+            severity: severity.map(str::to_owned),
         },
         Kind::Ntfy => Channel::Ntfy { url: url?, token, priority: priority.unwrap_or(PRIORITY) },
         Kind::Smtp => Channel::Mail(mail?),

@@ -87,12 +87,13 @@ fn source(reader: &mut Reader<'_, '_>) -> ParamSource {
     let Some(text) = reader.text("from") else { return ParamSource::Document };
     match text.split_once(':') {
         Some(("label", label)) if !label.is_empty() => ParamSource::Label(label.to_owned()),
+        Some(("alert", label)) if !label.is_empty() => ParamSource::Alert(label.to_owned()),
+        Some(("job", label)) if !label.is_empty() => ParamSource::Job(label.to_owned()),
         Some(("signal", "check")) => ParamSource::Signal(SignalField::Check),
         Some(("signal", "verdict")) => ParamSource::Signal(SignalField::Verdict),
         Some(("signal", "summary")) => ParamSource::Signal(SignalField::Summary),
         _ => {
-            let hint =
-                "write \"label:NAME\", \"signal:check\", \"signal:verdict\" or \"signal:summary\"";
+            let hint = "write \"label:NAME\", \"alert:NAME\", \"job:NAME\", \"signal:check\", \"signal:verdict\" or \"signal:summary\"";
             let message = format!("\"from\" names no source: {}", quoted(text));
             reader.complain("from", &message, Some(hint.to_owned()));
             ParamSource::Document

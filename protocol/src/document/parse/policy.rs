@@ -22,7 +22,7 @@ const QUIET_MAX: Duration = Duration::from_secs(4 * 86_400);
 /// The most routes of one notifier.
 const ROUTES_MAX: usize = 200;
 
-/// The keys of a policy.
+/// The keys of a policy that a route has not.
 pub(super) const POLICY: [&str; 4] = ["repeat", "escalate", "quiet", "recovery"];
 
 pub(super) fn policy(reader: &mut Reader<'_, '_>) -> Policy {
@@ -36,7 +36,8 @@ pub(super) fn policy(reader: &mut Reader<'_, '_>) -> Policy {
     let escalate = escalate(reader);
     let quiet = quiet(reader);
     let recovery = reader.boolean("recovery").unwrap_or(true);
-    Policy { repeat, escalate, quiet, recovery }
+    let repairs = reader.boolean("repairs").unwrap_or(false);
+    Policy { repeat, escalate, quiet, recovery, repairs }
 }
 
 fn escalate(reader: &mut Reader<'_, '_>) -> Option<Escalate> {
@@ -185,7 +186,10 @@ pub(super) fn template(reader: &mut Reader<'_, '_>, key: &'static str) -> Option
                     let known = PLACES.map(|(known, _)| known);
                     let near = did_you_mean(name, known);
                     Some(near.unwrap_or_else(|| {
-                        format!("known are {}, label.NAME and job.NAME", known.join(", "))
+                        format!(
+                            "known are {}, label.NAME, alert.NAME and job.NAME",
+                            known.join(", ")
+                        )
                     }))
                 }
                 TemplateError::TooLong | TemplateError::Empty => None,

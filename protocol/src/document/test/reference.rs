@@ -105,7 +105,7 @@ impl<'a> Reference<'a> {
             Some(About::Runbook(runbook)) => {
                 self.runbook(place, runbook);
             }
-            Some(About::Silence | About::Storm) | None => {}
+            Some(About::Silence | About::Storm | About::Notifier(_)) | None => {}
         }
     }
 

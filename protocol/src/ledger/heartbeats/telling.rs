@@ -33,7 +33,8 @@ impl Ledger {
             | Because::Silent { .. }
             | Because::Ladder { .. }
             | Because::Operator { .. }
-            | Because::Storm { .. } => false,
+            | Because::Storm { .. }
+            | Because::Untold { .. } => false,
         };
         let open = self.open_incidents().find(|incident| about(&incident.because));
         open.map(|incident| incident.id)

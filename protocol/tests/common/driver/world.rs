@@ -2,7 +2,7 @@
 
 use super::{Driver, Effect, id, number, sign_report};
 use protocol::{
-    agent::{Input, Output, WorkOrder, voters::MemberChange},
+    agent::{Input, NotTaken, Output, WorkOrder, voters::MemberChange},
     document::{Probe, Verdict},
     ledger,
     name::PeerId,
@@ -86,12 +86,14 @@ impl Driver {
                     keepers: Vec::new(),
                 },
             },
+            Output::Notify { .. } if !self.channel_answers => return,
             Output::Notify { message, .. } => Input::NoticeSent {
                 incident: message.incident,
                 notice: message.notice,
-                result: match self.channel {
-                    Ok(()) => Ok("200".to_owned()),
-                    Err(()) => Err("503".to_owned()),
+                result: match (self.channel, self.refusing.get(message.notifier.as_str())) {
+                    (Err(()), _) => Err(NotTaken::this_time("503")),
+                    (Ok(()), Some(refusal)) => Err(refusal.clone()),
+                    (Ok(()), None) => Ok("200".to_owned()),
                 },
             },
             Output::CheckIn(_) => Input::CheckedIn(match self.switch {
