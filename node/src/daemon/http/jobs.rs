@@ -306,7 +306,7 @@ pub(super) async fn ping(
             Ok(if by_secret { ([FOR_PAGES], ponged).into_response() } else { ponged })
         }
         (None, Whose::Slug { slug, .. }) if create => {
-            may_make(&shared, &jobs, &jobs.job(slug))?;
+            may_make(&shared, jobs, &jobs.job(slug))?;
             let mut reservation = created(slug);
             jobs.put(&mut reservation)?;
             let job = JobRef::Name(reservation.name.clone());
