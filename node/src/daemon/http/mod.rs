@@ -12,6 +12,7 @@ mod intake;
 mod jobs;
 mod pace;
 mod pages;
+mod pings;
 mod sender;
 mod shares;
 mod surgeons;
@@ -116,7 +117,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, address: Address) {
         .route("/checkin", post(jobs::check_in))
         .route("/snooze", post(jobs::snooze))
         .route("/checkout", post(jobs::check_out))
-        .route("/ping/{*whose}", any(jobs::ping))
+        .route("/ping/{*whose}", any(pings::ping))
         .route("/status", get(pages::status).post(pages::reserve))
         .route("/badguests", get(pages::bad_guests))
         .route("/nodes", get(pages::nodes))
