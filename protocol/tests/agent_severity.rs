@@ -93,7 +93,13 @@ fn alert(driver: &Driver, labels: &[(&str, &str)]) -> Alert {
 fn fires(driver: &mut Driver, labels: &[(&str, &str)]) {
     let words = vec![Word::Fires(alert(driver, labels))];
     driver.write(Record::Alerted { words }).expect("it is taken");
-    driver.host(2).findings.insert("raid".to_owned(), protocol::document::Verdict::Fail);
+}
+
+fn ends(driver: &mut Driver, labels: &[(&str, &str)]) {
+    let (alert, at) =
+        (alert(driver, labels).id(), protocol::time::Timestamp::from_millis(driver.now));
+    let words = vec![Word::Ended { alert, starts_at: None, at }];
+    driver.write(Record::Alerted { words }).expect("it is taken");
 }
 
 fn is_called(driver: &mut Driver) {
@@ -147,7 +153,7 @@ fn of_several_alerts_the_worst_counts_and_one_that_comes_later_makes_it_worse() 
     fires(&mut driver, &[("device", "sda"), ("severity", "warning")]);
     is_called(&mut driver);
     assert_eq!(told(&driver), [], "it is quiet");
-    let elsewhere = [("device", "sdb"), ("severity", "critical"), ("host", "web-3")];
+    let elsewhere = [("device", "sdb"), ("severity", "critical"), ("host", "web-9")];
     fires(&mut driver, &elsewhere);
     driver.pass(5_000);
     assert_eq!(told(&driver), [], "another host's makes it no worse");
@@ -155,7 +161,9 @@ fn of_several_alerts_the_worst_counts_and_one_that_comes_later_makes_it_worse() 
     driver.until("told", |driver| called(driver, "chat") == 1);
     assert_eq!(messages(&driver)[0].title, "critical sda||");
     // It is over: it is told as it was.
-    driver.host(2).findings.clear();
+    for severity in ["warning", "page"] {
+        ends(&mut driver, &[("device", "sda"), ("severity", severity)]);
+    }
     driver.until("over", |driver| state(driver) == Some(State::Resolved));
     driver.pass(2_000);
     let last = messages(&driver).pop().expect("a message");
@@ -278,9 +286,8 @@ fn a_label_of_an_alert_or_a_job_is_a_value_of_a_repair_where_it_fits() {
     assert!(matches!(ended(&mut driver), Err(Refusal::Parameter { .. })));
     // Which of two devices is meant nobody can say.
     let mut driver = mesh(&rung("alert:device", ""));
-    let first = Word::Fires(alert(&driver, &[("device", "sda")]));
-    driver.write(Record::Alerted { words: vec![first] }).expect("taken");
-    fires(&mut driver, &[("device", "sdb")]);
+    let both = ["sda", "sdb"].map(|device| Word::Fires(alert(&driver, &[("device", device)])));
+    driver.write(Record::Alerted { words: both.to_vec() }).expect("taken");
     assert!(matches!(ended(&mut driver), Err(Refusal::Parameter { .. })));
 }
 

@@ -203,7 +203,7 @@ fn send_much(port: u16, path: &str, chunked: bool) -> Result<Answer> {
 }
 
 #[test]
-fn a_hundred_megabytes_are_refused_and_not_held() -> Result<()> {
+fn a_hundred_megabytes_are_not_held() -> Result<()> {
     const PATHS: [&str; 4] = ["/v1/alertmanager", "/v1/passive", "/checkin", "/ping/key/job"];
     let (mesh, port) = mesh()?;
     let before = kib(&mesh[0], "VmRSS:")?;
@@ -225,7 +225,10 @@ fn a_hundred_megabytes_are_refused_and_not_held() -> Result<()> {
     for (path, chunked, answer) in answers {
         let answer = answer.with_context(|| format!("{path}, chunked: {chunked}"))?;
         let why = answer.error()?;
-        ensure!(answer.status == 413 && why.contains("4194304 bytes"), "{path} {answer:?}");
+        // Of a ping only the ends are kept, however long it is: this one is for no job.
+        let (status, word) =
+            if path.starts_with("/ping/") { (404, "no job") } else { (413, "4194304 bytes") };
+        ensure!(answer.status == status && why.contains(word), "{path} {answer:?}");
     }
     let most = kib(&mesh[0], "VmHWM:")?.saturating_sub(before);
     ensure!(most < 160 << 10, "the peer grew by {most} KiB for 800 MB that it did not want");

@@ -8,7 +8,7 @@ use super::questions::Question;
 use crate::{
     document::{OnUnknown, Runbook, Rung, Severity},
     name::{IncidentId, Labels, Name, PeerId},
-    record::{Because, EvidenceSummary, Outcome},
+    record::{Because, EvidenceSummary, Outcome, Part},
     refusal::Refusal,
     time::Timestamp,
 };
