@@ -96,8 +96,7 @@ fn fires(driver: &mut Driver, labels: &[(&str, &str)]) {
 }
 
 fn ends(driver: &mut Driver, labels: &[(&str, &str)]) {
-    let (alert, at) =
-        (alert(driver, labels).id(), protocol::time::Timestamp::from_millis(driver.now));
+    let (alert, at) = (alert(driver, labels).id(), Timestamp::from_millis(driver.now));
     let words = vec![Word::Ended { alert, starts_at: None, at }];
     driver.write(Record::Alerted { words }).expect("it is taken");
 }
