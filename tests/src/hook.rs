@@ -45,7 +45,8 @@ impl Hook {
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let Some(body) = take(&stream) else { continue };
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(body);
+                // Whoever only asks sends nothing, and has his answer.
+                kept.lock().unwrap_or_else(PoisonError::into_inner).extend(json(&body));
                 if !answering.load(Ordering::SeqCst) {
                     held.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
                 } else if let Err(error) = stream.write_all(ANSWER) {
@@ -92,7 +93,8 @@ impl Hook {
 /// What a receiver says that has taken it.
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-fn take(stream: &TcpStream) -> Option<Value> {
+/// The body of a request that has come in.
+fn take(stream: &TcpStream) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     loop {
@@ -108,5 +110,9 @@ fn take(stream: &TcpStream) -> Option<Value> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    Some(body)
+}
+
+fn json(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
 }
