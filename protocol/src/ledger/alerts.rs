@@ -2,7 +2,7 @@
 //!
 //! Only what changes something is committed: an alert that is told again and again is in the log
 //! once, and once more every hour, so that one that nobody ends is over some day. Words arrive late,
-//! twice and in any order; [`said`] has the rule by which an old one is known.
+//! twice and in any order; `said` has the rule by which an old one is known.
 
 mod said;
 
