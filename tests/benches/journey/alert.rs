@@ -2,6 +2,7 @@
 
 use crate::{figures::Figures, now_nanos, settled};
 use anyhow::{Context, Result, ensure};
+use protocol::time::Timestamp;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,11 +39,19 @@ fn port(mesh: &Mesh, host: usize) -> u16 {
     mesh[host].http.unwrap_or_default()
 }
 
-fn alert(host: &str, status: &str, number: u32) -> Vec<u8> {
-    let since = format!("2026-01-01T{:02}:{:02}:00Z", number / 60, number % 60);
+/// An alert as an Alertmanager tells it: with its beginning, and with its end once there is one.
+fn alert(host: &str, since: Timestamp, until: Option<Timestamp>) -> Vec<u8> {
     let labels = json!({ "alertname": "Ill", "host": host });
-    let one = json!({ "status": status, "labels": labels, "startsAt": since });
+    let mut one = json!({ "status": "firing", "labels": labels, "startsAt": since.to_string() });
+    if let Some(until) = until {
+        one["status"] = json!("resolved");
+        one["endsAt"] = json!(until.to_string());
+    }
     json!({ "version": "4", "alerts": [one] }).to_string().into_bytes()
+}
+
+fn moment(nanos: u64) -> Timestamp {
+    Timestamp::from_millis(nanos / 1_000_000)
 }
 
 /// From the moment before the request to the start of the rung; any host is told of any other. Each
@@ -70,7 +79,7 @@ settle = "{settle}s"
 run    = "date +%s%N > {files}/$HEARTEN_PEER.new && mv {files}/$HEARTEN_PEER.new {files}/$HEARTEN_PEER.rung"
 "#
     ))?;
-    for (run, place) in (0..runs).zip((0..mesh.hosts.len()).cycle()) {
+    for (_, place) in (0..runs).zip((0..mesh.hosts.len()).cycle()) {
         settled(mesh)?;
         if let Some(mended) = mended.get(&place) {
             std::thread::sleep((SETTLE * 3 / 2).saturating_sub(mended.elapsed()));
@@ -78,7 +87,7 @@ run    = "date +%s%N > {files}/$HEARTEN_PEER.new && mv {files}/$HEARTEN_PEER.new
         let (host, told) = (&mesh[place].name, port(mesh, (place + 1) % mesh.hosts.len()));
         let rung = folder.join(format!("{host}.rung"));
         let sent = now_nanos()?;
-        let (status, answer) = post(told, "/v1/alertmanager", &alert(host, "firing", run))?;
+        let (status, answer) = post(told, "/v1/alertmanager", &alert(host, moment(sent), None))?;
         let committed = now_nanos()?;
         ensure!(status == 200, "{status}: {answer}");
         until("the rung was started", || rung.exists().then_some(()))?;
@@ -86,7 +95,8 @@ run    = "date +%s%N > {files}/$HEARTEN_PEER.new && mv {files}/$HEARTEN_PEER.new
         figures.took(sent, started, json!({"host": host, "answered_nanos": committed - sent}))?;
         fs::remove_file(&rung)?;
         mended.insert(place, Instant::now());
-        let (status, answer) = post(told, "/v1/alertmanager", &alert(host, "resolved", run))?;
+        let over = alert(host, moment(sent), Some(moment(now_nanos()?)));
+        let (status, answer) = post(told, "/v1/alertmanager", &over)?;
         ensure!(status == 200, "{status}: {answer}");
     }
     Ok(())
