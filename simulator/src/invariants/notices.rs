@@ -10,7 +10,10 @@ use protocol::{
     },
     record::Delivered,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How long the word that it is over may take, where the channel is up: a leader waits for the
 /// answer to a call that another one may have made, and a while between two tries.
@@ -19,6 +22,8 @@ const TOLD_WITHIN: Duration = Duration::from_secs(60);
 /// Remembers since when somebody waits for the word that it is over.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
+    /// What had reached nobody when its incident was over.
+    unsent: BTreeSet<AttemptKey>,
     waiting: BTreeMap<AttemptKey, Duration>,
 }
 
@@ -48,7 +53,13 @@ impl Invariant for Notices {
                         notice.number, incident.id
                     ));
                 }
-                if waits_for_the_end(world, incident, notice) {
+                // What a leader that was deposed sends after the log has said that it was not sent
+                // nobody can know of: the request was on its way.
+                let unsent = matches!(notice.done, Some((_, Delivered::No, _)));
+                if unsent && incident.state.is_over() && !world.received().contains_key(&key) {
+                    self.unsent.insert(key);
+                }
+                if !self.unsent.contains(&key) && waits_for_the_end(world, incident, notice) {
                     self.waiting.entry(key).or_insert(world.time());
                 }
             }
